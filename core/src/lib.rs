@@ -1,2 +1,44 @@
+//! The user ring buffer protocol: how user space publishes samples that a BPF program drains from a
+//! `BPF_MAP_TYPE_USER_RINGBUF` map.
+//!
+//! This crate reserves and submits over *abstract* memory: a backend supplies the memory and every atomic
+//! ([`RingMemory`]), `user-ringbuf-linux` over the real map and `user-ringbuf-sim` over a simulated one. It needs no
+//! std, no allocator and no dependency, and knows no operating system.
+//!
+//! - [`Producer`] is the one exclusive writer: [`Sample`]s and [`Batch`]es that the kernel sees only once submitted.
+//! - [`Role`] is the ordering table: every atomic access and what it pairs with.
+//! - [`Header`], [`RingSize`], [`Position`] are the arithmetic of the protocol.
+//!
+//! Nothing here panics, whatever the shared memory says: what is read from it is checked before it is used.
 #![no_std]
-//! Under construction.
+#![deny(unsafe_code)]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
+#[expect(unsafe_code, reason = "claims the room that it found")]
+mod batch;
+pub mod drain;
+mod error;
+mod header;
+mod layout;
+#[expect(unsafe_code, reason = "the contract of the seam")]
+mod memory;
+#[expect(unsafe_code, reason = "writes into the record that it holds")]
+mod payload;
+mod position;
+#[expect(unsafe_code, reason = "claims the room that it found")]
+mod producer;
+mod role;
+mod sample;
+
+pub use batch::{Batch, BatchSample};
+pub use error::{AttachError, BeyondSample, ReserveError, SizeError};
+pub use header::{BUSY_BIT, DISCARD_BIT, HEADER_LEN, Header, RecordState};
+pub use layout::{MAX_SAMPLE_LEN, RECORD_ALIGN, RingSize, SampleLen, record_extent};
+pub use memory::{ContiguousMemory, RingMemory};
+pub use payload::Payload;
+pub use position::{Corruption, Position};
+pub use producer::Producer;
+pub use role::Role;
+pub use sample::Sample;

@@ -1,0 +1,34 @@
+//! The kernel's own view of a ring: what `bpf_user_ringbuf_drain` reads and writes, and in which ordering.
+//!
+//! The fake kernel is written once over this trait; ordinary simulated memory and the model checker's memory supply
+//! it. Its orderings are the kernel's and are never weakened: what the tests weaken is the producer's side.
+
+use user_ringbuf_core::{Header, RingSize};
+
+/// A ring as the kernel sees it.
+pub trait KernelMemory {
+    /// Size of the data area.
+    fn size(&self) -> RingSize;
+
+    /// `smp_load_acquire(&rb->producer_pos)` in `__bpf_user_ringbuf_peek`.
+    fn kernel_load_producer(&self) -> u64;
+
+    /// `smp_load_acquire(&rb->consumer_pos)` in `__bpf_user_ringbuf_peek`.
+    fn kernel_load_consumer(&self) -> u64;
+
+    /// `smp_load_acquire(hdr)`: the length word at `offset`, a multiple of 8 below the ring's size.
+    fn kernel_load_header(&self, offset: u32) -> Header;
+
+    /// What the program reads through its dynptr: `len` bytes behind the header at `offset`, across the end of the
+    /// data area if need be. `len` is at most the ring's size less 8. Replaces what `into` held.
+    fn kernel_read_sample(&self, offset: u32, len: u32, into: &mut Vec<u8>);
+
+    /// `smp_store_release(&rb->consumer_pos, ..)` in `__bpf_user_ringbuf_sample_release`.
+    fn kernel_store_consumer(&self, position: u64);
+
+    /// `atomic_try_cmpxchg(&rb->busy, 0, 1)`: whether this drain may begin.
+    fn kernel_begin_drain(&self) -> bool;
+
+    /// `atomic_set_release(&rb->busy, 0)`.
+    fn kernel_end_drain(&self);
+}

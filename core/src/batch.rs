@@ -1,0 +1,128 @@
+//! A batch: records that the kernel sees all at once, or not at all.
+//!
+//! Invariant: from the producer's position to `tail` stand whole records whose headers are written, none of them
+//! visible. One release store of `producer_pos` shows them all. Kernel counterpart: one look at `producer_pos` in
+//! `__bpf_user_ringbuf_peek` finds either none of them or every one.
+
+use core::ops::{Deref, DerefMut};
+
+use crate::error::{BeyondSample, ReserveError};
+use crate::memory::RingMemory;
+use crate::payload::Payload;
+use crate::position::Position;
+use crate::producer::{Producer, publish};
+
+/// Records on their way to the ring together. Dropping the batch leaves nothing of them behind.
+///
+/// One drain may still stop between them (its callback may ask for that, or it has taken 131,072 records).
+#[derive(Debug)]
+#[must_use = "a batch that is dropped is discarded: submit it"]
+pub struct Batch<'p, M: RingMemory> {
+    producer: &'p mut Producer<M>,
+    tail: Position,
+}
+
+impl<'p, M: RingMemory> Batch<'p, M> {
+    #[inline]
+    pub(crate) fn new(producer: &'p mut Producer<M>) -> Self {
+        let tail = producer.position();
+        Self { producer, tail }
+    }
+
+    /// Reserves the batch's next sample.
+    ///
+    /// # Errors
+    /// As [`Producer::reserve`], and [`ReserveError::BatchFull`] if the record and the batch together are larger than
+    /// the ring. The batch stays as it is, and may be submitted without the sample.
+    #[inline]
+    pub fn reserve(&mut self, len: usize) -> Result<BatchSample<'_, M>, ReserveError> {
+        let len = self.producer.sample_len(len)?;
+        self.producer.make_room(self.tail, len)?;
+        // SAFETY: `make_room` found the record's extent free from `tail` on; the batch borrows the ring's one
+        // producer, and the sample borrows the batch, so nobody else takes these bytes.
+        let payload = unsafe { Payload::new(self.producer.memory(), self.tail, len) };
+        Ok(BatchSample { payload, tail: &mut self.tail })
+    }
+
+    /// Adds a sample with these bytes.
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve).
+    #[inline]
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), ReserveError> {
+        let mut sample = self.reserve(bytes.len())?;
+        sample.write_whole(bytes);
+        sample.submit();
+        Ok(())
+    }
+
+    /// Shows the whole batch to the kernel at once. The answer is the position at which its last record ends.
+    #[inline]
+    pub fn submit(self) -> Position {
+        let (memory, position) = self.producer.parts();
+        publish(memory, position, self.tail)
+    }
+
+    /// Gives all room back: the same as dropping the batch.
+    #[inline]
+    pub fn discard(self) {}
+
+    /// Bytes that the batch takes so far, headers and padding included.
+    #[inline]
+    pub fn bytes(&self) -> u64 {
+        self.tail.distance_from(self.producer.position())
+    }
+
+    /// Whether nothing was added yet.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.bytes() == 0
+    }
+}
+
+/// Room for one sample of a batch, to be filled in place through [`Payload`].
+#[derive(Debug)]
+#[must_use = "a sample that is dropped is not part of the batch: submit it"]
+pub struct BatchSample<'b, M: RingMemory> {
+    payload: Payload<&'b M>,
+    tail: &'b mut Position,
+}
+
+impl<M: RingMemory> BatchSample<'_, M> {
+    /// Adds the sample to the batch; the kernel sees it when the batch is submitted.
+    #[inline]
+    pub fn submit(mut self) {
+        *self.tail = self.payload.finish();
+    }
+
+    /// Adds the first `len` bytes only.
+    ///
+    /// # Errors
+    /// [`BeyondSample`] if `len` is longer than what was reserved. The sample is left out of the batch then.
+    #[inline]
+    pub fn submit_len(mut self, len: usize) -> Result<(), BeyondSample> {
+        self.payload.shorten(len)?;
+        self.submit();
+        Ok(())
+    }
+
+    /// Leaves the sample out of the batch: the same as dropping it.
+    #[inline]
+    pub fn discard(self) {}
+}
+
+impl<'b, M: RingMemory> Deref for BatchSample<'b, M> {
+    type Target = Payload<&'b M>;
+
+    #[inline]
+    fn deref(&self) -> &Self::Target {
+        &self.payload
+    }
+}
+
+impl<M: RingMemory> DerefMut for BatchSample<'_, M> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.payload
+    }
+}

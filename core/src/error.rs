@@ -1,0 +1,129 @@
+//! What can go wrong, an enum an operation, each with the numbers in it.
+
+use core::fmt;
+
+use crate::position::{Corruption, Position};
+
+/// A ring size that no ring has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SizeError {
+    /// The size asked for, in bytes.
+    pub bytes: u64,
+}
+
+impl fmt::Display for SizeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a ring of {} bytes: the size must be a power of two from 8 to 2147483648", self.bytes)
+    }
+}
+
+impl core::error::Error for SizeError {}
+
+/// Why a producer can't begin on a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AttachError {
+    /// The positions can't be those of a working ring.
+    Corrupted(Corruption),
+}
+
+impl fmt::Display for AttachError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Corrupted(why) => write!(f, "the ring is corrupted: {why}"),
+        }
+    }
+}
+
+impl core::error::Error for AttachError {}
+
+/// Why a sample could not be reserved. Nothing has changed then, and nothing is visible to the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReserveError {
+    /// The sample is longer than this ring, or the kernel, ever takes. Waiting does not help.
+    TooLarge {
+        /// Sample length asked for, in bytes.
+        len: usize,
+        /// Longest sample in this ring, in bytes.
+        max: u32,
+    },
+    /// No room until the kernel drains.
+    Full {
+        /// Bytes that the record needs, header and padding included.
+        needed: u32,
+        /// Bytes that are free.
+        available: u32,
+    },
+    /// The batch can't hold another record of this size, however far the kernel drains: submit it first.
+    BatchFull {
+        /// Bytes that the record needs, header and padding included.
+        needed: u32,
+        /// Bytes of the ring that the batch does not hold yet.
+        left: u32,
+    },
+    /// The shared memory says what can't be.
+    Corrupted(Corruption),
+    /// Somebody else moved the producer position: a second producer is, or was, at work on this ring.
+    ForeignProducer {
+        /// Where this producer left `producer_pos`.
+        expected: Position,
+        /// Where it was found.
+        found: Position,
+    },
+}
+
+impl ReserveError {
+    /// Whether the same call may succeed once the kernel has drained.
+    pub const fn is_full(&self) -> bool {
+        matches!(self, Self::Full { .. })
+    }
+}
+
+impl fmt::Display for ReserveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { len, max } => {
+                write!(f, "a sample of {len} bytes is too large: this ring takes at most {max}")
+            }
+            Self::Full { needed, available } => {
+                write!(f, "the ring is full: the record needs {needed} bytes, {available} are free")
+            }
+            Self::BatchFull { needed, left } => {
+                write!(f, "the batch is full: the record needs {needed} bytes, the batch leaves {left} of the ring")
+            }
+            Self::Corrupted(why) => write!(f, "the ring is corrupted: {why}"),
+            Self::ForeignProducer { expected, found } => write!(
+                f,
+                "another producer works on this ring: the producer position should be {expected} and is {found}"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for ReserveError {}
+
+impl From<Corruption> for ReserveError {
+    fn from(why: Corruption) -> Self {
+        Self::Corrupted(why)
+    }
+}
+
+/// A length or a stretch that does not lie within what was reserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BeyondSample {
+    /// First byte asked for, counted from the sample's beginning; 0 where a length was asked for.
+    pub at: usize,
+    /// Bytes asked for.
+    pub len: usize,
+    /// Bytes that the sample has.
+    pub reserved: u32,
+}
+
+impl fmt::Display for BeyondSample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes at {} do not lie within the {} bytes reserved", self.len, self.at, self.reserved)
+    }
+}
+
+impl core::error::Error for BeyondSample {}

@@ -1,0 +1,153 @@
+//! A sample's place in the ring while its owner fills it.
+//!
+//! Invariant: the record that begins at `start` and its whole extent belong to the value, so that nobody else writes
+//! there until it is gone. All writes of the core into the data area go through here.
+
+use core::ops::{Deref, DerefMut};
+use core::slice;
+
+use crate::error::BeyondSample;
+use crate::header::Header;
+use crate::layout::SampleLen;
+use crate::memory::{ContiguousMemory, RingMemory};
+use crate::position::Position;
+
+/// The bytes of a reserved sample: write them in any order, from any offset.
+///
+/// Over plain memory ([`ContiguousMemory`]: the kernel's ring, the ordinary simulated one) it is a `&mut [u8]` too.
+/// Bytes that are not written hold whatever an earlier sample left there.
+#[derive(Debug)]
+pub struct Payload<M: RingMemory> {
+    memory: M,
+    start: Position,
+    len: SampleLen,
+}
+
+impl<M: RingMemory> Payload<M> {
+    /// Takes hold of the record that begins at `start`.
+    ///
+    /// # Safety
+    /// `start` is a multiple of 8, and the `len.extent()` bytes from there are the caller's: free space that nobody
+    /// else takes, or part of a record that the caller reserved. `len` was checked against this memory's size.
+    #[inline(always)]
+    pub(crate) unsafe fn new(memory: M, start: Position, len: SampleLen) -> Self {
+        Self { memory, start, len }
+    }
+
+    /// Bytes in the sample.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len.bytes() as usize
+    }
+
+    /// Whether the sample has no bytes, which is legal.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len.bytes() == 0
+    }
+
+    /// Where the record begins.
+    #[inline]
+    pub fn start(&self) -> Position {
+        self.start
+    }
+
+    /// Writes `bytes` into the sample, `at` bytes from its beginning.
+    ///
+    /// # Errors
+    /// [`BeyondSample`] if they don't lie within the sample; nothing is written then.
+    #[inline]
+    pub fn write(&mut self, at: usize, bytes: &[u8]) -> Result<(), BeyondSample> {
+        let at = self.within(at, bytes.len())?;
+        // SAFETY: the record is ours (`new`), and `within` has checked the stretch against its length.
+        unsafe { self.memory.write_payload(self.offset(), at, bytes) };
+        Ok(())
+    }
+
+    /// Sets `len` bytes from `at` on to `byte`.
+    ///
+    /// # Errors
+    /// [`BeyondSample`] if they don't lie within the sample; nothing is written then.
+    #[inline]
+    pub fn fill_range(&mut self, at: usize, len: usize, byte: u8) -> Result<(), BeyondSample> {
+        let at32 = self.within(at, len)?;
+        #[expect(clippy::cast_possible_truncation, reason = "at most the sample's length, a u32: `within` checked it")]
+        let len = len as u32;
+        // SAFETY: as in `write`.
+        unsafe { self.memory.fill_payload(self.offset(), at32, byte, len) };
+        Ok(())
+    }
+
+    /// Makes the sample shorter. The bytes given up need not be written.
+    ///
+    /// # Errors
+    /// [`BeyondSample`] if `len` is longer than what was reserved; the sample stays as it is then.
+    #[inline]
+    pub fn shorten(&mut self, len: usize) -> Result<(), BeyondSample> {
+        let beyond = BeyondSample { at: 0, len, reserved: self.len.bytes() };
+        self.len = self.len.shortened(len).ok_or(beyond)?;
+        Ok(())
+    }
+
+    /// Writes `bytes`, which are as long as the sample, from its beginning on.
+    #[inline]
+    pub(crate) fn write_whole(&mut self, bytes: &[u8]) {
+        let fits = &bytes[..bytes.len().min(self.len())];
+        // SAFETY: the record is ours (`new`), and the stretch was cut to its length.
+        unsafe { self.memory.write_payload(self.offset(), 0, fits) };
+    }
+
+    /// Writes the header of a record that is to be published, and says where the record ends.
+    #[inline]
+    pub(crate) fn finish(&mut self) -> Position {
+        self.write_header(Header::submitted(self.len.bytes()));
+        self.start.advance(u64::from(self.len.extent()))
+    }
+
+    /// Writes the record's header where nobody looks yet.
+    #[inline]
+    pub(crate) fn write_header(&mut self, header: Header) {
+        // SAFETY: the record is ours (`new`), so its first eight bytes are.
+        unsafe { self.memory.write_header(self.offset(), header) };
+    }
+
+    #[inline]
+    pub(crate) fn memory(&self) -> &M {
+        &self.memory
+    }
+
+    #[inline(always)]
+    fn offset(&self) -> u32 {
+        self.start.offset(self.memory.size())
+    }
+
+    #[inline]
+    fn within(&self, at: usize, len: usize) -> Result<u32, BeyondSample> {
+        let reserved = self.len.bytes();
+        let beyond = BeyondSample { at, len, reserved };
+        let end = at.checked_add(len).ok_or(beyond)?;
+        if end > reserved as usize {
+            return Err(beyond);
+        }
+        u32::try_from(at).map_err(|_| beyond)
+    }
+}
+
+impl<M: ContiguousMemory> Deref for Payload<M> {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the record is ours (`new`), so nobody in this process writes these bytes while we are borrowed; the
+        // memory vouches for the pointer (`ContiguousMemory`, obligation 1), and mapped bytes are initialised.
+        unsafe { slice::from_raw_parts(self.memory.payload(self.offset()), self.len()) }
+    }
+}
+
+impl<M: ContiguousMemory> DerefMut for Payload<M> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `deref`; `&mut self` makes the borrow exclusive.
+        unsafe { slice::from_raw_parts_mut(self.memory.payload(self.offset()), self.len()) }
+    }
+}

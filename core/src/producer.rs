@@ -1,0 +1,186 @@
+//! One exclusive writer, which publishes late: nothing is visible to the kernel before submit.
+//!
+//! Invariants: `position` is what this producer last stored into `producer_pos`. `limit` is a consumer position seen
+//! plus the ring's size, so the bytes from `position` to `limit` are free and stay so: the consumer only moves on.
+//! Kernel counterpart: `__bpf_user_ringbuf_peek`, which reads what is published here.
+
+use crate::batch::Batch;
+use crate::error::{AttachError, ReserveError};
+use crate::layout::{RingSize, SampleLen};
+use crate::memory::RingMemory;
+use crate::payload::Payload;
+use crate::position::Position;
+use crate::role::Role;
+use crate::sample::Sample;
+
+/// The one writer of a ring.
+///
+/// `reserve` gives a [`Sample`] to fill in place; submitting it shows it to the kernel, dropping it leaves no trace.
+/// No operation allocates, locks, or makes a system call. The handle is `Send`: it may move to another thread.
+///
+/// One ring, one producer: another process that writes to the same ring is noticed when the room known so far is used
+/// up ([`ReserveError::ForeignProducer`]).
+#[derive(Debug)]
+#[doc(alias = "BPF_MAP_TYPE_USER_RINGBUF")]
+pub struct Producer<M> {
+    memory: M,
+    position: Position,
+    limit: Position,
+}
+
+impl<M: RingMemory> Producer<M> {
+    /// Begins where the last producer of this ring stopped.
+    ///
+    /// # Errors
+    /// [`AttachError::Corrupted`] if the positions can't be those of a ring of this size.
+    pub fn attach(memory: M) -> Result<Self, AttachError> {
+        let position = memory.load_producer(Role::LoadOwnProducer);
+        let consumer = memory.load_consumer();
+        position.occupied(consumer, memory.size()).map_err(AttachError::Corrupted)?;
+        let limit = consumer.advance(memory.size().bytes_u64());
+        Ok(Self { memory, position, limit })
+    }
+
+    /// Reserves a sample of `len` bytes, to be filled in place and submitted. The kernel sees nothing of it before.
+    ///
+    /// # Errors
+    /// [`ReserveError::TooLarge`] if no drain ever makes room for it, [`ReserveError::Full`] until the kernel has
+    /// drained, [`ReserveError::Corrupted`] and [`ReserveError::ForeignProducer`] if the positions are not what they
+    /// must be. Nothing has changed then.
+    #[inline]
+    pub fn reserve(&mut self, len: usize) -> Result<Sample<'_, M>, ReserveError> {
+        let len = self.sample_len(len)?;
+        self.make_room(self.position, len)?;
+        let Self { memory, position, .. } = self;
+        // SAFETY: `make_room` found the record's extent free from `position` on; this is the ring's one producer, and
+        // the sample borrows it, so nobody else takes these bytes.
+        let payload = unsafe { Payload::new(&*memory, *position, len) };
+        Ok(Sample::new(payload, position))
+    }
+
+    /// Reserves, copies `bytes` and submits. The answer is the position at which the record ends.
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve).
+    #[inline]
+    pub fn push(&mut self, bytes: &[u8]) -> Result<Position, ReserveError> {
+        let mut sample = self.reserve(bytes.len())?;
+        sample.write_whole(bytes);
+        Ok(sample.submit())
+    }
+
+    /// Begins a batch: records that the kernel sees all at once, or not at all.
+    #[inline]
+    pub fn batch(&mut self) -> Batch<'_, M> {
+        Batch::new(self)
+    }
+
+    /// Size of the ring's data area.
+    #[inline]
+    pub fn ring_size(&self) -> RingSize {
+        self.memory.size()
+    }
+
+    /// Longest sample that this ring takes, in bytes.
+    #[inline]
+    pub fn max_sample_len(&self) -> usize {
+        self.memory.size().max_sample_len() as usize
+    }
+
+    /// Bytes that records take up now, header and padding included: published and not yet consumed.
+    ///
+    /// # Errors
+    /// [`ReserveError::Corrupted`] if the consumer position is not what it can be.
+    pub fn used(&self) -> Result<u32, ReserveError> {
+        Ok(self.position.occupied(self.memory.load_consumer(), self.memory.size())?)
+    }
+
+    /// Bytes that are free now. The longest sample that fits has 8 fewer.
+    ///
+    /// # Errors
+    /// As [`used`](Self::used).
+    pub fn free(&self) -> Result<u32, ReserveError> {
+        Ok(self.memory.size().bytes() - self.used()?)
+    }
+
+    /// Where the next record begins: the end of everything submitted so far.
+    #[inline]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Whether the kernel has taken everything up to `position`, as [`Sample::submit`] returned it.
+    ///
+    /// # Errors
+    /// [`ReserveError::Corrupted`] if the consumer position is not what it can be.
+    pub fn is_consumed(&self, position: Position) -> Result<bool, ReserveError> {
+        // Bytes from `position` to the end are still in the ring only if they are fewer than what is in use.
+        let behind = self.position.distance_from(position);
+        Ok(behind >= u64::from(self.used()?))
+    }
+
+    /// The memory that this producer works on.
+    #[inline]
+    pub fn memory(&self) -> &M {
+        &self.memory
+    }
+
+    /// `len` as a length that this ring takes.
+    #[inline]
+    pub(crate) fn sample_len(&self, len: usize) -> Result<SampleLen, ReserveError> {
+        let size = self.memory.size();
+        size.sample_len(len).ok_or(ReserveError::TooLarge { len, max: size.max_sample_len() })
+    }
+
+    /// Makes sure that a record of `len` fits between `at` and the limit. `at` is `position`, or the end of a batch.
+    #[inline]
+    pub(crate) fn make_room(&mut self, at: Position, len: SampleLen) -> Result<(), ReserveError> {
+        if u64::from(len.extent()) <= self.limit.distance_from(at) { Ok(()) } else { self.look_for_room(at, len) }
+    }
+
+    /// The slow path: looks how far the kernel has come, and whether the ring is still ours.
+    #[cold]
+    #[inline(never)]
+    fn look_for_room(&mut self, at: Position, len: SampleLen) -> Result<(), ReserveError> {
+        let size = self.memory.size();
+        let needed = len.extent();
+        // Until the checks have passed there is no room: a producer that met an error looks again each time.
+        self.limit = at;
+        let found = self.memory.load_producer(Role::LoadOwnProducer);
+        let consumer = self.memory.load_consumer();
+        found.occupied(consumer, size)?;
+        if found != self.position {
+            return Err(ReserveError::ForeignProducer { expected: self.position, found });
+        }
+        self.limit = consumer.advance(size.bytes_u64());
+        let left = size.bytes_u64() - at.distance_from(self.position);
+        if u64::from(needed) > left {
+            return Err(ReserveError::BatchFull { needed, left: narrow(left) });
+        }
+        let available = self.limit.distance_from(at);
+        if u64::from(needed) > available {
+            return Err(ReserveError::Full { needed, available: narrow(available) });
+        }
+        Ok(())
+    }
+
+    /// Parts for a batch, which keeps its own end: the memory, and the published position.
+    #[inline]
+    pub(crate) fn parts(&mut self) -> (&M, &mut Position) {
+        (&self.memory, &mut self.position)
+    }
+}
+
+/// Shows everything before `position` to the kernel.
+#[inline]
+pub(crate) fn publish<M: RingMemory>(memory: &M, position: &mut Position, end: Position) -> Position {
+    *position = end;
+    // Pairs with the acquire load of producer_pos in the kernel's peek: headers and samples are written by now.
+    memory.publish_producer(end);
+    end
+}
+
+/// A count of bytes in the ring, which is at most the ring's size.
+fn narrow(bytes: u64) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,100 @@
+//! The ordering table: every atomic access that the core makes, what ordering it needs, and what it pairs with.
+//!
+//! The core names a [`Role`] at each atomic access; the backend performs it with [`Role::ordering`]. A simulated
+//! backend may weaken one role alone, and the model checker then has to find out: a role whose weakening nothing
+//! catches would not be needed.
+
+use core::sync::atomic::Ordering;
+
+macro_rules! roles {
+    ($($(#[$doc:meta])* $role:ident = $ordering:ident, $name:literal, $pair:literal;)*) => {
+        /// One kind of atomic access. The variants are the rows of the ordering table.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Role {
+            $($(#[$doc])* $role,)*
+        }
+
+        impl Role {
+            /// Every role, in the order of the table.
+            pub const ALL: &'static [Role] = &[$(Role::$role),*];
+
+            /// The ordering that the protocol needs here.
+            #[inline(always)]
+            pub const fn ordering(self) -> Ordering {
+                match self { $(Role::$role => Ordering::$ordering,)* }
+            }
+
+            /// The role's name on a command line and in reports.
+            pub const fn name(self) -> &'static str {
+                match self { $(Role::$role => $name,)* }
+            }
+
+            /// The access on the other side that makes this ordering necessary.
+            pub const fn pairs_with(self) -> &'static str {
+                match self { $(Role::$role => $pair,)* }
+            }
+        }
+    };
+}
+
+roles! {
+    /// The producer loads `consumer_pos` to learn how much room there is.
+    ///
+    /// Acquire: the kernel's reads of a sample are over before the producer writes into its place again.
+    LoadConsumer = Acquire, "load-consumer",
+        "the kernel's release store of consumer_pos in __bpf_user_ringbuf_sample_release";
+    /// The producer loads `producer_pos` to learn where to begin, or whether somebody else moved it.
+    ///
+    /// Relaxed: nothing is read through the value, which is compared and checked only.
+    LoadOwnProducer = Relaxed, "load-own-producer", "nothing: the value is compared, nothing is read through it";
+    /// The producer stores `producer_pos`: everything before it may be looked at.
+    ///
+    /// Release: headers, and the samples of records published without the busy bit, are written before.
+    PublishProducer = Release, "publish-producer",
+        "the kernel's acquire load of producer_pos in __bpf_user_ringbuf_peek";
+    /// A record that is visible already gets its final length word: submitted or discarded.
+    ///
+    /// Release: the sample, and in a lane the next header, are written before.
+    CommitHeader = Release, "commit-header", "the kernel's acquire load of the header in __bpf_user_ringbuf_peek";
+    /// An observer loads `producer_pos` to walk the records in front of it.
+    ///
+    /// Acquire: the headers up to that position are written.
+    ObserveProducer = Acquire, "observe-producer", "the producer's release store of producer_pos";
+    /// An observer loads a header.
+    ///
+    /// Acquire: behind a committed record of a lane stands the header of the next.
+    ObserveHeader = Acquire, "observe-header", "the release store that commits a header";
+}
+
+impl Role {
+    /// The role of this [`name`](Self::name), or `None` if there is none.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|role| role.name() == name)
+    }
+
+    /// Whether the role needs more than a relaxed access.
+    pub const fn is_ordered(self) -> bool {
+        !matches!(self.ordering(), Ordering::Relaxed)
+    }
+}
+
+impl core::fmt::Display for Role {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_role_is_found_by_its_name_and_no_other() {
+        for role in Role::ALL {
+            assert_eq!(Role::from_name(role.name()), Some(*role));
+        }
+        assert_eq!(Role::from_name("load-producer"), None);
+        assert_eq!(Role::from_name(""), None);
+    }
+}

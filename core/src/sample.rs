@@ -1,0 +1,85 @@
+//! A reserved sample of the exclusive producer, invisible until it is submitted.
+//!
+//! Invariant: `tail` is the producer's position and equals where the payload begins. Kernel counterpart: none before
+//! submit; after it, one record in `__bpf_user_ringbuf_peek`.
+
+use core::ops::{Deref, DerefMut};
+
+use crate::error::BeyondSample;
+use crate::memory::RingMemory;
+use crate::payload::Payload;
+use crate::position::Position;
+use crate::producer::publish;
+
+/// Room for one sample, to be filled in place through [`Payload`] and then submitted.
+///
+/// Dropping it gives the room back and leaves nothing in the ring.
+///
+/// A sample can't outlive its producer's borrow, so there is never more than one:
+/// ```compile_fail,E0499
+/// # fn show<M: user_ringbuf_core::RingMemory>(producer: &mut user_ringbuf_core::Producer<M>) {
+/// let first = producer.reserve(8).unwrap();
+/// let second = producer.reserve(8).unwrap();
+/// first.submit();
+/// # }
+/// ```
+/// and it is submitted once:
+/// ```compile_fail,E0382
+/// # fn show<M: user_ringbuf_core::RingMemory>(producer: &mut user_ringbuf_core::Producer<M>) {
+/// let sample = producer.reserve(8).unwrap();
+/// sample.submit();
+/// sample.submit();
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "a sample that is dropped is discarded: submit it"]
+pub struct Sample<'p, M: RingMemory> {
+    payload: Payload<&'p M>,
+    tail: &'p mut Position,
+}
+
+impl<'p, M: RingMemory> Sample<'p, M> {
+    #[inline(always)]
+    pub(crate) fn new(payload: Payload<&'p M>, tail: &'p mut Position) -> Self {
+        Self { payload, tail }
+    }
+
+    /// Shows the sample to the kernel. The answer is the position at which the record ends: once the kernel has
+    /// consumed that far, it has taken this sample.
+    #[inline]
+    pub fn submit(mut self) -> Position {
+        let end = self.payload.finish();
+        publish(self.payload.memory(), self.tail, end)
+    }
+
+    /// Submits the first `len` bytes only; the rest goes back to the ring.
+    ///
+    /// # Errors
+    /// [`BeyondSample`] if `len` is longer than what was reserved. The sample is discarded then; where that is not
+    /// wanted, call [`Payload::shorten`] first.
+    #[inline]
+    pub fn submit_len(mut self, len: usize) -> Result<Position, BeyondSample> {
+        self.payload.shorten(len)?;
+        Ok(self.submit())
+    }
+
+    /// Gives the room back. Nothing was visible, nothing stays behind: the same as dropping the sample.
+    #[inline]
+    pub fn discard(self) {}
+}
+
+impl<'p, M: RingMemory> Deref for Sample<'p, M> {
+    type Target = Payload<&'p M>;
+
+    #[inline]
+    fn deref(&self) -> &Self::Target {
+        &self.payload
+    }
+}
+
+impl<M: RingMemory> DerefMut for Sample<'_, M> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.payload
+    }
+}
