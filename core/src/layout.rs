@@ -32,7 +32,6 @@ impl RingSize {
     /// # Errors
     /// [`SizeError`] unless `bytes` is a power of two from [`MIN`](Self::MIN) to [`MAX`](Self::MAX).
     pub const fn new(bytes: u64) -> Result<Self, SizeError> {
-        #[expect(clippy::cast_lossless, reason = "From is not const")]
         if bytes < Self::MIN as u64 || bytes > Self::MAX as u64 || !bytes.is_power_of_two() {
             return Err(SizeError { bytes });
         }
@@ -48,7 +47,6 @@ impl RingSize {
 
     /// Bytes in the data area, as wide as a position.
     #[inline]
-    #[expect(clippy::cast_lossless, reason = "From is not const")]
     pub const fn bytes_u64(self) -> u64 {
         self.0 as u64
     }

@@ -36,7 +36,7 @@ pub use batch::{Batch, BatchSample};
 pub use error::{AttachError, BeyondSample, ReserveError, SizeError};
 pub use header::{BUSY_BIT, DISCARD_BIT, HEADER_LEN, Header, RecordState};
 pub use layout::{MAX_SAMPLE_LEN, RECORD_ALIGN, RingSize, SampleLen, record_extent};
-pub use memory::{ContiguousMemory, RingMemory};
+pub use memory::{ContiguousMemory, RingMemory, RingView};
 pub use payload::Payload;
 pub use position::{Corruption, Position};
 pub use producer::Producer;

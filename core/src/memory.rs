@@ -9,27 +9,18 @@ use crate::layout::RingSize;
 use crate::position::Position;
 use crate::role::Role;
 
-/// Memory of one user ring buffer, and the atomics to work on it.
+/// A ring that can be looked at: sizes, positions and headers, nothing that writes.
 ///
 /// # Safety
 /// Implementations promise, for as long as the value lives:
 ///
 /// 1. [`size`](Self::size) never changes.
-/// 2. A write through [`write_header`](Self::write_header), [`commit_header`](Self::commit_header) or
-///    [`write_payload`](Self::write_payload) that keeps its contract touches the data area only, and there only the
-///    bytes named; `offset + 8 + len` may pass the end of the area and then goes on at its beginning (the double
-///    mapping).
-/// 3. Each atomic access takes place with at least the ordering of its role ([`Role::ordering`]); a backend that
-///    weakens one does so only to test that this is noticed.
-/// 4. Within this process nobody else writes to the data area through other means, but for a fake kernel, which reads
-///    only. (Other processes may: then samples hold garbage, and positions are checked each time they are read.)
-/// 5. [`load_consumer`](Self::load_consumer), [`load_producer`](Self::load_producer) and
-///    [`load_header`](Self::load_header) may return any value at all; the core trusts none of them.
-/// 6. A clone or a shared reference stands for the same ring.
-pub unsafe trait RingMemory {
-    /// A private atomic 64-bit word: state that the producers of one process share, and no one else sees.
-    type Word: Send + Sync;
-
+/// 2. Loads that keep their contract touch the ring's memory only, and take place with at least the ordering of their
+///    role ([`Role::ordering`]); a backend that weakens one does so only to test that this is noticed.
+/// 3. A clone or a shared reference stands for the same ring.
+///
+/// The values loaded may be anything at all: the core trusts none of them.
+pub unsafe trait RingView {
     /// Size of the data area.
     fn size(&self) -> RingSize;
 
@@ -39,14 +30,31 @@ pub unsafe trait RingMemory {
     /// Loads `producer_pos` for `role`: [`Role::LoadOwnProducer`] or [`Role::ObserveProducer`].
     fn load_producer(&self, role: Role) -> Position;
 
-    /// Stores `producer_pos` for [`Role::PublishProducer`].
-    fn publish_producer(&self, position: Position);
-
     /// Loads the length word of the header at `offset` for [`Role::ObserveHeader`].
     ///
     /// # Safety
     /// `offset` is a multiple of 8 and less than the ring's size.
     unsafe fn load_header(&self, offset: u32) -> Header;
+}
+
+/// Memory of one user ring buffer that its producer works on, and the atomics to do so.
+///
+/// # Safety
+/// Implementations promise, for as long as the value lives, what [`RingView`] asks, and:
+///
+/// 1. A write through [`write_header`](Self::write_header), [`commit_header`](Self::commit_header),
+///    [`write_payload`](Self::write_payload) or [`fill_payload`](Self::fill_payload) that keeps its contract touches
+///    the data area only, and there only the bytes named; a sample may pass the end of the area and then goes on at
+///    its beginning (the double mapping).
+/// 2. Each atomic access takes place with at least the ordering of its role, as for the loads.
+/// 3. Within this process nobody else writes to the data area through other means, but for a fake kernel, which reads
+///    only. (Other processes may: then samples hold garbage, and positions are checked each time they are read.)
+pub unsafe trait RingMemory: RingView {
+    /// A private atomic 64-bit word: state that the producers of one process share, and no one else sees.
+    type Word: Send + Sync;
+
+    /// Stores `producer_pos` for [`Role::PublishProducer`].
+    fn publish_producer(&self, position: Position);
 
     /// Writes a whole header, pad included, where nobody looks yet. Needs no ordering: what makes it visible has it.
     ///
@@ -106,10 +114,8 @@ pub unsafe trait ContiguousMemory: RingMemory {
 
 macro_rules! forward_ring_memory {
     ($($pointer:tt)*) => {
-        // SAFETY: a pointer to a memory stands for that memory (obligation 6), which keeps every obligation itself.
-        unsafe impl<M: RingMemory + ?Sized> RingMemory for $($pointer)* {
-            type Word = M::Word;
-
+        // SAFETY: a pointer to a ring stands for that ring (obligation 3), which keeps every obligation itself.
+        unsafe impl<M: RingView + ?Sized> RingView for $($pointer)* {
             #[inline(always)]
             fn size(&self) -> RingSize {
                 (**self).size()
@@ -126,14 +132,19 @@ macro_rules! forward_ring_memory {
             }
 
             #[inline(always)]
-            fn publish_producer(&self, position: Position) {
-                (**self).publish_producer(position);
-            }
-
-            #[inline(always)]
             unsafe fn load_header(&self, offset: u32) -> Header {
                 // SAFETY: the caller's promise is passed on.
                 unsafe { (**self).load_header(offset) }
+            }
+        }
+
+        // SAFETY: as above.
+        unsafe impl<M: RingMemory + ?Sized> RingMemory for $($pointer)* {
+            type Word = M::Word;
+
+            #[inline(always)]
+            fn publish_producer(&self, position: Position) {
+                (**self).publish_producer(position);
             }
 
             #[inline(always)]

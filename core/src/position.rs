@@ -201,6 +201,7 @@ mod tests {
                 for by in 0..=u8::MAX {
                     let end = Narrow::new(start).advance(by);
                     assert_eq!(end.distance_from(Narrow::new(start)), by);
+                    assert_eq!(end.get(), start.wrapping_add(by));
                     let unwrapped = u16::from(start) + u16::from(by);
                     assert_eq!(u16::from(end.modulo(size)), unwrapped % u16::from(size));
                     assert_eq!(end.is_aligned(), unwrapped % 8 == 0);
