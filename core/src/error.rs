@@ -62,6 +62,8 @@ pub enum ReserveError {
         /// Bytes of the ring that the batch does not hold yet.
         left: u32,
     },
+    /// A lane of length 0, in which no sample but an empty one has room.
+    EmptyLane,
     /// The shared memory says what can't be.
     Corrupted(Corruption),
     /// Somebody else moved the producer position: a second producer is, or was, at work on this ring.
@@ -92,6 +94,7 @@ impl fmt::Display for ReserveError {
             Self::BatchFull { needed, left } => {
                 write!(f, "the batch is full: the record needs {needed} bytes, the batch leaves {left} of the ring")
             }
+            Self::EmptyLane => f.write_str("a lane of 0 bytes: it must have at least 1"),
             Self::Corrupted(why) => write!(f, "the ring is corrupted: {why}"),
             Self::ForeignProducer { expected, found } => write!(
                 f,

@@ -101,9 +101,30 @@ pub const fn record_extent(len: u32) -> u32 {
     (len + HEADER_LEN + RECORD_ALIGN - 1) & !(RECORD_ALIGN - 1)
 }
 
+/// Largest extent that one record may have: that of the longest sample.
+pub const MAX_EXTENT: u32 = record_extent(MAX_SAMPLE_LEN);
+
+/// Length of the sample whose record takes exactly `extent` bytes, and which the kernel accepts.
+///
+/// `extent` is a multiple of 8 from 8 to [`MAX_EXTENT`]. The longest record is 2^24 + 8 bytes, of which the kernel
+/// allows 2^24 - 1 to be sample: the last byte is padding there.
+#[inline]
+pub(crate) const fn filler_len(extent: u32) -> u32 {
+    let len = extent.saturating_sub(HEADER_LEN);
+    if len < MAX_SAMPLE_LEN { len } else { MAX_SAMPLE_LEN }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filler_takes_exactly_the_extent_that_it_has_to_fill() {
+        for extent in (8..=4096).chain(MAX_EXTENT - 64..=MAX_EXTENT).filter(|extent| extent % 8 == 0) {
+            assert_eq!(record_extent(filler_len(extent)), extent);
+            assert!(filler_len(extent) <= MAX_SAMPLE_LEN);
+        }
+    }
 
     #[test]
     fn every_small_size_is_judged_and_every_power_of_two_up_to_two_gibibytes_is_taken() {

@@ -18,9 +18,13 @@ extern crate alloc;
 
 #[expect(unsafe_code, reason = "claims the room that it found")]
 mod batch;
+#[expect(unsafe_code, reason = "splits the record that it holds")]
+mod busy;
+mod detached;
 pub mod drain;
 mod error;
 mod header;
+mod lane;
 mod layout;
 #[expect(unsafe_code, reason = "the contract of the seam")]
 mod memory;
@@ -31,14 +35,19 @@ mod position;
 mod producer;
 mod role;
 mod sample;
+#[expect(unsafe_code, reason = "claims the room that it took")]
+mod shared;
 
 pub use batch::{Batch, BatchSample};
+pub use detached::DetachedSample;
 pub use error::{AttachError, BeyondSample, ReserveError, SizeError};
 pub use header::{BUSY_BIT, DISCARD_BIT, HEADER_LEN, Header, RecordState};
-pub use layout::{MAX_SAMPLE_LEN, RECORD_ALIGN, RingSize, SampleLen, record_extent};
+pub use lane::{Lane, LaneSample};
+pub use layout::{MAX_EXTENT, MAX_SAMPLE_LEN, RECORD_ALIGN, RingSize, SampleLen, record_extent};
 pub use memory::{ContiguousMemory, RingMemory, RingView};
 pub use payload::Payload;
 pub use position::{Corruption, Position};
 pub use producer::Producer;
 pub use role::Role;
 pub use sample::Sample;
+pub use shared::Shared;

@@ -111,13 +111,48 @@ impl<M: RingMemory> Payload<M> {
         unsafe { self.memory.write_header(self.offset(), header) };
     }
 
+    /// Writes a header at `at` where nobody looks yet.
+    ///
+    /// # Safety
+    /// `at` is a multiple of 8, and the eight bytes there are the caller's.
+    #[inline]
+    pub(crate) unsafe fn write_header_at(&mut self, at: Position, header: Header) {
+        // SAFETY: the caller's promise is passed on; an offset is below the size.
+        unsafe { self.memory.write_header(at.offset(self.memory.size()), header) };
+    }
+
+    /// Takes hold of a record of another length at the same place.
+    ///
+    /// # Safety
+    /// As for [`new`](Self::new).
+    #[inline]
+    pub(crate) unsafe fn set_len(&mut self, len: SampleLen) {
+        self.len = len;
+    }
+
+    /// Takes hold of another place.
+    ///
+    /// # Safety
+    /// As for [`new`](Self::new), before anything is written there.
+    #[inline]
+    pub(crate) unsafe fn move_to(&mut self, start: Position) {
+        self.start = start;
+    }
+
+    /// The sample's length as checked at reservation, or since shortened.
+    #[inline]
+    pub(crate) fn sample_len(&self) -> SampleLen {
+        self.len
+    }
+
     #[inline]
     pub(crate) fn memory(&self) -> &M {
         &self.memory
     }
 
+    /// Where the record's header lies in the data area.
     #[inline(always)]
-    fn offset(&self) -> u32 {
+    pub(crate) fn offset(&self) -> u32 {
         self.start.offset(self.memory.size())
     }
 

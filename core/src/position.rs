@@ -114,7 +114,7 @@ macro_rules! position_of_width {
 
 /// What is wrong with a pair of positions, without the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wrong {
+pub(crate) enum Wrong {
     UnalignedConsumer,
     UnalignedProducer,
     OutOfRange,
@@ -133,6 +133,13 @@ impl Position {
     #[expect(clippy::cast_possible_truncation, reason = "masked below a size that is a u32")]
     pub const fn offset(self, size: RingSize) -> u32 {
         self.modulo(size.bytes_u64()) as u32
+    }
+
+    /// Whether a consumer at this position has taken everything up to `other`. True for everything up to 2^63 bytes
+    /// back.
+    #[inline]
+    pub const fn has_reached(self, other: Self) -> bool {
+        self.distance_from(other) < 1 << 63
     }
 
     /// Bytes between `consumer` and this producer position, checked as everything from shared memory is.

@@ -5,13 +5,17 @@
 //! Kernel counterpart: `__bpf_user_ringbuf_peek`, which reads what is published here.
 
 use crate::batch::Batch;
+use crate::busy::BusyRecord;
+use crate::detached::DetachedSample;
 use crate::error::{AttachError, ReserveError};
+use crate::lane::Lane;
 use crate::layout::{RingSize, SampleLen};
 use crate::memory::RingMemory;
 use crate::payload::Payload;
 use crate::position::Position;
 use crate::role::Role;
 use crate::sample::Sample;
+use crate::shared::Shared;
 
 /// The one writer of a ring.
 ///
@@ -75,6 +79,44 @@ impl<M: RingMemory> Producer<M> {
         Batch::new(self)
     }
 
+    /// Reserves a sample that is not bound to this producer: several may be outstanding, each may be submitted from
+    /// any thread, in any order. It is published at once with the busy bit, so the kernel waits for it.
+    ///
+    /// It clones the memory: a reference costs nothing, an `Arc` one atomic increment.
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve).
+    #[inline]
+    pub fn reserve_detached(&mut self, len: usize) -> Result<DetachedSample<M>, ReserveError>
+    where
+        M: Clone,
+    {
+        let len = self.sample_len(len)?;
+        self.make_room(self.position, len)?;
+        // SAFETY: `make_room` found the record's extent free from `position` on, this is the ring's one producer, and
+        // the position moves past the record before anything else is reserved. It is published below.
+        let record = unsafe { BusyRecord::new(self.memory.clone(), self.position, len) };
+        publish(&self.memory, &mut self.position, record.end());
+        Ok(DetachedSample::new(record))
+    }
+
+    /// Takes a stretch of the ring to publish many samples from, one after the other: see [`Lane`]. `len` counts
+    /// like a sample's length; each sample in the lane but the first takes a header of its own out of it.
+    ///
+    /// # Errors
+    /// [`ReserveError::EmptyLane`] for length 0, else as [`reserve`](Self::reserve).
+    pub fn lane(&mut self, len: usize) -> Result<Lane<M>, ReserveError>
+    where
+        M: Clone,
+    {
+        if len == 0 { Err(ReserveError::EmptyLane) } else { Ok(self.reserve_detached(len)?.into_lane()) }
+    }
+
+    /// Makes a producer for many threads of this one.
+    pub fn into_shared(self) -> Shared<M> {
+        Shared::new(self.memory, self.position, self.limit)
+    }
+
     /// Size of the ring's data area.
     #[inline]
     pub fn ring_size(&self) -> RingSize {
@@ -110,13 +152,9 @@ impl<M: RingMemory> Producer<M> {
     }
 
     /// Whether the kernel has taken everything up to `position`, as [`Sample::submit`] returned it.
-    ///
-    /// # Errors
-    /// [`ReserveError::Corrupted`] if the consumer position is not what it can be.
-    pub fn is_consumed(&self, position: Position) -> Result<bool, ReserveError> {
-        // Bytes from `position` to the end are still in the ring only if they are fewer than what is in use.
-        let behind = self.position.distance_from(position);
-        Ok(behind >= u64::from(self.used()?))
+    #[inline]
+    pub fn is_consumed(&self, position: Position) -> bool {
+        self.memory.load_consumer().has_reached(position)
     }
 
     /// The memory that this producer works on.

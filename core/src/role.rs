@@ -57,6 +57,31 @@ roles! {
     ///
     /// Release: the sample, and in a lane the next header, are written before.
     CommitHeader = Release, "commit-header", "the kernel's acquire load of the header in __bpf_user_ringbuf_peek";
+    /// A thread loads the reservations' word to see where the next record would begin.
+    ///
+    /// Relaxed: the exchange that follows fails if the value was not the newest.
+    LoadReservations = Relaxed, "load-reservations", "nothing: the exchange that takes the room checks the value";
+    /// A thread takes room in the reservations' word.
+    ///
+    /// Relaxed: it shows nothing to anybody; the room is known to be free through the limit. As a read-modify-write it
+    /// carries on what earlier finishers released.
+    TakeRoom = Relaxed, "take-room", "nothing: room is free through the limit, headers are shown by finish-reservation";
+    /// A thread that has written its header looks whether it is the last in flight, and so the one to publish.
+    ///
+    /// Acquire: the headers of all who have finished are written.
+    ObserveInFlight = Acquire, "observe-in-flight", "the other producers' release exchange that finishes a reservation";
+    /// A thread leaves the reservations' word: its header is written, and so is what it has published.
+    ///
+    /// Release: whoever publishes next shows this header, and must store `producer_pos` after this thread's store.
+    FinishReservation = Release, "finish-reservation", "the next publisher's acquire load of the reservations' word";
+    /// A thread loads the limit that another one found.
+    ///
+    /// Acquire: the kernel's reads, which the finder has seen to be over, are over for this thread too.
+    LoadLimit = Acquire, "load-limit", "the release store of the limit by the thread that loaded consumer_pos";
+    /// A thread stores the limit that it found by loading `consumer_pos`.
+    ///
+    /// Release: passes on what the acquire load of `consumer_pos` has learnt.
+    StoreLimit = Release, "store-limit", "the other producers' acquire load of the limit";
     /// An observer loads `producer_pos` to walk the records in front of it.
     ///
     /// Acquire: the headers up to that position are written.

@@ -1,0 +1,116 @@
+//! A record that the kernel can see and waits in front of, until its owner lets go of it.
+//!
+//! Invariant: `extent` bytes from the payload's start on are the owner's, and the header at the start says busy. What
+//! is committed leaves the front; the rest stays one record, with a header of its own written *before* the front is
+//! released, so the kernel never finds bytes of an earlier lap where it looks for a header. Kernel counterpart: the
+//! silence of `__bpf_user_ringbuf_peek` at `BPF_RINGBUF_BUSY_BIT`.
+
+use core::ops::{Deref, DerefMut};
+
+use crate::header::Header;
+use crate::layout::{SampleLen, filler_len};
+use crate::memory::RingMemory;
+use crate::payload::Payload;
+use crate::position::Position;
+
+/// A busy record, discarded on drop as far as it was not committed.
+#[derive(Debug)]
+pub(crate) struct BusyRecord<M: RingMemory> {
+    payload: Payload<M>,
+    extent: u32,
+}
+
+impl<M: RingMemory> BusyRecord<M> {
+    /// Writes the header of a busy record at `start`. The caller publishes it.
+    ///
+    /// # Safety
+    /// As for [`Payload::new`]; besides, the caller shows the record to the kernel, or forgets the value.
+    #[inline]
+    pub(crate) unsafe fn new(memory: M, start: Position, len: SampleLen) -> Self {
+        // SAFETY: the caller's promise is passed on.
+        let mut payload = unsafe { Payload::new(memory, start, len) };
+        payload.write_header(Header::busy(len.bytes()));
+        Self { payload, extent: len.extent() }
+    }
+
+    /// Bytes that are left, header and padding included.
+    #[inline]
+    pub(crate) fn extent(&self) -> u32 {
+        self.extent
+    }
+
+    /// Where the stretch ends.
+    #[inline]
+    pub(crate) fn end(&self) -> Position {
+        self.payload.start().advance(u64::from(self.extent))
+    }
+
+    /// Makes the front of the stretch a sample of `len`. Only its owner sees a difference. `false` if it has no room.
+    #[inline]
+    pub(crate) fn begin(&mut self, len: SampleLen) -> bool {
+        let fits = len.extent() <= self.extent;
+        if fits {
+            // SAFETY: the record's extent lies within the stretch, which is ours (`new`).
+            unsafe { self.payload.set_len(len) };
+        }
+        fits
+    }
+
+    /// Hands the sample in front to the kernel. What is left behind it becomes a record as `rest` says. The answer is
+    /// the position at which the sample's record ends.
+    #[inline]
+    pub(crate) fn commit(&mut self, rest: fn(u32) -> Header) -> Position {
+        let len = self.payload.sample_len();
+        // A sample is begun within the stretch and only ever shortened.
+        let left = self.extent.saturating_sub(len.extent());
+        let end = self.payload.start().advance(u64::from(len.extent()));
+        if left > 0 {
+            // SAFETY: `end` lies within the stretch, which is ours (`new`), and a record has at least eight bytes.
+            unsafe { self.payload.write_header_at(end, rest(filler_len(left))) };
+        }
+        self.commit_header(Header::submitted(len.bytes()));
+        // SAFETY: what is left of the stretch begins at `end`; where nothing is left, nobody writes there any more.
+        unsafe { self.payload.move_to(end) };
+        self.extent = left;
+        end
+    }
+
+    /// Makes the kernel skip what is left.
+    #[inline]
+    pub(crate) fn discard(&mut self) {
+        if self.extent > 0 {
+            self.commit_header(Header::discarded(filler_len(self.extent)));
+            self.extent = 0;
+        }
+    }
+
+    /// Pairs with the kernel's acquire load of the header: the sample, and the header behind it, are written by now.
+    #[inline]
+    fn commit_header(&mut self, header: Header) {
+        // SAFETY: the record at the start is ours (`new`), and nobody else stores to its header.
+        unsafe { self.payload.memory().commit_header(self.payload.offset(), header) };
+    }
+}
+
+impl<M: RingMemory> Deref for BusyRecord<M> {
+    type Target = Payload<M>;
+
+    #[inline]
+    fn deref(&self) -> &Payload<M> {
+        &self.payload
+    }
+}
+
+impl<M: RingMemory> DerefMut for BusyRecord<M> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Payload<M> {
+        &mut self.payload
+    }
+}
+
+impl<M: RingMemory> Drop for BusyRecord<M> {
+    #[inline]
+    fn drop(&mut self) {
+        self.discard();
+    }
+}

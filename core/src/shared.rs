@@ -1,0 +1,330 @@
+//! Many producers on one ring, without a lock: the last one out publishes.
+//!
+//! All threads take room in one private word that holds the end of what is reserved and how many threads are *in
+//! flight*: past their exchange, with their header perhaps not yet written. A thread that has written its header and
+//! finds itself the only one in flight knows that every header up to the end is written: it stores `producer_pos`, and
+//! leaves. Whoever is not alone just leaves; the last one publishes for all. So `producer_pos` never passes a header
+//! that is not written, and only one thread at a time stores it: while one is alone in flight, nobody else is.
+//!
+//! **What is guaranteed.** Nobody ever waits for another thread: reserving is two exchanges that are retried only when
+//! another thread's succeeded, submitting is one store. A thread that is preempted in flight (some ten instructions)
+//! holds no one up from reserving, filling and submitting; what is reserved after that becomes visible to the kernel
+//! when it runs again, at the latest when the ring is full and everyone else has left. Within the ring, samples are
+//! in the order of their reservations.
+//!
+//! Kernel counterpart: the acquire load of `producer_pos` in `__bpf_user_ringbuf_peek`, as ever.
+
+use crate::busy::BusyRecord;
+use crate::detached::DetachedSample;
+use crate::error::{AttachError, ReserveError};
+use crate::lane::Lane;
+use crate::layout::{RingSize, SampleLen};
+use crate::memory::RingMemory;
+use crate::position::{Corruption, Position};
+use crate::producer::Producer;
+use crate::role::Role;
+
+/// A producer for many threads: share it by reference, or by `Arc`.
+///
+/// Samples are [`DetachedSample`]s: published at once with the busy bit, filled and submitted by any thread.
+#[derive(Debug)]
+#[doc(alias = "BPF_MAP_TYPE_USER_RINGBUF")]
+pub struct Shared<M: RingMemory> {
+    memory: M,
+    /// [`Reservations`].
+    reservations: M::Word,
+    /// A consumer position that somebody saw, plus the ring's size. An old one may overwrite a newer one: that costs a
+    /// look at the consumer position, no more.
+    limit: M::Word,
+}
+
+impl<M: RingMemory> Shared<M> {
+    /// Begins where the last producer of this ring stopped.
+    ///
+    /// # Errors
+    /// As [`Producer::attach`].
+    pub fn attach(memory: M) -> Result<Self, AttachError> {
+        Producer::attach(memory).map(Producer::into_shared)
+    }
+
+    pub(crate) fn new(memory: M, position: Position, limit: Position) -> Self {
+        let reservations = memory.new_word(Reservations::none_in_flight(position).0);
+        let limit = memory.new_word(limit.get());
+        Self { memory, reservations, limit }
+    }
+
+    /// Reserves a sample of `len` bytes, which borrows this producer's memory.
+    ///
+    /// # Errors
+    /// As [`Producer::reserve`].
+    #[inline]
+    pub fn reserve(&self, len: usize) -> Result<DetachedSample<&M>, ReserveError> {
+        self.reserve_with(&self.memory, len)
+    }
+
+    /// Reserves a sample of `len` bytes, which holds a clone of the memory and so may outlive this producer.
+    ///
+    /// # Errors
+    /// As [`Producer::reserve`].
+    #[inline]
+    pub fn reserve_owned(&self, len: usize) -> Result<DetachedSample<M>, ReserveError>
+    where
+        M: Clone,
+    {
+        self.reserve_with(self.memory.clone(), len)
+    }
+
+    /// Reserves, copies `bytes` and submits. The answer is the position at which the record ends.
+    ///
+    /// # Errors
+    /// As [`Producer::reserve`].
+    #[inline]
+    pub fn push(&self, bytes: &[u8]) -> Result<Position, ReserveError> {
+        let mut sample = self.reserve(bytes.len())?;
+        sample.write_whole(bytes);
+        Ok(sample.submit())
+    }
+
+    /// Takes a stretch of the ring for this thread: see [`Lane`]. `len` counts like a sample's length; each sample in
+    /// the lane but the first takes a header of its own out of it.
+    ///
+    /// # Errors
+    /// [`ReserveError::EmptyLane`] for length 0, else as [`Producer::reserve`].
+    pub fn lane(&self, len: usize) -> Result<Lane<&M>, ReserveError> {
+        if len == 0 { Err(ReserveError::EmptyLane) } else { Ok(self.reserve(len)?.into_lane()) }
+    }
+
+    /// Takes a stretch of the ring that holds a clone of the memory: see [`lane`](Self::lane).
+    ///
+    /// # Errors
+    /// As [`lane`](Self::lane).
+    pub fn lane_owned(&self, len: usize) -> Result<Lane<M>, ReserveError>
+    where
+        M: Clone,
+    {
+        if len == 0 { Err(ReserveError::EmptyLane) } else { Ok(self.reserve_owned(len)?.into_lane()) }
+    }
+
+    /// Size of the ring's data area.
+    #[inline]
+    pub fn ring_size(&self) -> RingSize {
+        self.memory.size()
+    }
+
+    /// Longest sample that this ring takes, in bytes.
+    #[inline]
+    pub fn max_sample_len(&self) -> usize {
+        self.memory.size().max_sample_len() as usize
+    }
+
+    /// Whether the kernel has taken everything up to `position`, as [`DetachedSample::submit`] returned it.
+    #[inline]
+    pub fn is_consumed(&self, position: Position) -> bool {
+        self.memory.load_consumer().has_reached(position)
+    }
+
+    /// The memory that this producer works on.
+    #[inline]
+    pub fn memory(&self) -> &M {
+        &self.memory
+    }
+
+    #[inline]
+    fn reserve_with<N: RingMemory>(&self, memory: N, len: usize) -> Result<DetachedSample<N>, ReserveError> {
+        let size = self.memory.size();
+        let len = size.sample_len(len).ok_or(ReserveError::TooLarge { len, max: size.max_sample_len() })?;
+        let start = self.take_room(len)?;
+        // SAFETY: `take_room` gave this thread the record's extent from `start` on, and `memory` is the same ring. The
+        // record is published by `finish`, or by the thread that is the last in flight.
+        let record = unsafe { BusyRecord::new(memory, start, len) };
+        self.finish(record.end());
+        Ok(DetachedSample::new(record))
+    }
+
+    /// Takes the record's extent, and counts this thread as in flight.
+    #[inline]
+    fn take_room(&self, len: SampleLen) -> Result<Position, ReserveError> {
+        let mut found = Reservations(self.memory.load_word(&self.reservations, Role::LoadReservations));
+        loop {
+            let mut limit = Position::new(self.memory.load_word(&self.limit, Role::LoadLimit));
+            let mut room = found.room(limit);
+            if room > self.memory.size().bytes_u64() || u64::from(len.extent()) > room {
+                match self.look_for_room(found, len)? {
+                    Some(newer) => limit = newer,
+                    None => {
+                        found = Reservations(self.memory.load_word(&self.reservations, Role::LoadReservations));
+                        continue;
+                    }
+                }
+                room = found.room(limit);
+            }
+            let Some(taken) = found.with_another(len.extent()) else {
+                // 65,535 threads between two neighbouring instructions: let them get on.
+                core::hint::spin_loop();
+                found = Reservations(self.memory.load_word(&self.reservations, Role::LoadReservations));
+                continue;
+            };
+            match self.exchange(found, taken, Role::TakeRoom, Role::LoadReservations) {
+                Ok(()) => return Ok(Position::new(limit.get().wrapping_sub(room))),
+                Err(now) => found = now,
+            }
+        }
+    }
+
+    /// Leaves the flight, and publishes everything reserved if nobody else is in it. `end` is where the caller's own
+    /// record ends.
+    #[inline]
+    fn finish(&self, end: Position) {
+        let mut found = Reservations(self.memory.load_word(&self.reservations, Role::ObserveInFlight));
+        loop {
+            if found.in_flight() == 1 {
+                // Pairs with the acquire load of producer_pos in the kernel's peek: all headers up to there are
+                // written, ours here, the others' before they left (observe-in-flight). If somebody joins before the
+                // exchange below, it fails, and what they have left behind by then is published too.
+                self.memory.publish_producer(found.end_near(end));
+            }
+            match self.exchange(found, found.with_one_less(), Role::FinishReservation, Role::ObserveInFlight) {
+                Ok(()) => return,
+                Err(now) => found = now,
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn exchange(&self, current: Reservations, new: Reservations, role: Role, found: Role) -> Result<(), Reservations> {
+        self.memory.exchange_word(&self.reservations, current.0, new.0, role, found).map_err(Reservations)
+    }
+
+    /// The slow path: looks how far the kernel has come, and whether the ring is still ours. `None` if the reservations
+    /// have moved on meanwhile, so that what was found proves nothing.
+    #[cold]
+    #[inline(never)]
+    fn look_for_room(&self, found: Reservations, len: SampleLen) -> Result<Option<Position>, ReserveError> {
+        let size = self.memory.size();
+        // Acquire, so that what was published before the word became `found` is seen below.
+        let before = self.memory.load_word(&self.reservations, Role::ObserveInFlight);
+        // Acquire, as is the consumer position: whoever published or consumed beyond `found` had taken that room
+        // before, so the second look at the word sees it.
+        let published = self.memory.load_producer(Role::ObserveProducer);
+        let consumer = self.memory.load_consumer();
+        let limit = consumer.advance(size.bytes_u64());
+        let room = found.room(limit);
+        let after = self.memory.load_word(&self.reservations, Role::LoadReservations);
+        if before != found.0 || after != found.0 {
+            return Ok(None);
+        }
+        if !consumer.is_aligned() {
+            return Err(Corruption::UnalignedConsumer { consumer: consumer.get() }.into());
+        }
+        if !published.is_aligned() {
+            return Err(Corruption::UnalignedProducer { producer: published.get() }.into());
+        }
+        if room > size.bytes_u64() {
+            let producer = published.get();
+            return Err(Corruption::OutOfRange { consumer: consumer.get(), producer, size: size.bytes() }.into());
+        }
+        let expected = Position::new(limit.get().wrapping_sub(room));
+        if found.in_flight() == 0 && published != expected {
+            // Nobody was in flight before the load or after it, so what stands there is not ours.
+            return Err(ReserveError::ForeignProducer { expected, found: published });
+        }
+        self.memory.store_word(&self.limit, limit.get(), Role::StoreLimit);
+        let needed = len.extent();
+        if u64::from(needed) > room {
+            let available = u32::try_from(room).unwrap_or(u32::MAX);
+            return Err(ReserveError::Full { needed, available });
+        }
+        Ok(Some(limit))
+    }
+}
+
+/// The word in which threads take room: the end of what is reserved, in units of 8 bytes, and how many threads are in
+/// flight.
+///
+/// 48 bits of units are 2^51 bytes of positions; the whole position follows from any other within the ring's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Reservations(u64);
+
+impl Reservations {
+    const IN_FLIGHT_BITS: u32 = 16;
+    const IN_FLIGHT_MASK: u64 = (1 << Self::IN_FLIGHT_BITS) - 1;
+    /// A position is a multiple of 8, so it moves up by 13 bits only.
+    const SHIFT: u32 = Self::IN_FLIGHT_BITS - 3;
+    const POSITION_MASK: u64 = (1 << (64 - Self::SHIFT)) - 1;
+
+    const fn none_in_flight(end: Position) -> Self {
+        Self(end.get() << Self::SHIFT)
+    }
+
+    /// The end of what is reserved, without its topmost bits.
+    #[inline(always)]
+    const fn end_low(self) -> u64 {
+        (self.0 & !Self::IN_FLIGHT_MASK) >> Self::SHIFT
+    }
+
+    #[inline(always)]
+    const fn in_flight(self) -> u64 {
+        self.0 & Self::IN_FLIGHT_MASK
+    }
+
+    /// Bytes from the end of what is reserved to `limit`; more than any ring has if the two don't belong together.
+    #[inline(always)]
+    const fn room(self, limit: Position) -> u64 {
+        limit.get().wrapping_sub(self.end_low()) & Self::POSITION_MASK
+    }
+
+    /// The end of what is reserved, which is at most a ring's size ahead of `position`.
+    #[inline(always)]
+    const fn end_near(self, position: Position) -> Position {
+        position.advance(self.end_low().wrapping_sub(position.get()) & Self::POSITION_MASK)
+    }
+
+    /// With `extent` more bytes reserved by one more thread in flight, unless the count is full.
+    #[inline(always)]
+    fn with_another(self, extent: u32) -> Option<Self> {
+        if self.in_flight() == Self::IN_FLIGHT_MASK {
+            return None;
+        }
+        Some(Self(self.0.wrapping_add(u64::from(extent) << Self::SHIFT).wrapping_add(1)))
+    }
+
+    /// With one thread in flight less; the caller is one of them.
+    #[inline(always)]
+    const fn with_one_less(self) -> Self {
+        Self(self.0.wrapping_sub(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reservations_word_keeps_ends_and_counts_apart_also_where_either_wraps() {
+        for start in [0, 8, 4096, (1 << 51) - 16, 1 << 51, (1 << 63) + 24, u64::MAX - 15, u64::MAX - 7] {
+            let start = Position::new(start);
+            let word = Reservations::none_in_flight(start);
+            assert_eq!((word.in_flight(), word.end_near(start)), (0, start));
+            let taken = word.with_another(24).unwrap().with_another(16).unwrap();
+            assert_eq!((taken.in_flight(), taken.end_near(start)), (2, start.advance(40)));
+            assert_eq!(taken.room(start.advance(4096)), 4056);
+            let left = taken.with_one_less().with_one_less();
+            assert_eq!((left.in_flight(), left.end_near(start)), (0, start.advance(40)));
+        }
+    }
+
+    #[test]
+    fn a_limit_behind_the_end_leaves_more_room_than_any_ring_has() {
+        let word = Reservations::none_in_flight(Position::new(64));
+        assert!(word.room(Position::new(56)) > u64::from(RingSize::MAX));
+        assert!(word.room(Position::new(63)) > u64::from(RingSize::MAX));
+        assert_eq!(word.room(Position::new(64)), 0);
+    }
+
+    #[test]
+    fn the_count_of_threads_in_flight_never_spills_into_the_position() {
+        let full = Reservations(Reservations::none_in_flight(Position::new(8)).0 | Reservations::IN_FLIGHT_MASK);
+        assert_eq!(full.with_another(8), None);
+        assert_eq!(full.with_one_less().in_flight(), Reservations::IN_FLIGHT_MASK - 1);
+    }
+}
