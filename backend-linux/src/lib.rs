@@ -1,2 +1,15 @@
+//! The real kernel behind `user-ringbuf`: `BPF_MAP_TYPE_USER_RINGBUF` maps, without libbpf.
+//!
+//! [`Map`] finds or makes a map and says what the kernel says about it.
 #![no_std]
-//! Under construction.
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+mod bpf;
+mod map;
+
+pub use bpf::{BpfCommand, BpfError};
+pub use map::{Capability, MAX_NAME, MAX_SIZE, Map, MapError, map_type_name, rounded_size};

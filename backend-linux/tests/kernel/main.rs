@@ -1,0 +1,7 @@
+//! The crate against the real kernel.
+//!
+//! What needs rights goes through [`support::may`]: without them a test says that it was skipped, and with
+//! `USER_RINGBUF_REQUIRE_KERNEL=1` it fails.
+
+mod map;
+mod support;

@@ -1,0 +1,389 @@
+//! Every way to a map, and every way to miss one.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::io::{Errno, FdFlags};
+use user_ringbuf_linux::{BpfCommand, Capability, Map, MapError, rounded_size};
+
+use crate::support::{
+    Bpffs, c_path, fresh_directory, may_admin, may_bpf, objects, without_bpf_call, without_rights,
+};
+
+fn page() -> u32 {
+    rounded_size(1).unwrap()
+}
+
+fn same(one: &Map, other: &Map) {
+    assert_eq!(
+        (one.id(), one.size(), one.name()),
+        (other.id(), other.size(), other.name())
+    );
+}
+
+#[test]
+fn a_created_map_has_the_rounded_size_and_its_name() {
+    if !may_bpf() {
+        return;
+    }
+    let map = Map::create("ring_1.a", u64::from(page()) + 1).unwrap();
+    assert_eq!(map.size(), 2 * page());
+    assert_eq!(map.name(), "ring_1.a");
+    assert_ne!(map.id(), 0);
+    assert_eq!(Map::create("", 1).unwrap().name(), "");
+    assert_eq!(
+        Map::create("fifteen_bytes_x", 1).unwrap().name(),
+        "fifteen_bytes_x"
+    );
+}
+
+#[test]
+fn descriptors_are_closed_on_exec() {
+    if !may_bpf() {
+        return;
+    }
+    let map = Map::create("cloexec", 1).unwrap();
+    for map in [
+        map.try_clone().unwrap(),
+        Map::from_borrowed(&map).unwrap(),
+        map,
+    ] {
+        assert!(
+            rustix::io::fcntl_getfd(&map)
+                .unwrap()
+                .contains(FdFlags::CLOEXEC)
+        );
+    }
+}
+
+#[test]
+fn an_exact_size_is_taken_and_an_unrounded_one_refused_with_the_next() {
+    if !may_bpf() {
+        return;
+    }
+    assert_eq!(
+        Map::create_exact("exact", u64::from(4 * page()))
+            .unwrap()
+            .size(),
+        4 * page()
+    );
+    let size = u64::from(3 * page());
+    let error = Map::create_exact("exact", size).unwrap_err();
+    assert_eq!(
+        error,
+        MapError::SizeNotRounded {
+            size,
+            next: 4 * page()
+        }
+    );
+    assert!(
+        error.to_string().contains(&(4 * page()).to_string()),
+        "{error}"
+    );
+}
+
+#[test]
+fn sizes_of_zero_and_above_two_gib_are_refused() {
+    for create in [Map::create, Map::create_exact] {
+        assert_eq!(create("size", 0).unwrap_err(), MapError::SizeZero);
+        for size in [(1 << 31) + 1, 1 << 32, u64::MAX] {
+            assert_eq!(
+                create("size", size).unwrap_err(),
+                MapError::SizeTooLarge { size, max: 1 << 31 }
+            );
+        }
+    }
+}
+
+#[test]
+fn names_that_the_kernel_refuses_are_refused_before() {
+    assert_eq!(
+        Map::create("sixteen_bytes_xy", 1).unwrap_err(),
+        MapError::NameTooLong { len: 16, max: 15 }
+    );
+    assert_eq!(
+        Map::create("a b", 1).unwrap_err(),
+        MapError::NameCharacter { byte: b' ', at: 1 }
+    );
+}
+
+#[test]
+fn a_map_is_reopened_by_descriptor_borrow_clone_and_id() {
+    if !may_admin() {
+        return;
+    }
+    let map = Map::create("again", 1).unwrap();
+    same(&map, &map.try_clone().unwrap());
+    same(&map, &Map::from_borrowed(&map).unwrap());
+    same(&map, &Map::from_id(map.id()).unwrap());
+    let clone = OwnedFd::from(map.try_clone().unwrap());
+    same(&map, &Map::from_fd(clone).unwrap());
+}
+
+#[test]
+fn a_map_outlives_its_handle_by_its_pin() {
+    if !may_admin() {
+        return;
+    }
+    let bpffs = Bpffs::mount();
+    let path = bpffs.path("ring");
+    let map = Map::create("pinned", 1).unwrap();
+    map.pin(&path).unwrap();
+    let id = map.id();
+    drop(map);
+    let map = Map::from_pin(&path).unwrap();
+    assert_eq!((map.id(), map.size(), map.name()), (id, page(), "pinned"));
+    // All kinds of path do.
+    same(&map, &Map::from_pin(c_path(&path).as_c_str()).unwrap());
+    same(&map, &Map::from_pin(path.to_str().unwrap()).unwrap());
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(Map::from_pin(&path).unwrap_err(), MapError::PathMissing);
+}
+
+#[test]
+fn what_is_no_bpf_object_is_refused() {
+    let file = std::fs::File::open("/dev/null").unwrap();
+    assert_eq!(Map::from_borrowed(&file).unwrap_err(), MapError::NotAMap);
+    assert_eq!(
+        Map::from_fd_via_fdinfo(file.into()).unwrap_err(),
+        MapError::NotAMap
+    );
+    let (_keep, socket) = std::os::unix::net::UnixStream::pair().unwrap();
+    assert_eq!(Map::from_fd(socket.into()).unwrap_err(), MapError::NotAMap);
+}
+
+#[test]
+fn a_closed_descriptor_is_refused() {
+    // Far above any that a test may open meanwhile.
+    const CLOSED: i32 = 900;
+    // SAFETY: nothing is open there, and nothing will be: it is only ever refused.
+    let closed = unsafe { BorrowedFd::borrow_raw(CLOSED) };
+    assert_eq!(Map::from_borrowed(closed).unwrap_err(), MapError::ClosedFd);
+}
+
+#[test]
+fn maps_of_other_types_are_named() {
+    if !may_bpf() {
+        return;
+    }
+    let cases = [
+        (1, objects::map(1, 4, 8, 4), "BPF_MAP_TYPE_HASH"),
+        (2, objects::map(2, 4, 8, 4), "BPF_MAP_TYPE_ARRAY"),
+        (22, objects::map(22, 0, 8, 4), "BPF_MAP_TYPE_QUEUE"),
+        (27, objects::map(27, 0, 0, page()), "BPF_MAP_TYPE_RINGBUF"),
+    ];
+    for (found, fd, name) in cases {
+        let by_fdinfo = Map::from_fd_via_fdinfo(fd.try_clone().unwrap()).unwrap_err();
+        assert_eq!(by_fdinfo, MapError::WrongType { found });
+        let error = Map::from_fd(fd).unwrap_err();
+        assert_eq!(error, MapError::WrongType { found });
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
+#[test]
+fn a_program_is_no_map_even_if_its_type_has_the_same_number() {
+    const SYSCALL: u32 = 31;
+    const SLEEPABLE: u32 = 16;
+    const SOCKET_FILTER: u32 = 1;
+    if !may_bpf() {
+        return;
+    }
+    for (prog_type, flags) in [(SYSCALL, SLEEPABLE), (SOCKET_FILTER, 0)] {
+        let program = objects::program(prog_type, flags);
+        assert_eq!(Map::from_borrowed(&program).unwrap_err(), MapError::NotAMap);
+        assert_eq!(
+            Map::from_fd_via_fdinfo(program).unwrap_err(),
+            MapError::NotAMap
+        );
+    }
+}
+
+#[test]
+fn an_unknown_id_is_refused() {
+    if !may_admin() {
+        return;
+    }
+    assert_eq!(
+        Map::from_id(u32::MAX).unwrap_err(),
+        MapError::UnknownId { id: u32::MAX }
+    );
+    assert_eq!(Map::from_id(0).unwrap_err(), MapError::UnknownId { id: 0 });
+}
+
+#[test]
+fn a_path_that_leads_to_no_pinned_map_says_why() {
+    if !may_admin() {
+        return;
+    }
+    let bpffs = Bpffs::mount();
+    let plain = fresh_directory();
+    let file = plain.join("file");
+    std::fs::write(&file, "").unwrap();
+    assert_eq!(
+        Map::from_pin(bpffs.path("missing")).unwrap_err(),
+        MapError::PathMissing
+    );
+    assert_eq!(
+        Map::from_pin(plain.join("missing")).unwrap_err(),
+        MapError::PathMissing
+    );
+    assert_eq!(
+        Map::from_pin(file.join("below")).unwrap_err(),
+        MapError::PathMissing
+    );
+    assert_eq!(Map::from_pin("").unwrap_err(), MapError::PathMissing);
+    assert_eq!(Map::from_pin(&file).unwrap_err(), MapError::NotOnBpffs);
+    assert_eq!(Map::from_pin(&plain).unwrap_err(), MapError::NotOnBpffs);
+    std::fs::create_dir(bpffs.path("directory")).unwrap();
+    assert_eq!(
+        Map::from_pin(bpffs.path("directory")).unwrap_err(),
+        MapError::NotAMap
+    );
+    for (prog_type, flags) in [(31, 16), (1, 0)] {
+        let path = bpffs.path(&format!("program{prog_type}"));
+        objects::pin(objects::program(prog_type, flags), &path);
+        assert_eq!(Map::from_pin(&path).unwrap_err(), MapError::NotAMap);
+    }
+    objects::pin(objects::map(1, 4, 4, 1), &bpffs.path("hash"));
+    assert_eq!(
+        Map::from_pin(bpffs.path("hash")).unwrap_err(),
+        MapError::WrongType { found: 1 }
+    );
+    let error = Map::from_pin("a\0b").unwrap_err();
+    assert!(
+        matches!(
+            error,
+            MapError::System {
+                errno: Errno::INVAL,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    std::fs::remove_dir_all(plain).unwrap();
+}
+
+#[test]
+fn pinning_says_why_it_fails() {
+    if !may_admin() {
+        return;
+    }
+    let bpffs = Bpffs::mount();
+    let plain = fresh_directory();
+    let map = Map::create("pin", 1).unwrap();
+    map.pin(bpffs.path("taken")).unwrap();
+    assert_eq!(
+        map.pin(bpffs.path("taken")).unwrap_err(),
+        MapError::PathTaken
+    );
+    assert_eq!(
+        map.pin(bpffs.path("a.b")).unwrap_err(),
+        MapError::PathHasDot
+    );
+    assert_eq!(
+        map.pin(bpffs.path("missing/ring")).unwrap_err(),
+        MapError::PathMissing
+    );
+    assert_eq!(
+        map.pin(plain.join("ring")).unwrap_err(),
+        MapError::NotOnBpffs
+    );
+    std::fs::remove_dir_all(plain).unwrap();
+}
+
+#[test]
+fn missing_rights_name_the_capability() {
+    let (created, by_id) = without_rights(|| (Map::create("none", 1), Map::from_id(1)));
+    match created.unwrap_err() {
+        error @ MapError::NotPermitted {
+            error: cause,
+            needs: Capability::Bpf,
+        } => {
+            assert_eq!(cause.command, BpfCommand::MapCreate);
+            assert!(error.to_string().contains("CAP_BPF"), "{error}");
+        }
+        MapError::Unsupported => {}
+        error => panic!("{error}"),
+    }
+    match by_id.unwrap_err() {
+        error @ MapError::NotPermitted {
+            error: cause,
+            needs: Capability::SysAdmin,
+        } => {
+            assert_eq!(cause.command, BpfCommand::MapGetFdById);
+            assert!(error.to_string().contains("CAP_SYS_ADMIN"), "{error}");
+        }
+        error => panic!("{error}"),
+    }
+}
+
+#[test]
+fn a_descriptor_is_enough_without_any_right() {
+    if !may_bpf() {
+        return;
+    }
+    let map = Map::create("handed", 1).unwrap();
+    let there = without_rights(|| Map::from_borrowed(&map)).unwrap();
+    same(&map, &there);
+}
+
+#[test]
+fn a_pinned_map_needs_the_permission_of_its_file() {
+    if !may_admin() {
+        return;
+    }
+    let bpffs = Bpffs::mount();
+    let path = bpffs.path("private");
+    Map::create("private", 1).unwrap().pin(&path).unwrap();
+    rustix::fs::chown(&path, Some(rustix::fs::Uid::from_raw(65534)), None).unwrap();
+    // Still root by number, but root without capabilities gets what others get.
+    assert_eq!(
+        without_rights(|| Map::from_pin(&path)).unwrap_err(),
+        MapError::PathForbidden
+    );
+}
+
+#[test]
+fn where_bpf_is_forbidden_fdinfo_says_what_a_map_is() {
+    if !may_bpf() {
+        return;
+    }
+    let map = Map::create("filtered", u64::from(2 * page())).unwrap();
+    let array = objects::map(2, 4, 8, 1);
+    for errno in [Errno::PERM, Errno::ACCESS, Errno::NOSYS] {
+        without_bpf_call(errno, || {
+            let there = Map::from_borrowed(&map).unwrap();
+            assert_eq!(
+                (there.id(), there.size(), there.name()),
+                (map.id(), map.size(), "")
+            );
+            assert_eq!(
+                Map::from_borrowed(&array).unwrap_err(),
+                MapError::WrongType { found: 2 }
+            );
+            let closed = Map::create("filtered", 1).unwrap_err();
+            let expected = if errno == Errno::NOSYS {
+                "6.1"
+            } else {
+                "CAP_BPF"
+            };
+            assert!(closed.to_string().contains(expected), "{closed}");
+        });
+    }
+    let there = Map::from_fd_via_fdinfo(map.try_clone().unwrap().into()).unwrap();
+    assert_eq!((there.id(), there.size()), (map.id(), map.size()));
+}
+
+#[test]
+fn a_failed_attempt_leaks_no_descriptor() {
+    if !may_bpf() {
+        return;
+    }
+    // In a process of its own other tests open descriptors too, so look for one particular number.
+    let array = objects::map(2, 4, 8, 1);
+    let fd = rustix::io::fcntl_dupfd_cloexec(&array, 700).unwrap();
+    let number = fd.as_raw_fd();
+    assert!(Map::from_fd(fd).is_err());
+    let fd = rustix::io::fcntl_dupfd_cloexec(array.as_fd(), number).unwrap();
+    assert_eq!(fd.as_raw_fd(), number, "the number is free again");
+}
