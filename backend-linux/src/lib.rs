@@ -1,6 +1,6 @@
 //! The real kernel behind `user-ringbuf`: `BPF_MAP_TYPE_USER_RINGBUF` maps, without libbpf.
 //!
-//! [`Map`] finds or makes a map and says what the kernel says about it.
+//! [`Mapping`] is its memory, on which the core's [`Producer`] works. [`Map`] finds or makes a map and says what the kernel says about it.
 #![no_std]
 
 #[cfg(feature = "alloc")]
@@ -10,6 +10,9 @@ extern crate std;
 
 mod bpf;
 mod map;
+mod mapping;
 
 pub use bpf::{BpfCommand, BpfError};
 pub use map::{Capability, MAX_NAME, MAX_SIZE, Map, MapError, map_type_name, rounded_size};
+pub use mapping::{Mapping, MappingError, MappingView};
+pub use user_ringbuf_core::*;

@@ -127,10 +127,7 @@ pub(crate) unsafe fn bpf<A: Attr>(command: BpfCommand, attr: &mut A) -> Result<c
     if answer < 0 {
         // SAFETY: the C library's errno location is valid for the calling thread at all times.
         let errno = unsafe { *libc::__errno_location() };
-        return Err(BpfError {
-            command,
-            errno: Errno::from_raw_os_error(errno),
-        });
+        return Err(BpfError { command, errno: Errno::from_raw_os_error(errno) });
     }
     Ok(answer)
 }
@@ -140,16 +137,10 @@ pub(crate) unsafe fn bpf<A: Attr>(command: BpfCommand, attr: &mut A) -> Result<c
 /// # Safety
 ///
 /// As for [`bpf`], and `command` is one that makes a file descriptor.
-pub(crate) unsafe fn bpf_fd<A: Attr>(
-    command: BpfCommand,
-    attr: &mut A,
-) -> Result<OwnedFd, BpfError> {
+pub(crate) unsafe fn bpf_fd<A: Attr>(command: BpfCommand, attr: &mut A) -> Result<OwnedFd, BpfError> {
     // SAFETY: handed on to the caller.
     let answer = unsafe { bpf(command, attr) }?;
-    let raw = c_int::try_from(answer).map_err(|_| BpfError {
-        command,
-        errno: Errno::BADF,
-    })?;
+    let raw = c_int::try_from(answer).map_err(|_| BpfError { command, errno: Errno::BADF })?;
     // SAFETY: the kernel has just made this descriptor for us, close-on-exec, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
@@ -172,22 +163,11 @@ mod tests {
 
     #[test]
     fn an_error_names_its_command() {
-        let mut attr = attr::GetId {
-            id: u32::MAX,
-            ..Default::default()
-        };
+        let mut attr = attr::GetId { id: u32::MAX, ..Default::default() };
         // SAFETY: the command takes no address.
         let error = unsafe { bpf(BpfCommand::MapGetFdById, &mut attr) }.unwrap_err();
         assert_eq!(error.command, BpfCommand::MapGetFdById);
-        assert!(matches!(
-            error.errno,
-            Errno::NOENT | Errno::PERM | Errno::ACCESS
-        ));
-        assert!(
-            error
-                .to_string()
-                .starts_with("BPF_MAP_GET_FD_BY_ID failed: "),
-            "{error}"
-        );
+        assert!(matches!(error.errno, Errno::NOENT | Errno::PERM | Errno::ACCESS));
+        assert!(error.to_string().starts_with("BPF_MAP_GET_FD_BY_ID failed: "), "{error}");
     }
 }

@@ -141,20 +141,12 @@ impl fmt::Display for MapError {
             Self::ClosedFd => f.write_str("the file descriptor is not open"),
             Self::NotAMap => f.write_str("not a BPF map"),
             Self::WrongType { found } => match map_type_name(found) {
-                Some(name) => write!(
-                    f,
-                    "a map of type {name} ({found}), not BPF_MAP_TYPE_USER_RINGBUF (31)"
-                ),
-                None => write!(
-                    f,
-                    "a map of the unknown type {found}, not BPF_MAP_TYPE_USER_RINGBUF (31)"
-                ),
+                Some(name) => write!(f, "a map of type {name} ({found}), not BPF_MAP_TYPE_USER_RINGBUF (31)"),
+                None => write!(f, "a map of the unknown type {found}, not BPF_MAP_TYPE_USER_RINGBUF (31)"),
             },
             Self::PathMissing => f.write_str("no such path"),
             Self::PathTaken => f.write_str("the path is taken already"),
-            Self::NotOnBpffs => {
-                f.write_str("the path is not on a bpffs (mount one: mount -t bpf bpf /sys/fs/bpf)")
-            }
+            Self::NotOnBpffs => f.write_str("the path is not on a bpffs (mount one: mount -t bpf bpf /sys/fs/bpf)"),
             Self::PathHasDot => f.write_str("a name on a bpffs must not hold a dot"),
             Self::PathForbidden => f.write_str("the path's permissions forbid it"),
             Self::UnknownId { id } => write!(f, "no map has the id {id}"),
@@ -173,23 +165,12 @@ impl fmt::Display for MapError {
                 write!(f, "a name of {len} bytes, the limit is {max}")
             }
             Self::NameCharacter { byte, at } => {
-                write!(
-                    f,
-                    "the name's byte {at} is {byte:#04x}, allowed are letters, digits, '_' and '.'"
-                )
+                write!(f, "the name's byte {at} is {byte:#04x}, allowed are letters, digits, '_' and '.'")
             }
             Self::NotPermitted { error, needs } => write!(f, "{error}: it needs {needs}"),
-            Self::Unsupported => {
-                f.write_str("this kernel has no BPF_MAP_TYPE_USER_RINGBUF: it came with Linux 6.1")
-            }
-            Self::InfoForbidden {
-                bpf: Some(bpf),
-                fdinfo,
-            } => {
-                write!(
-                    f,
-                    "{bpf}, and reading /proc/self/fdinfo instead failed: {fdinfo}"
-                )
+            Self::Unsupported => f.write_str("this kernel has no BPF_MAP_TYPE_USER_RINGBUF: it came with Linux 6.1"),
+            Self::InfoForbidden { bpf: Some(bpf), fdinfo } => {
+                write!(f, "{bpf}, and reading /proc/self/fdinfo instead failed: {fdinfo}")
             }
             Self::InfoForbidden { bpf: None, fdinfo } => {
                 write!(f, "reading /proc/self/fdinfo failed: {fdinfo}")
@@ -204,11 +185,9 @@ impl core::error::Error for MapError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         // `Errno` is an error under std only; its text stands in ours.
         match self {
-            Self::NotPermitted { error, .. }
-            | Self::Bpf(error)
-            | Self::InfoForbidden {
-                bpf: Some(error), ..
-            } => Some(error),
+            Self::NotPermitted { error, .. } | Self::Bpf(error) | Self::InfoForbidden { bpf: Some(error), .. } => {
+                Some(error)
+            }
             _ => None,
         }
     }

@@ -28,15 +28,10 @@ impl Info {
     pub(super) fn of(fd: BorrowedFd<'_>) -> Result<Self, MapError> {
         match Self::by_bpf(fd) {
             Ok(info) => Self::checked(fd, info),
-            Err(error) if error.is_forbidden() => {
-                Self::by_fdinfo(fd).map_err(|fallback| match fallback {
-                    MapError::InfoForbidden { fdinfo, .. } => MapError::InfoForbidden {
-                        bpf: Some(error),
-                        fdinfo,
-                    },
-                    other => other,
-                })
-            }
+            Err(error) if error.is_forbidden() => Self::by_fdinfo(fd).map_err(|fallback| match fallback {
+                MapError::InfoForbidden { fdinfo, .. } => MapError::InfoForbidden { bpf: Some(error), fdinfo },
+                other => other,
+            }),
             Err(error) => Err(match error.errno {
                 // The kernel answers EBADFD, not EBADF, when the descriptor is closed.
                 Errno::BADF | Errno::BADFD => MapError::ClosedFd,
@@ -48,11 +43,8 @@ impl Info {
 
     fn by_bpf(fd: BorrowedFd<'_>) -> Result<MapInfo, BpfError> {
         let mut info = MapInfo::default();
-        let mut attr = InfoByFd {
-            bpf_fd: number(fd),
-            info_len: length(size_of::<MapInfo>()),
-            info: address(&raw mut info),
-        };
+        let mut attr =
+            InfoByFd { bpf_fd: number(fd), info_len: length(size_of::<MapInfo>()), info: address(&raw mut info) };
         // SAFETY: `info` is writable for `info_len` bytes, and any bytes make a `MapInfo`.
         unsafe { bpf(BpfCommand::ObjGetInfoByFd, &mut attr) }?;
         Ok(info)
@@ -61,23 +53,11 @@ impl Info {
     fn checked(fd: BorrowedFd<'_>, info: MapInfo) -> Result<Self, MapError> {
         // The same command describes programs and links, by other structures whose first word is a type, too;
         // 31 is also BPF_PROG_TYPE_SYSCALL. A ring's key and value sizes are 0, where a program's tag (a hash) lies.
-        let ring =
-            info.map_type == types::USER_RINGBUF && info.key_size == 0 && info.value_size == 0;
+        let ring = info.map_type == types::USER_RINGBUF && info.key_size == 0 && info.value_size == 0;
         if !ring {
-            return Err(if is_map(fd) {
-                MapError::WrongType {
-                    found: info.map_type,
-                }
-            } else {
-                MapError::NotAMap
-            });
+            return Err(if is_map(fd) { MapError::WrongType { found: info.map_type } } else { MapError::NotAMap });
         }
-        Self {
-            id: info.id,
-            size: info.max_entries,
-            name: info.name,
-        }
-        .with_valid_size()
+        Self { id: info.id, size: info.max_entries, name: info.name }.with_valid_size()
     }
 
     /// Reads `/proc/self/fdinfo/FD`. The map's name does not stand there; it stays empty.
@@ -85,15 +65,10 @@ impl Info {
         let mut buffer = [0; 1024];
         let text = read_fdinfo(fd, &mut buffer).map_err(|errno| match errno {
             // The directory is there and the file is not: the descriptor is closed.
-            Errno::NOENT
-                if rustix::fs::access(c"/proc/self/fdinfo", rustix::fs::Access::EXISTS).is_ok() =>
-            {
+            Errno::NOENT if rustix::fs::access(c"/proc/self/fdinfo", rustix::fs::Access::EXISTS).is_ok() => {
                 MapError::ClosedFd
             }
-            errno => MapError::InfoForbidden {
-                bpf: None,
-                fdinfo: errno,
-            },
+            errno => MapError::InfoForbidden { bpf: None, fdinfo: errno },
         })?;
         parse_fdinfo(text)?.with_valid_size()
     }
@@ -116,10 +91,7 @@ pub(crate) fn number(fd: BorrowedFd<'_>) -> u32 {
 /// Whether a BPF object's descriptor is a map's. A lookup says EINVAL for anything else, and for a map it stumbles
 /// over the missing key or value before it does anything.
 fn is_map(fd: BorrowedFd<'_>) -> bool {
-    let mut attr = MapElem {
-        map_fd: number(fd),
-        ..Default::default()
-    };
+    let mut attr = MapElem { map_fd: number(fd), ..Default::default() };
     // SAFETY: both addresses are null, which the kernel refuses to follow.
     match unsafe { bpf(BpfCommand::MapLookupElem, &mut attr) } {
         Ok(_) => true,
@@ -178,11 +150,7 @@ fn parse_fdinfo(text: &[u8]) -> Result<Info, MapError> {
     let size = field(b"max_entries").ok_or(MapError::NotAMap)?;
     // The id's line came before this map type did.
     let id = field(b"map_id").ok_or(MapError::NotAMap)?;
-    Ok(Info {
-        id,
-        size,
-        name: [0; 16],
-    })
+    Ok(Info { id, size, name: [0; 16] })
 }
 
 #[cfg(test)]
@@ -200,37 +168,17 @@ mod tests {
 
     #[test]
     fn fdinfo_of_anything_else_is_refused() {
-        assert_eq!(
-            parse_fdinfo(b"pos:\t0\nflags:\t02\n").unwrap_err(),
-            MapError::NotAMap
-        );
+        assert_eq!(parse_fdinfo(b"pos:\t0\nflags:\t02\n").unwrap_err(), MapError::NotAMap);
         assert_eq!(parse_fdinfo(b"").unwrap_err(), MapError::NotAMap);
-        assert_eq!(
-            parse_fdinfo(b"prog_type:\t31\nprog_id:\t5\n").unwrap_err(),
-            MapError::NotAMap
-        );
-        assert_eq!(
-            parse_fdinfo(b"map_type:\t2\nmap_id:\t5\n").unwrap_err(),
-            MapError::WrongType { found: 2 }
-        );
-        assert_eq!(
-            parse_fdinfo(b"map_type:\t31\nmap_id:\t5\n").unwrap_err(),
-            MapError::NotAMap
-        );
-        assert_eq!(
-            parse_fdinfo(b"map_type:\t99999999999\n").unwrap_err(),
-            MapError::NotAMap
-        );
+        assert_eq!(parse_fdinfo(b"prog_type:\t31\nprog_id:\t5\n").unwrap_err(), MapError::NotAMap);
+        assert_eq!(parse_fdinfo(b"map_type:\t2\nmap_id:\t5\n").unwrap_err(), MapError::WrongType { found: 2 });
+        assert_eq!(parse_fdinfo(b"map_type:\t31\nmap_id:\t5\n").unwrap_err(), MapError::NotAMap);
+        assert_eq!(parse_fdinfo(b"map_type:\t99999999999\n").unwrap_err(), MapError::NotAMap);
     }
 
     #[test]
     fn numbers_are_written_in_decimal() {
-        for (number, text) in [
-            (0, &b"0"[..]),
-            (7, b"7"),
-            (10, b"10"),
-            (u32::MAX, b"4294967295"),
-        ] {
+        for (number, text) in [(0, &b"0"[..]), (7, b"7"), (10, b"10"), (u32::MAX, b"4294967295")] {
             let mut buffer = [0; 10];
             write_decimal(number, &mut buffer);
             assert_eq!(&buffer[..text.len()], text);

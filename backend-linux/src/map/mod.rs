@@ -113,17 +113,11 @@ impl Map {
     /// [`MapError::UnknownId`], [`MapError::NotPermitted`] without `CAP_SYS_ADMIN`, and as
     /// [`from_fd`](Self::from_fd).
     pub fn from_id(id: u32) -> Result<Self, MapError> {
-        let mut attr = GetId {
-            id,
-            ..Default::default()
-        };
+        let mut attr = GetId { id, ..Default::default() };
         // SAFETY: no address is passed, and the command makes a descriptor.
         match unsafe { bpf_fd(BpfCommand::MapGetFdById, &mut attr) } {
             Ok(fd) => Self::from_fd(fd),
-            Err(BpfError {
-                errno: Errno::NOENT,
-                ..
-            }) => Err(MapError::UnknownId { id }),
+            Err(BpfError { errno: Errno::NOENT, .. }) => Err(MapError::UnknownId { id }),
             Err(error) => Err(MapError::other(error, Capability::SysAdmin)),
         }
     }
@@ -181,14 +175,9 @@ impl Map {
     #[must_use]
     pub fn name(&self) -> &str {
         let name = &self.info.name;
-        let len = name
-            .iter()
-            .position(|byte| *byte == 0)
-            .unwrap_or(name.len());
+        let len = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
         // The kernel lets no other than ASCII names in.
-        name.get(..len)
-            .and_then(|name| core::str::from_utf8(name).ok())
-            .unwrap_or_default()
+        name.get(..len).and_then(|name| core::str::from_utf8(name).ok()).unwrap_or_default()
     }
 
     /// The size of the ring's data area in bytes: a power-of-two multiple of the page size, at most [`MAX_SIZE`].
@@ -204,10 +193,7 @@ impl Map {
     ///
     /// [`MapError::System`] if no descriptor is left.
     pub fn try_clone(&self) -> Result<Self, MapError> {
-        Ok(Self {
-            fd: duplicate(self.fd.as_fd())?,
-            info: self.info,
-        })
+        Ok(Self { fd: duplicate(self.fd.as_fd())?, info: self.info })
     }
 }
 
@@ -251,18 +237,12 @@ impl fmt::Debug for Map {
 fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, MapError> {
     rustix::io::fcntl_dupfd_cloexec(fd, 0).map_err(|errno| match errno {
         Errno::BADF => MapError::ClosedFd,
-        errno => MapError::System {
-            call: "fcntl(F_DUPFD_CLOEXEC)",
-            errno,
-        },
+        errno => MapError::System { call: "fcntl(F_DUPFD_CLOEXEC)", errno },
     })
 }
 
 /// Hands `path` on as a C string.
-fn with_c_str<T>(
-    path: impl Arg,
-    call: impl FnOnce(&core::ffi::CStr) -> Result<T, MapError>,
-) -> Result<T, MapError> {
+fn with_c_str<T>(path: impl Arg, call: impl FnOnce(&core::ffi::CStr) -> Result<T, MapError>) -> Result<T, MapError> {
     let mut failure = None;
     let done = path.into_with_c_str(|path| {
         // The closure may only fail with an `Errno`; the real error takes the way round.
@@ -271,26 +251,15 @@ fn with_c_str<T>(
             Errno::INVAL
         })
     });
-    done.map_err(|errno| {
-        failure.unwrap_or(MapError::System {
-            call: "reading the path",
-            errno,
-        })
-    })
+    done.map_err(|errno| failure.unwrap_or(MapError::System { call: "reading the path", errno }))
 }
 
 /// The name as the kernel keeps it: 16 bytes, the last of them zero.
 pub(crate) fn kernel_name(name: &str) -> Result<[u8; 16], MapError> {
     let name = name.as_bytes();
     let mut kernel = [0; 16];
-    let too_long = MapError::NameTooLong {
-        len: name.len(),
-        max: MAX_NAME,
-    };
-    let room = kernel
-        .get_mut(..MAX_NAME)
-        .and_then(|room| room.get_mut(..name.len()))
-        .ok_or(too_long)?;
+    let too_long = MapError::NameTooLong { len: name.len(), max: MAX_NAME };
+    let room = kernel.get_mut(..MAX_NAME).and_then(|room| room.get_mut(..name.len())).ok_or(too_long)?;
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
     if let Some((at, byte)) = name.iter().enumerate().find(|(_, byte)| !allowed(byte)) {
         return Err(MapError::NameCharacter { byte: *byte, at });
@@ -301,27 +270,14 @@ pub(crate) fn kernel_name(name: &str) -> Result<[u8; 16], MapError> {
 
 /// `BPF_MAP_CREATE` of a user ring buffer.
 pub(crate) fn create_fd(map_name: [u8; 16], size: u32) -> Result<OwnedFd, BpfError> {
-    let mut attr = MapCreate {
-        map_type: types::USER_RINGBUF,
-        max_entries: size,
-        map_name,
-        ..Default::default()
-    };
+    let mut attr = MapCreate { map_type: types::USER_RINGBUF, max_entries: size, map_name, ..Default::default() };
     // SAFETY: no address is passed, and the command makes a descriptor.
     unsafe { bpf_fd(BpfCommand::MapCreate, &mut attr) }
 }
 
 /// Whether the smallest nameless ring is refused as invalid too, which leaves the type as the reason.
 fn size_is_no_matter() -> bool {
-    rounded_size(1).is_ok_and(|page| {
-        matches!(
-            create_fd([0; 16], page),
-            Err(BpfError {
-                errno: Errno::INVAL,
-                ..
-            })
-        )
-    })
+    rounded_size(1).is_ok_and(|page| matches!(create_fd([0; 16], page), Err(BpfError { errno: Errno::INVAL, .. })))
 }
 
 #[cfg(test)]
@@ -332,25 +288,10 @@ mod tests {
     fn names_are_what_the_kernel_takes() {
         assert_eq!(kernel_name("a_B.9").unwrap()[..6], *b"a_B.9\0");
         assert_eq!(kernel_name("").unwrap(), [0; 16]);
-        assert_eq!(
-            kernel_name("123456789012345").unwrap(),
-            *b"123456789012345\0"
-        );
-        assert_eq!(
-            kernel_name("1234567890123456"),
-            Err(MapError::NameTooLong { len: 16, max: 15 })
-        );
-        assert_eq!(
-            kernel_name("a-b"),
-            Err(MapError::NameCharacter { byte: b'-', at: 1 })
-        );
-        assert_eq!(
-            kernel_name("a\0b"),
-            Err(MapError::NameCharacter { byte: 0, at: 1 })
-        );
-        assert_eq!(
-            kernel_name("\u{e9}"),
-            Err(MapError::NameCharacter { byte: 0xc3, at: 0 })
-        );
+        assert_eq!(kernel_name("123456789012345").unwrap(), *b"123456789012345\0");
+        assert_eq!(kernel_name("1234567890123456"), Err(MapError::NameTooLong { len: 16, max: 15 }));
+        assert_eq!(kernel_name("a-b"), Err(MapError::NameCharacter { byte: b'-', at: 1 }));
+        assert_eq!(kernel_name("a\0b"), Err(MapError::NameCharacter { byte: 0, at: 1 }));
+        assert_eq!(kernel_name("\u{e9}"), Err(MapError::NameCharacter { byte: 0xc3, at: 0 }));
     }
 }

@@ -23,10 +23,7 @@ const PATH_MAX: usize = 4096;
 
 /// Opens what is pinned at `path`.
 pub(super) fn get(path: &CStr) -> Result<OwnedFd, MapError> {
-    let mut attr = ObjPath {
-        pathname: address(path.as_ptr()),
-        ..Default::default()
-    };
+    let mut attr = ObjPath { pathname: address(path.as_ptr()), ..Default::default() };
     // SAFETY: the path ends in a zero, and the command makes a descriptor.
     unsafe { bpf_fd(BpfCommand::ObjGet, &mut attr) }.map_err(|error| match error.errno {
         Errno::NOENT | Errno::NOTDIR => MapError::PathMissing,
@@ -37,11 +34,7 @@ pub(super) fn get(path: &CStr) -> Result<OwnedFd, MapError> {
 
 /// Pins `fd` at `path`.
 pub(super) fn pin(fd: BorrowedFd<'_>, path: &CStr) -> Result<(), MapError> {
-    let mut attr = ObjPath {
-        pathname: address(path.as_ptr()),
-        bpf_fd: number(fd),
-        file_flags: 0,
-    };
+    let mut attr = ObjPath { pathname: address(path.as_ptr()), bpf_fd: number(fd), file_flags: 0 };
     // SAFETY: the path ends in a zero.
     match unsafe { bpf(BpfCommand::ObjPin, &mut attr) } {
         Ok(_) => Ok(()),
@@ -62,16 +55,11 @@ fn refused(path: &CStr, error: BpfError) -> MapError {
         Err(Errno::ACCESS) => return MapError::PathForbidden,
         Err(_) => return MapError::other(error, Capability::Bpf),
     }
-    let regular =
-        rustix::fs::stat(path).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file());
+    let regular = rustix::fs::stat(path).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file());
     if regular && rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK).is_err() {
         return MapError::PathForbidden;
     }
-    if error.errno == Errno::PERM {
-        MapError::other(error, Capability::Bpf)
-    } else {
-        MapError::NotAMap
-    }
+    if error.errno == Errno::PERM { MapError::other(error, Capability::Bpf) } else { MapError::NotAMap }
 }
 
 /// Why nothing could be pinned at a path.
@@ -92,9 +80,7 @@ fn not_pinned(path: &CStr, error: BpfError) -> MapError {
     match is_bpffs(parent) {
         Ok(false) => MapError::NotOnBpffs,
         Ok(true) if name.contains(&b'.') => MapError::PathHasDot,
-        Ok(true) if rustix::fs::access(parent, Access::WRITE_OK | Access::EXEC_OK).is_err() => {
-            MapError::PathForbidden
-        }
+        Ok(true) if rustix::fs::access(parent, Access::WRITE_OK | Access::EXEC_OK).is_err() => MapError::PathForbidden,
         Ok(true) => MapError::other(error, Capability::Bpf),
         Err(_) => MapError::PathForbidden,
     }

@@ -30,21 +30,14 @@ pub fn rounded_size(size: u64) -> Result<u32, MapError> {
 /// Takes `size` if it is one that the kernel takes as it stands, else says which is next.
 pub(super) fn exact_size(size: u64) -> Result<u32, MapError> {
     let next = rounded_size(size)?;
-    if u64::from(next) == size {
-        Ok(next)
-    } else {
-        Err(MapError::SizeNotRounded { size, next })
-    }
+    if u64::from(next) == size { Ok(next) } else { Err(MapError::SizeNotRounded { size, next }) }
 }
 
 fn round(size: u64, page: usize) -> Result<u32, MapError> {
     if size == 0 {
         return Err(MapError::SizeZero);
     }
-    let too_large = MapError::SizeTooLarge {
-        size,
-        max: MAX_SIZE,
-    };
+    let too_large = MapError::SizeTooLarge { size, max: MAX_SIZE };
     let size = u32::try_from(size).map_err(|_| too_large)?;
     let page = u32::try_from(page).map_err(|_| too_large)?;
     // Pages are powers of two, so the larger of two powers of two is a multiple of the page.
@@ -72,13 +65,7 @@ mod tests {
     fn zero_and_more_than_two_gib_are_refused() {
         assert_eq!(round(0, 4096), Err(MapError::SizeZero));
         for size in [(1 << 31) + 1, 1 << 32, (1 << 32) + 4096, u64::MAX] {
-            assert_eq!(
-                round(size, 4096),
-                Err(MapError::SizeTooLarge {
-                    size,
-                    max: MAX_SIZE
-                })
-            );
+            assert_eq!(round(size, 4096), Err(MapError::SizeTooLarge { size, max: MAX_SIZE }));
         }
     }
 
@@ -86,13 +73,7 @@ mod tests {
     fn an_unrounded_size_names_the_next_valid_one() {
         let page = rounded_size(1).unwrap();
         let size = u64::from(page) + 1;
-        assert_eq!(
-            exact_size(size),
-            Err(MapError::SizeNotRounded {
-                size,
-                next: 2 * page
-            })
-        );
+        assert_eq!(exact_size(size), Err(MapError::SizeNotRounded { size, next: 2 * page }));
         assert_eq!(exact_size(u64::from(page)), Ok(page));
     }
 }

@@ -57,10 +57,7 @@ mod tests {
 
     #[test]
     fn names_stand_at_their_numbers() {
-        assert_eq!(
-            map_type_name(USER_RINGBUF),
-            Some("BPF_MAP_TYPE_USER_RINGBUF")
-        );
+        assert_eq!(map_type_name(USER_RINGBUF), Some("BPF_MAP_TYPE_USER_RINGBUF"));
         assert_eq!(map_type_name(2), Some("BPF_MAP_TYPE_ARRAY"));
         assert_eq!(map_type_name(27), Some("BPF_MAP_TYPE_RINGBUF"));
         assert_eq!(map_type_name(0), Some("BPF_MAP_TYPE_UNSPEC"));

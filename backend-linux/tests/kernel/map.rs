@@ -5,19 +5,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, FdFlags};
 use user_ringbuf_linux::{BpfCommand, Capability, Map, MapError, rounded_size};
 
-use crate::support::{
-    Bpffs, c_path, fresh_directory, may_admin, may_bpf, objects, without_bpf_call, without_rights,
-};
+use crate::support::{Bpffs, c_path, fresh_directory, may_admin, may_bpf, objects, without_bpf_call, without_rights};
 
 fn page() -> u32 {
     rounded_size(1).unwrap()
 }
 
 fn same(one: &Map, other: &Map) {
-    assert_eq!(
-        (one.id(), one.size(), one.name()),
-        (other.id(), other.size(), other.name())
-    );
+    assert_eq!((one.id(), one.size(), one.name()), (other.id(), other.size(), other.name()));
 }
 
 #[test]
@@ -30,10 +25,7 @@ fn a_created_map_has_the_rounded_size_and_its_name() {
     assert_eq!(map.name(), "ring_1.a");
     assert_ne!(map.id(), 0);
     assert_eq!(Map::create("", 1).unwrap().name(), "");
-    assert_eq!(
-        Map::create("fifteen_bytes_x", 1).unwrap().name(),
-        "fifteen_bytes_x"
-    );
+    assert_eq!(Map::create("fifteen_bytes_x", 1).unwrap().name(), "fifteen_bytes_x");
 }
 
 #[test]
@@ -42,16 +34,8 @@ fn descriptors_are_closed_on_exec() {
         return;
     }
     let map = Map::create("cloexec", 1).unwrap();
-    for map in [
-        map.try_clone().unwrap(),
-        Map::from_borrowed(&map).unwrap(),
-        map,
-    ] {
-        assert!(
-            rustix::io::fcntl_getfd(&map)
-                .unwrap()
-                .contains(FdFlags::CLOEXEC)
-        );
+    for map in [map.try_clone().unwrap(), Map::from_borrowed(&map).unwrap(), map] {
+        assert!(rustix::io::fcntl_getfd(&map).unwrap().contains(FdFlags::CLOEXEC));
     }
 }
 
@@ -60,25 +44,11 @@ fn an_exact_size_is_taken_and_an_unrounded_one_refused_with_the_next() {
     if !may_bpf() {
         return;
     }
-    assert_eq!(
-        Map::create_exact("exact", u64::from(4 * page()))
-            .unwrap()
-            .size(),
-        4 * page()
-    );
+    assert_eq!(Map::create_exact("exact", u64::from(4 * page())).unwrap().size(), 4 * page());
     let size = u64::from(3 * page());
     let error = Map::create_exact("exact", size).unwrap_err();
-    assert_eq!(
-        error,
-        MapError::SizeNotRounded {
-            size,
-            next: 4 * page()
-        }
-    );
-    assert!(
-        error.to_string().contains(&(4 * page()).to_string()),
-        "{error}"
-    );
+    assert_eq!(error, MapError::SizeNotRounded { size, next: 4 * page() });
+    assert!(error.to_string().contains(&(4 * page()).to_string()), "{error}");
 }
 
 #[test]
@@ -86,24 +56,15 @@ fn sizes_of_zero_and_above_two_gib_are_refused() {
     for create in [Map::create, Map::create_exact] {
         assert_eq!(create("size", 0).unwrap_err(), MapError::SizeZero);
         for size in [(1 << 31) + 1, 1 << 32, u64::MAX] {
-            assert_eq!(
-                create("size", size).unwrap_err(),
-                MapError::SizeTooLarge { size, max: 1 << 31 }
-            );
+            assert_eq!(create("size", size).unwrap_err(), MapError::SizeTooLarge { size, max: 1 << 31 });
         }
     }
 }
 
 #[test]
 fn names_that_the_kernel_refuses_are_refused_before() {
-    assert_eq!(
-        Map::create("sixteen_bytes_xy", 1).unwrap_err(),
-        MapError::NameTooLong { len: 16, max: 15 }
-    );
-    assert_eq!(
-        Map::create("a b", 1).unwrap_err(),
-        MapError::NameCharacter { byte: b' ', at: 1 }
-    );
+    assert_eq!(Map::create("sixteen_bytes_xy", 1).unwrap_err(), MapError::NameTooLong { len: 16, max: 15 });
+    assert_eq!(Map::create("a b", 1).unwrap_err(), MapError::NameCharacter { byte: b' ', at: 1 });
 }
 
 #[test]
@@ -143,10 +104,7 @@ fn a_map_outlives_its_handle_by_its_pin() {
 fn what_is_no_bpf_object_is_refused() {
     let file = std::fs::File::open("/dev/null").unwrap();
     assert_eq!(Map::from_borrowed(&file).unwrap_err(), MapError::NotAMap);
-    assert_eq!(
-        Map::from_fd_via_fdinfo(file.into()).unwrap_err(),
-        MapError::NotAMap
-    );
+    assert_eq!(Map::from_fd_via_fdinfo(file.into()).unwrap_err(), MapError::NotAMap);
     let (_keep, socket) = std::os::unix::net::UnixStream::pair().unwrap();
     assert_eq!(Map::from_fd(socket.into()).unwrap_err(), MapError::NotAMap);
 }
@@ -191,10 +149,7 @@ fn a_program_is_no_map_even_if_its_type_has_the_same_number() {
     for (prog_type, flags) in [(SYSCALL, SLEEPABLE), (SOCKET_FILTER, 0)] {
         let program = objects::program(prog_type, flags);
         assert_eq!(Map::from_borrowed(&program).unwrap_err(), MapError::NotAMap);
-        assert_eq!(
-            Map::from_fd_via_fdinfo(program).unwrap_err(),
-            MapError::NotAMap
-        );
+        assert_eq!(Map::from_fd_via_fdinfo(program).unwrap_err(), MapError::NotAMap);
     }
 }
 
@@ -203,10 +158,7 @@ fn an_unknown_id_is_refused() {
     if !may_admin() {
         return;
     }
-    assert_eq!(
-        Map::from_id(u32::MAX).unwrap_err(),
-        MapError::UnknownId { id: u32::MAX }
-    );
+    assert_eq!(Map::from_id(u32::MAX).unwrap_err(), MapError::UnknownId { id: u32::MAX });
     assert_eq!(Map::from_id(0).unwrap_err(), MapError::UnknownId { id: 0 });
 }
 
@@ -219,47 +171,23 @@ fn a_path_that_leads_to_no_pinned_map_says_why() {
     let plain = fresh_directory();
     let file = plain.join("file");
     std::fs::write(&file, "").unwrap();
-    assert_eq!(
-        Map::from_pin(bpffs.path("missing")).unwrap_err(),
-        MapError::PathMissing
-    );
-    assert_eq!(
-        Map::from_pin(plain.join("missing")).unwrap_err(),
-        MapError::PathMissing
-    );
-    assert_eq!(
-        Map::from_pin(file.join("below")).unwrap_err(),
-        MapError::PathMissing
-    );
+    assert_eq!(Map::from_pin(bpffs.path("missing")).unwrap_err(), MapError::PathMissing);
+    assert_eq!(Map::from_pin(plain.join("missing")).unwrap_err(), MapError::PathMissing);
+    assert_eq!(Map::from_pin(file.join("below")).unwrap_err(), MapError::PathMissing);
     assert_eq!(Map::from_pin("").unwrap_err(), MapError::PathMissing);
     assert_eq!(Map::from_pin(&file).unwrap_err(), MapError::NotOnBpffs);
     assert_eq!(Map::from_pin(&plain).unwrap_err(), MapError::NotOnBpffs);
     std::fs::create_dir(bpffs.path("directory")).unwrap();
-    assert_eq!(
-        Map::from_pin(bpffs.path("directory")).unwrap_err(),
-        MapError::NotAMap
-    );
+    assert_eq!(Map::from_pin(bpffs.path("directory")).unwrap_err(), MapError::NotAMap);
     for (prog_type, flags) in [(31, 16), (1, 0)] {
         let path = bpffs.path(&format!("program{prog_type}"));
         objects::pin(objects::program(prog_type, flags), &path);
         assert_eq!(Map::from_pin(&path).unwrap_err(), MapError::NotAMap);
     }
     objects::pin(objects::map(1, 4, 4, 1), &bpffs.path("hash"));
-    assert_eq!(
-        Map::from_pin(bpffs.path("hash")).unwrap_err(),
-        MapError::WrongType { found: 1 }
-    );
+    assert_eq!(Map::from_pin(bpffs.path("hash")).unwrap_err(), MapError::WrongType { found: 1 });
     let error = Map::from_pin("a\0b").unwrap_err();
-    assert!(
-        matches!(
-            error,
-            MapError::System {
-                errno: Errno::INVAL,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, MapError::System { errno: Errno::INVAL, .. }), "{error}");
     std::fs::remove_dir_all(plain).unwrap();
 }
 
@@ -272,22 +200,10 @@ fn pinning_says_why_it_fails() {
     let plain = fresh_directory();
     let map = Map::create("pin", 1).unwrap();
     map.pin(bpffs.path("taken")).unwrap();
-    assert_eq!(
-        map.pin(bpffs.path("taken")).unwrap_err(),
-        MapError::PathTaken
-    );
-    assert_eq!(
-        map.pin(bpffs.path("a.b")).unwrap_err(),
-        MapError::PathHasDot
-    );
-    assert_eq!(
-        map.pin(bpffs.path("missing/ring")).unwrap_err(),
-        MapError::PathMissing
-    );
-    assert_eq!(
-        map.pin(plain.join("ring")).unwrap_err(),
-        MapError::NotOnBpffs
-    );
+    assert_eq!(map.pin(bpffs.path("taken")).unwrap_err(), MapError::PathTaken);
+    assert_eq!(map.pin(bpffs.path("a.b")).unwrap_err(), MapError::PathHasDot);
+    assert_eq!(map.pin(bpffs.path("missing/ring")).unwrap_err(), MapError::PathMissing);
+    assert_eq!(map.pin(plain.join("ring")).unwrap_err(), MapError::NotOnBpffs);
     std::fs::remove_dir_all(plain).unwrap();
 }
 
@@ -295,10 +211,7 @@ fn pinning_says_why_it_fails() {
 fn missing_rights_name_the_capability() {
     let (created, by_id) = without_rights(|| (Map::create("none", 1), Map::from_id(1)));
     match created.unwrap_err() {
-        error @ MapError::NotPermitted {
-            error: cause,
-            needs: Capability::Bpf,
-        } => {
+        error @ MapError::NotPermitted { error: cause, needs: Capability::Bpf } => {
             assert_eq!(cause.command, BpfCommand::MapCreate);
             assert!(error.to_string().contains("CAP_BPF"), "{error}");
         }
@@ -306,10 +219,7 @@ fn missing_rights_name_the_capability() {
         error => panic!("{error}"),
     }
     match by_id.unwrap_err() {
-        error @ MapError::NotPermitted {
-            error: cause,
-            needs: Capability::SysAdmin,
-        } => {
+        error @ MapError::NotPermitted { error: cause, needs: Capability::SysAdmin } => {
             assert_eq!(cause.command, BpfCommand::MapGetFdById);
             assert!(error.to_string().contains("CAP_SYS_ADMIN"), "{error}");
         }
@@ -337,10 +247,7 @@ fn a_pinned_map_needs_the_permission_of_its_file() {
     Map::create("private", 1).unwrap().pin(&path).unwrap();
     rustix::fs::chown(&path, Some(rustix::fs::Uid::from_raw(65534)), None).unwrap();
     // Still root by number, but root without capabilities gets what others get.
-    assert_eq!(
-        without_rights(|| Map::from_pin(&path)).unwrap_err(),
-        MapError::PathForbidden
-    );
+    assert_eq!(without_rights(|| Map::from_pin(&path)).unwrap_err(), MapError::PathForbidden);
 }
 
 #[test]
@@ -353,20 +260,10 @@ fn where_bpf_is_forbidden_fdinfo_says_what_a_map_is() {
     for errno in [Errno::PERM, Errno::ACCESS, Errno::NOSYS] {
         without_bpf_call(errno, || {
             let there = Map::from_borrowed(&map).unwrap();
-            assert_eq!(
-                (there.id(), there.size(), there.name()),
-                (map.id(), map.size(), "")
-            );
-            assert_eq!(
-                Map::from_borrowed(&array).unwrap_err(),
-                MapError::WrongType { found: 2 }
-            );
+            assert_eq!((there.id(), there.size(), there.name()), (map.id(), map.size(), ""));
+            assert_eq!(Map::from_borrowed(&array).unwrap_err(), MapError::WrongType { found: 2 });
             let closed = Map::create("filtered", 1).unwrap_err();
-            let expected = if errno == Errno::NOSYS {
-                "6.1"
-            } else {
-                "CAP_BPF"
-            };
+            let expected = if errno == Errno::NOSYS { "6.1" } else { "CAP_BPF" };
             assert!(closed.to_string().contains(expected), "{closed}");
         });
     }

@@ -23,12 +23,8 @@ pub(crate) fn may(needs: CapabilitySet) -> bool {
     } else {
         return true;
     };
-    let required =
-        std::env::var_os("USER_RINGBUF_REQUIRE_KERNEL").is_some_and(|value| value == "1");
-    assert!(
-        !required,
-        "USER_RINGBUF_REQUIRE_KERNEL=1, but the test {why}"
-    );
+    let required = std::env::var_os("USER_RINGBUF_REQUIRE_KERNEL").is_some_and(|value| value == "1");
+    assert!(!required, "USER_RINGBUF_REQUIRE_KERNEL=1, but the test {why}");
     // Written directly, so that it shows although the test passes.
     let mut stderr = std::io::stderr();
     let _ = std::io::Write::write_all(&mut stderr, format!("skipped: {why}\n").as_bytes());
@@ -51,15 +47,7 @@ pub(crate) fn without_rights<T: Send>(work: impl FnOnce() -> T + Send) -> T {
         scope
             .spawn(|| {
                 let none = CapabilitySet::empty();
-                set_capabilities(
-                    None,
-                    CapabilitySets {
-                        effective: none,
-                        permitted: none,
-                        inheritable: none,
-                    },
-                )
-                .unwrap();
+                set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none }).unwrap();
                 work()
             })
             .join()
@@ -68,10 +56,7 @@ pub(crate) fn without_rights<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 }
 
 /// Runs `work` on a thread in which a seccomp filter answers `bpf(2)` with `errno`.
-pub(crate) fn without_bpf_call<T: Send>(
-    errno: rustix::io::Errno,
-    work: impl FnOnce() -> T + Send,
-) -> T {
+pub(crate) fn without_bpf_call<T: Send>(errno: rustix::io::Errno, work: impl FnOnce() -> T + Send) -> T {
     const LOAD_WORD: u16 = 0x20;
     const JUMP_EQUAL: u16 = 0x15;
     const RETURN: u16 = 0x06;
@@ -90,10 +75,7 @@ pub(crate) fn without_bpf_call<T: Send>(
         scope
             .spawn(move || {
                 rustix::thread::set_no_new_privs(true).unwrap();
-                let program = libc::sock_fprog {
-                    len: 4,
-                    filter: filter.as_mut_ptr(),
-                };
+                let program = libc::sock_fprog { len: 4, filter: filter.as_mut_ptr() };
                 // SAFETY: the filter lives across the call; it binds this thread only.
                 let answer = unsafe { libc::syscall(libc::SYS_seccomp, 1, 0, &raw const program) };
                 assert_eq!(answer, 0, "seccomp");

@@ -7,13 +7,8 @@ use super::c_path;
 
 fn bpf(command: i32, attr: &mut [u64]) -> i64 {
     // SAFETY: whoever calls passes addresses that live across the call.
-    let answer =
-        unsafe { libc::syscall(libc::SYS_bpf, command, attr.as_mut_ptr(), size_of_val(attr)) };
-    assert!(
-        answer >= 0,
-        "bpf({command}): {}",
-        std::io::Error::last_os_error()
-    );
+    let answer = unsafe { libc::syscall(libc::SYS_bpf, command, attr.as_mut_ptr(), size_of_val(attr)) };
+    assert!(answer >= 0, "bpf({command}): {}", std::io::Error::last_os_error());
     answer
 }
 
@@ -25,9 +20,7 @@ fn bpf_fd(command: i32, attr: &mut [u64]) -> OwnedFd {
 
 fn pair(low: u32, high: u32) -> u64 {
     let (low, high) = (low.to_ne_bytes(), high.to_ne_bytes());
-    u64::from_ne_bytes([
-        low[0], low[1], low[2], low[3], high[0], high[1], high[2], high[3],
-    ])
+    u64::from_ne_bytes([low[0], low[1], low[2], low[3], high[0], high[1], high[2], high[3]])
 }
 
 fn address<T>(pointer: *const T) -> u64 {
@@ -36,15 +29,7 @@ fn address<T>(pointer: *const T) -> u64 {
 
 /// A map of any type.
 pub(crate) fn map(map_type: u32, key_size: u32, value_size: u32, max_entries: u32) -> OwnedFd {
-    bpf_fd(
-        0,
-        &mut [
-            pair(map_type, key_size),
-            pair(value_size, max_entries),
-            0,
-            0,
-        ],
-    )
+    bpf_fd(0, &mut [pair(map_type, key_size), pair(value_size, max_entries), 0, 0])
 }
 
 /// A program that answers 0, of a type and with the load flags that it needs.

@@ -1,0 +1,74 @@
+//! The same memory for those who only look: nothing is mapped writable.
+
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU32, AtomicU64};
+
+use user_ringbuf_core::{Header, Position, RingSize, RingView, Role};
+
+use super::region::{Access, Layout, Region};
+use super::{Map, MappingError};
+
+/// A user ring buffer mapped read-only, to look at while its producer works. Any number of them may exist.
+///
+/// # Minimum kernel version
+/// Linux 6.1, 64-bit.
+#[derive(Debug)]
+pub struct MappingView {
+    data: NonNull<u8>,
+    producer_pos: NonNull<AtomicU64>,
+    consumer_pos: NonNull<AtomicU64>,
+    size: RingSize,
+    _consumer_page: Region,
+    _producer_and_data: Region,
+}
+
+// SAFETY: read-only shared memory, not tied to a thread, accessed through atomics only.
+unsafe impl Send for MappingView {}
+// SAFETY: as above.
+unsafe impl Sync for MappingView {}
+
+impl MappingView {
+    /// Maps a user ring buffer for reading. Needs the map's fd and no privilege.
+    ///
+    /// # Errors
+    /// [`MappingError`]: too large for the address space, a 32-bit kernel, or what mmap answered.
+    pub fn new(map: &Map) -> Result<Self, MappingError> {
+        let layout = Layout::of(map)?;
+        let consumer_page = Region::map(map, &layout.consumer_page(), Access::Read)?;
+        let producer_and_data = Region::map(map, &layout.producer_and_data(), Access::Read)?;
+        Ok(Self {
+            data: producer_and_data.at(layout.page()),
+            producer_pos: producer_and_data.at(0).cast(),
+            consumer_pos: consumer_page.at(0).cast(),
+            size: layout.size(),
+            _consumer_page: consumer_page,
+            _producer_and_data: producer_and_data,
+        })
+    }
+}
+
+// SAFETY: 1: the size is what the kernel said. 2: all loads are within the mapped pages (the positions are the first
+// words of theirs; header offsets are below the size by the caller's promise), with the roles' orderings. 3: a
+// reference names the same mapping. Loads of an aligned word from read-only memory need no write access: they are
+// plain loads on every 64-bit machine.
+unsafe impl RingView for MappingView {
+    fn size(&self) -> RingSize {
+        self.size
+    }
+
+    fn load_consumer(&self) -> Position {
+        // SAFETY: `new` mapped the page for as long as `self` lives.
+        Position::new(unsafe { self.consumer_pos.as_ref() }.load(Role::LoadConsumer.ordering()))
+    }
+
+    fn load_producer(&self, role: Role) -> Position {
+        // SAFETY: as above.
+        Position::new(unsafe { self.producer_pos.as_ref() }.load(role.ordering()))
+    }
+
+    unsafe fn load_header(&self, offset: u32) -> Header {
+        // SAFETY: within the data area and aligned, by the caller's promise.
+        let word: &AtomicU32 = unsafe { self.data.add(offset as usize).cast().as_ref() };
+        Header::from_word(word.load(Role::ObserveHeader.ordering()))
+    }
+}
