@@ -37,6 +37,7 @@ mod role;
 mod sample;
 #[expect(unsafe_code, reason = "claims the room that it took")]
 mod shared;
+mod wait;
 
 pub use batch::{Batch, BatchSample};
 pub use detached::DetachedSample;
@@ -51,3 +52,4 @@ pub use producer::Producer;
 pub use role::Role;
 pub use sample::Sample;
 pub use shared::Shared;
+pub use wait::{BlockingError, MAX_TIMEOUT, Wait, Wake};

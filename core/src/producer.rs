@@ -4,6 +4,8 @@
 //! plus the ring's size, so the bytes from `position` to `limit` are free and stay so: the consumer only moves on.
 //! Kernel counterpart: `__bpf_user_ringbuf_peek`, which reads what is published here.
 
+use core::time::Duration;
+
 use crate::batch::Batch;
 use crate::busy::BusyRecord;
 use crate::detached::DetachedSample;
@@ -16,6 +18,7 @@ use crate::position::Position;
 use crate::role::Role;
 use crate::sample::Sample;
 use crate::shared::Shared;
+use crate::wait::{BlockingError, Wait, block_on, or_not_yet};
 
 /// The one writer of a ring.
 ///
@@ -71,6 +74,47 @@ impl<M: RingMemory> Producer<M> {
         let mut sample = self.reserve(bytes.len())?;
         sample.write_whole(bytes);
         Ok(sample.submit())
+    }
+
+    /// Reserves a sample of `len` bytes, waiting for room if need be: for ever if `timeout` is `None`, not at all if it
+    /// is zero; else there is one last attempt when the time is up.
+    ///
+    /// # Errors
+    /// [`BlockingError`]: what waiting can't change comes at once, a [`ReserveError::TooLarge`] for one.
+    pub fn reserve_blocking<W: Wait + ?Sized>(
+        &mut self,
+        len: usize,
+        waiter: &mut W,
+        timeout: Option<Duration>,
+    ) -> Result<Sample<'_, M>, BlockingError<W::Error>> {
+        block_on(waiter, timeout, || {
+            or_not_yet(self.sample_len(len).and_then(|len| self.make_room(self.position, len)))
+        })?;
+        // Only this producer takes room, so what was found is still there.
+        Ok(self.reserve(len)?)
+    }
+
+    /// Waits until the kernel has taken everything up to `position`, as [`Sample::submit`] returned it; for "everything
+    /// so far" pass [`position()`](Self::position).
+    ///
+    /// # Errors
+    /// [`BlockingError`], among them [`BlockingError::NotSubmitted`] for a position that lies ahead, and
+    /// [`ReserveError::Corrupted`] if the positions are not what they must be.
+    pub fn wait_consumed<W: Wait + ?Sized>(
+        &self,
+        position: Position,
+        waiter: &mut W,
+        timeout: Option<Duration>,
+    ) -> Result<(), BlockingError<W::Error>> {
+        let end = self.position;
+        if !end.has_reached(position) {
+            return Err(BlockingError::NotSubmitted { position, end });
+        }
+        block_on(waiter, timeout, || {
+            let consumer = self.memory.load_consumer();
+            end.occupied(consumer, self.memory.size())?;
+            Ok(consumer.has_reached(position).then_some(()))
+        })
     }
 
     /// Begins a batch: records that the kernel sees all at once, or not at all.

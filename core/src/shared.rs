@@ -14,6 +14,8 @@
 //!
 //! Kernel counterpart: the acquire load of `producer_pos` in `__bpf_user_ringbuf_peek`, as ever.
 
+use core::time::Duration;
+
 use crate::busy::BusyRecord;
 use crate::detached::DetachedSample;
 use crate::error::{AttachError, ReserveError};
@@ -23,6 +25,7 @@ use crate::memory::RingMemory;
 use crate::position::{Corruption, Position};
 use crate::producer::Producer;
 use crate::role::Role;
+use crate::wait::{BlockingError, Wait, block_on, or_not_yet};
 
 /// A producer for many threads: share it by reference, or by `Arc`.
 ///
@@ -103,6 +106,67 @@ impl<M: RingMemory> Shared<M> {
         M: Clone,
     {
         if len == 0 { Err(ReserveError::EmptyLane) } else { Ok(self.reserve_owned(len)?.into_lane()) }
+    }
+
+    /// Reserves a sample of `len` bytes, waiting for room if need be: for ever if `timeout` is `None`, not at all if it
+    /// is zero; else there is one last attempt when the time is up. Each waiting thread has a waiter of its own. Which
+    /// of several gets the room is not determined.
+    ///
+    /// # Errors
+    /// [`BlockingError`]: what waiting can't change comes at once, a [`ReserveError::TooLarge`] for one.
+    pub fn reserve_blocking<W: Wait + ?Sized>(
+        &self,
+        len: usize,
+        waiter: &mut W,
+        timeout: Option<Duration>,
+    ) -> Result<DetachedSample<&M>, BlockingError<W::Error>> {
+        block_on(waiter, timeout, || or_not_yet(self.reserve(len)))
+    }
+
+    /// Waits until the kernel has taken everything up to `position`, as [`DetachedSample::submit`] returned it; for
+    /// "everything so far" pass [`position()`](Self::position).
+    ///
+    /// # Errors
+    /// [`BlockingError`], among them [`BlockingError::NotSubmitted`] for a position that lies ahead, and
+    /// [`ReserveError::Corrupted`] if the positions are not what they must be.
+    pub fn wait_consumed<W: Wait + ?Sized>(
+        &self,
+        position: Position,
+        waiter: &mut W,
+        timeout: Option<Duration>,
+    ) -> Result<(), BlockingError<W::Error>> {
+        let end = self.position();
+        if !end.has_reached(position) {
+            return Err(BlockingError::NotSubmitted { position, end });
+        }
+        block_on(waiter, timeout, || {
+            let (consumer, end) = self.ends();
+            end.occupied(consumer, self.memory.size())?;
+            Ok(consumer.has_reached(position).then_some(()))
+        })
+    }
+
+    /// Where everything reserved so far ends, by whatever thread.
+    pub fn position(&self) -> Position {
+        self.ends().1
+    }
+
+    /// A consumer position, and the end of what is reserved.
+    fn ends(&self) -> (Position, Position) {
+        let size = self.memory.size().bytes_u64();
+        let mut consumer = self.memory.load_consumer();
+        // The two are loaded one after the other: if the end seems too far ahead, the consumer may have moved in
+        // between. Only wrong positions stay so; a consumer that no kernel moves may not keep us here for ever.
+        for _ in 0..1000 {
+            let reserved = Reservations(self.memory.load_word(&self.reservations, Role::LoadReservations));
+            let end = reserved.end_near(consumer);
+            let before = core::mem::replace(&mut consumer, self.memory.load_consumer());
+            if end.distance_from(before) <= size || consumer == before {
+                return (before, end);
+            }
+        }
+        let reserved = Reservations(self.memory.load_word(&self.reservations, Role::LoadReservations));
+        (consumer, reserved.end_near(consumer))
     }
 
     /// Size of the ring's data area.

@@ -1,0 +1,255 @@
+//! Waiting for the kernel to drain: deadlines and retries here, sleeping and clocks in the backend.
+//!
+//! No wake is lost as long as the backend remembers one that comes between a failed attempt and the wait that follows:
+//! every wait begins after an attempt, and ends in another. Kernel counterpart: `irq_work_queue(&rb->work)` at the end
+//! of `bpf_user_ringbuf_drain`, which wakes those who poll the map, unless the drain says `BPF_RB_NO_WAKEUP`.
+
+use core::fmt;
+use core::time::Duration;
+
+use crate::error::ReserveError;
+use crate::position::{Corruption, Position};
+
+/// Longest timeout that waiting takes: 2^32 - 1 seconds, some 136 years. `None` waits for ever.
+pub const MAX_TIMEOUT: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// Why a wait came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// It is time to look again. There may be nothing new.
+    Look,
+    /// Somebody cancelled the waiting.
+    Cancelled,
+}
+
+/// How a backend waits for the kernel to drain.
+pub trait Wait {
+    /// What can go wrong while waiting.
+    type Error;
+
+    /// Time on a clock that never goes back, since a moment of the backend's choice.
+    fn now(&self) -> Duration;
+
+    /// Waits until the kernel may have drained, until `until` on the clock of [`now`](Self::now), or until cancelled.
+    /// `round` counts the waits since the last success: 0, 1, 2 and so on, for those who back off.
+    ///
+    /// It may come back at any time. It must come back if a drain that wakes has happened since the last wait, also if
+    /// that was before this call.
+    ///
+    /// # Errors
+    /// Whatever keeps the backend from waiting.
+    fn wait(&mut self, round: u32, until: Option<Duration>) -> Result<Wake, Self::Error>;
+}
+
+/// Why a blocking operation gave up. Nothing was reserved then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BlockingError<E> {
+    /// Waiting can't help: the reservation fails for another reason than a full ring.
+    Reserve(ReserveError),
+    /// The time is up, and the last attempt failed as well.
+    TimedOut {
+        /// The timeout asked for.
+        timeout: Duration,
+    },
+    /// The timeout is longer than any clock here can tell.
+    TimeoutTooLong {
+        /// The timeout asked for.
+        timeout: Duration,
+        /// Longest timeout allowed: [`MAX_TIMEOUT`].
+        max: Duration,
+    },
+    /// Waiting for a position that nothing submitted has reached yet.
+    NotSubmitted {
+        /// The position asked for.
+        position: Position,
+        /// Where everything submitted or reserved so far ends.
+        end: Position,
+    },
+    /// Somebody cancelled the waiting.
+    Cancelled,
+    /// The backend could not wait.
+    Wait(E),
+}
+
+impl<E: fmt::Display> fmt::Display for BlockingError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reserve(why) => why.fmt(f),
+            Self::TimedOut { timeout } => write!(f, "the kernel has not drained enough within {timeout:?}"),
+            Self::TimeoutTooLong { timeout, max } => {
+                write!(f, "a timeout of {timeout:?} is too long: {max:?} at most, or none to wait for ever")
+            }
+            Self::NotSubmitted { position, end } => {
+                write!(f, "position {position} was not submitted yet: everything so far ends at {end}")
+            }
+            Self::Cancelled => f.write_str("the waiting was cancelled"),
+            Self::Wait(why) => write!(f, "could not wait: {why}"),
+        }
+    }
+}
+
+impl<E: fmt::Debug + fmt::Display> core::error::Error for BlockingError<E> {}
+
+impl<E> From<ReserveError> for BlockingError<E> {
+    fn from(why: ReserveError) -> Self {
+        Self::Reserve(why)
+    }
+}
+
+impl<E> From<Corruption> for BlockingError<E> {
+    fn from(why: Corruption) -> Self {
+        Self::Reserve(ReserveError::Corrupted(why))
+    }
+}
+
+/// Attempts until one succeeds, waiting in between: `None` for ever, zero not at all, else until the time is up and
+/// one last attempt has failed. An attempt answers `None` for "not yet".
+pub(crate) fn block_on<T, W: Wait + ?Sized>(
+    waiter: &mut W,
+    timeout: Option<Duration>,
+    mut attempt: impl FnMut() -> Result<Option<T>, BlockingError<W::Error>>,
+) -> Result<T, BlockingError<W::Error>> {
+    if let Some(timeout) = timeout.filter(|timeout| *timeout > MAX_TIMEOUT) {
+        return Err(BlockingError::TimeoutTooLong { timeout, max: MAX_TIMEOUT });
+    }
+    if let Some(done) = attempt()? {
+        return Ok(done);
+    }
+    // The clock is asked only now, so that a ring with room costs no system call.
+    let deadline = match timeout {
+        None => None,
+        Some(timeout) if timeout.is_zero() => return Err(BlockingError::TimedOut { timeout }),
+        Some(timeout) => Some((timeout, waiter.now().saturating_add(timeout))),
+    };
+    let mut round = 0_u32;
+    loop {
+        if waiter.wait(round, deadline.map(|(_, until)| until)).map_err(BlockingError::Wait)? == Wake::Cancelled {
+            return Err(BlockingError::Cancelled);
+        }
+        let over = deadline.filter(|(_, until)| waiter.now() >= *until);
+        if let Some(done) = attempt()? {
+            return Ok(done);
+        }
+        if let Some((timeout, _)) = over {
+            return Err(BlockingError::TimedOut { timeout });
+        }
+        round = round.saturating_add(1);
+    }
+}
+
+/// A failed reservation as an attempt: a full ring means "not yet".
+#[inline]
+pub(crate) fn or_not_yet<T, E>(reserved: Result<T, ReserveError>) -> Result<Option<T>, BlockingError<E>> {
+    match reserved {
+        Ok(reserved) => Ok(Some(reserved)),
+        Err(why) if why.is_full() => Ok(None),
+        Err(why) => Err(BlockingError::Reserve(why)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::cell::Cell;
+
+    /// A clock that moves by `step` each wait.
+    struct Clock {
+        now: Cell<Duration>,
+        step: Duration,
+        waits: u32,
+        cancel_after: Option<u32>,
+    }
+
+    impl Clock {
+        fn with_step(millis: u64) -> Self {
+            Self {
+                now: Cell::new(Duration::from_secs(7)),
+                step: Duration::from_millis(millis),
+                waits: 0,
+                cancel_after: None,
+            }
+        }
+    }
+
+    impl Wait for Clock {
+        type Error = core::convert::Infallible;
+
+        fn now(&self) -> Duration {
+            self.now.get()
+        }
+
+        fn wait(&mut self, round: u32, until: Option<Duration>) -> Result<Wake, Self::Error> {
+            assert_eq!(round, self.waits, "rounds are counted without a gap");
+            self.waits += 1;
+            if self.cancel_after == Some(self.waits) {
+                return Ok(Wake::Cancelled);
+            }
+            let next = self.now.get() + self.step;
+            self.now.set(until.map_or(next, |until| next.min(until)));
+            Ok(Wake::Look)
+        }
+    }
+
+    fn succeeds_at(
+        attempts: &Cell<u32>,
+        nth: u32,
+    ) -> impl FnMut() -> Result<Option<u32>, BlockingError<core::convert::Infallible>> {
+        move || {
+            attempts.set(attempts.get() + 1);
+            Ok((attempts.get() == nth).then_some(nth))
+        }
+    }
+
+    #[test]
+    fn an_attempt_that_succeeds_at_once_neither_waits_nor_asks_the_clock() {
+        let attempts = Cell::new(0);
+        let mut clock = Clock::with_step(1);
+        assert_eq!(block_on(&mut clock, Some(Duration::ZERO), succeeds_at(&attempts, 1)), Ok(1));
+        assert_eq!(clock.waits, 0);
+    }
+
+    #[test]
+    fn a_timeout_of_zero_attempts_once_and_does_not_wait() {
+        let attempts = Cell::new(0);
+        let mut clock = Clock::with_step(1);
+        let timed_out = Err(BlockingError::TimedOut { timeout: Duration::ZERO });
+        assert_eq!(block_on(&mut clock, Some(Duration::ZERO), succeeds_at(&attempts, 2)), timed_out);
+        assert_eq!((clock.waits, attempts.get()), (0, 1));
+    }
+
+    #[test]
+    fn there_is_one_last_attempt_after_the_time_is_up() {
+        let attempts = Cell::new(0);
+        // Waits end at 4, 8 and 10 ms: attempts 1 (before), 2, 3 and 4 (the last).
+        let timeout = Duration::from_millis(10);
+        assert_eq!(block_on(&mut Clock::with_step(4), Some(timeout), succeeds_at(&attempts, 4)), Ok(4));
+        attempts.set(0);
+        let late = block_on(&mut Clock::with_step(4), Some(timeout), succeeds_at(&attempts, 5));
+        assert_eq!((late, attempts.get()), (Err(BlockingError::TimedOut { timeout }), 4));
+    }
+
+    #[test]
+    fn no_timeout_waits_until_it_succeeds() {
+        let attempts = Cell::new(0);
+        assert_eq!(block_on(&mut Clock::with_step(1000), None, succeeds_at(&attempts, 1000)), Ok(1000));
+    }
+
+    #[test]
+    fn cancelling_ends_the_waiting_at_once() {
+        let attempts = Cell::new(0);
+        let mut clock = Clock { cancel_after: Some(3), ..Clock::with_step(1) };
+        assert_eq!(block_on(&mut clock, None, succeeds_at(&attempts, 100)), Err(BlockingError::Cancelled));
+        assert_eq!(attempts.get(), 3);
+    }
+
+    #[test]
+    fn a_timeout_beyond_every_clock_is_refused_before_anything_is_tried() {
+        let attempts = Cell::new(0);
+        let timeout = MAX_TIMEOUT + Duration::from_nanos(1);
+        let refused = Err(BlockingError::TimeoutTooLong { timeout, max: MAX_TIMEOUT });
+        assert_eq!(block_on(&mut Clock::with_step(1), Some(timeout), succeeds_at(&attempts, 1)), refused);
+        assert_eq!(attempts.get(), 0);
+        assert_eq!(block_on(&mut Clock::with_step(1), Some(MAX_TIMEOUT), succeeds_at(&attempts, 2)), Ok(2));
+    }
+}
