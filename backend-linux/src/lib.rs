@@ -11,8 +11,10 @@ extern crate std;
 mod bpf;
 mod map;
 mod mapping;
+mod wait;
 
 pub use bpf::{BpfCommand, BpfError};
 pub use map::{Capability, MAX_NAME, MAX_SIZE, Map, MapError, map_type_name, rounded_size};
 pub use mapping::{Mapping, MappingError, MappingView};
 pub use user_ringbuf_core::*;
+pub use wait::{Canceller, EpollWaiter, Recheck, Spin, WaiterError, Yield};

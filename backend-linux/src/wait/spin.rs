@@ -1,0 +1,83 @@
+//! Waiting without sleeping, for those who own a core.
+
+use core::convert::Infallible;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+
+use user_ringbuf_core::{Wait, Wake};
+
+use super::monotonic;
+
+/// Looks at the ring again and again without giving the core away: the shortest delay, for a whole core.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Spin<'a> {
+    cancelled: Option<&'a AtomicBool>,
+}
+
+/// Gives the core to whoever else wants it, then looks again (`sched_yield`): burns a core only if it is idle.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Yield<'a> {
+    cancelled: Option<&'a AtomicBool>,
+}
+
+impl Spin<'static> {
+    /// Spins until there is room or the time is up.
+    pub const fn new() -> Self {
+        Self { cancelled: None }
+    }
+}
+
+impl Yield<'static> {
+    /// Yields until there is room or the time is up.
+    pub const fn new() -> Self {
+        Self { cancelled: None }
+    }
+}
+
+impl<'a> Spin<'a> {
+    /// Spins until somebody sets `flag`, too.
+    pub const fn until_cancelled(flag: &'a AtomicBool) -> Self {
+        Self { cancelled: Some(flag) }
+    }
+}
+
+impl<'a> Yield<'a> {
+    /// Yields until somebody sets `flag`, too.
+    pub const fn until_cancelled(flag: &'a AtomicBool) -> Self {
+        Self { cancelled: Some(flag) }
+    }
+}
+
+/// Relaxed: the flag says no more than itself.
+fn wake(cancelled: Option<&AtomicBool>) -> Wake {
+    if cancelled.is_some_and(|flag| flag.load(Ordering::Relaxed)) { Wake::Cancelled } else { Wake::Look }
+}
+
+impl Wait for Spin<'_> {
+    type Error = Infallible;
+
+    fn now(&self) -> Duration {
+        monotonic()
+    }
+
+    fn wait(&mut self, _round: u32, _until: Option<Duration>) -> Result<Wake, Infallible> {
+        // A look at the consumer position takes its cache line from the kernel: pause in between.
+        for _ in 0..16 {
+            core::hint::spin_loop();
+        }
+        Ok(wake(self.cancelled))
+    }
+}
+
+impl Wait for Yield<'_> {
+    type Error = Infallible;
+
+    fn now(&self) -> Duration {
+        monotonic()
+    }
+
+    fn wait(&mut self, _round: u32, _until: Option<Duration>) -> Result<Wake, Infallible> {
+        rustix::thread::sched_yield();
+        Ok(wake(self.cancelled))
+    }
+}
