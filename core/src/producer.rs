@@ -13,7 +13,7 @@ use crate::error::{AttachError, ReserveError};
 use crate::lane::Lane;
 use crate::layout::{RingSize, SampleLen};
 use crate::memory::RingMemory;
-use crate::payload::Payload;
+use crate::payload::OwnPayload;
 use crate::position::Position;
 use crate::role::Role;
 use crate::sample::Sample;
@@ -61,7 +61,7 @@ impl<M: RingMemory> Producer<M> {
         let Self { memory, position, .. } = self;
         // SAFETY: `make_room` found the record's extent free from `position` on; this is the ring's one producer, and
         // the sample borrows it, so nobody else takes these bytes.
-        let payload = unsafe { Payload::new(&*memory, *position, len) };
+        let payload = unsafe { OwnPayload::new(&*memory, *position, len) };
         Ok(Sample::new(payload, position))
     }
 
