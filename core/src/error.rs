@@ -25,12 +25,18 @@ impl core::error::Error for SizeError {}
 pub enum AttachError {
     /// The positions can't be those of a working ring.
     Corrupted(Corruption),
+    /// This memory has a producer already, of which samples may be outstanding: drop it first, or share it
+    /// ([`Producer::into_shared`](crate::Producer::into_shared)).
+    AlreadyAttached,
 }
 
 impl fmt::Display for AttachError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Corrupted(why) => write!(f, "the ring is corrupted: {why}"),
+            Self::AlreadyAttached => {
+                f.write_str("this memory has a producer already: drop it first, or share it between threads")
+            }
         }
     }
 }

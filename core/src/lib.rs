@@ -20,6 +20,7 @@ extern crate alloc;
 mod batch;
 #[expect(unsafe_code, reason = "splits the record that it holds")]
 mod busy;
+mod claim;
 mod detached;
 pub mod drain;
 mod error;
