@@ -1,0 +1,268 @@
+//! The fake kernel: a drain that does what `bpf_user_ringbuf_drain` does, check by check and in its order.
+//!
+//! Written once over [`KernelMemory`], so that it runs on ordinary simulated memory and under the model checker alike.
+//! Invariants: it never panics and never reads outside the data area, whatever stands in memory; it stores nothing
+//! but the consumer position. Kernel counterpart: `bpf_user_ringbuf_drain`, `__bpf_user_ringbuf_peek` and
+//! `__bpf_user_ringbuf_sample_release` in `kernel/bpf/ringbuf.c`.
+
+mod drained;
+mod fault;
+
+use core::ops::ControlFlow;
+
+use user_ringbuf_core::drain::{FORCE_WAKEUP, MAX_RECORDS_PER_DRAIN, NO_WAKEUP};
+use user_ringbuf_core::{BUSY_BIT, MAX_SAMPLE_LEN, Position, RecordState, record_extent};
+
+use crate::epoll::{Trigger, WaitQueue, Watch};
+use crate::kernel_memory::KernelMemory;
+pub use drained::{DrainError, Drained};
+pub use fault::{Fault, UnknownFault};
+
+/// The kernel's side of one simulated ring.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use user_ringbuf_sim::{DrainError, FakeKernel, KernelMemory};
+///
+/// fn first_sample<M: KernelMemory>(kernel: &FakeKernel<M>) -> Option<Vec<u8>> {
+///     let mut first = None;
+///     let drained = kernel.drain(0, |sample| {
+///         first = Some(sample.to_vec());
+///         // As the BPF callback's `return 1`: this sample is consumed, the next one waits.
+///         ControlFlow::Break(())
+///     });
+///     assert!(drained.returned.is_ok());
+///     first
+/// }
+/// ```
+#[derive(Debug)]
+#[doc(alias = "bpf_user_ringbuf_drain")]
+pub struct FakeKernel<M> {
+    memory: M,
+    fault: Option<Fault>,
+    waiters: WaitQueue,
+}
+
+/// What `__bpf_user_ringbuf_peek` answers.
+enum Peek {
+    /// A sample of `len` bytes behind the header at `offset`; releasing it stores `end`.
+    Sample { offset: u32, len: u32, end: Position },
+    /// -EAGAIN: a discarded record was skipped, and `consumer_pos` is behind it already.
+    Discarded,
+    /// -ENODATA: nothing there, or nothing that may be looked at.
+    Nothing,
+    /// An error that the drain returns.
+    Error(DrainError),
+}
+
+/// A drain between two records.
+#[derive(Debug)]
+pub(crate) struct UnderWay {
+    flags: u64,
+    /// Where the drain began, for the one fault that wants to know.
+    began: Option<u64>,
+    consumed: u32,
+    discarded: u32,
+    error: Option<DrainError>,
+    /// Where the sample ends that was handed out and not yet released.
+    held: Option<Position>,
+}
+
+impl<M: KernelMemory> FakeKernel<M> {
+    /// A kernel that does everything right.
+    pub fn new(memory: M) -> Self {
+        Self { memory, fault: None, waiters: WaitQueue::default() }
+    }
+
+    /// A kernel with a planted fault, for showing that a comparison with the real one finds it.
+    pub fn with_fault(memory: M, fault: Fault) -> Self {
+        Self { fault: Some(fault), ..Self::new(memory) }
+    }
+
+    /// Begins to watch the ring as an epoll instance does.
+    pub fn watch(&self, trigger: Trigger) -> Watch<'_, M> {
+        Watch::new(self, trigger)
+    }
+
+    /// Whether `EPOLLOUT` is up: any byte of the ring is free. Kernel counterpart: `ringbuf_map_poll_user`.
+    pub fn is_writable(&self) -> bool {
+        let used = self.memory.kernel_load_producer().wrapping_sub(self.memory.kernel_load_consumer());
+        used < self.memory.size().bytes_u64()
+    }
+
+    /// The memory that this kernel works on.
+    pub fn memory(&self) -> &M {
+        &self.memory
+    }
+
+    /// Drains once: `bpf_user_ringbuf_drain(map, callback, ctx, flags)`.
+    ///
+    /// `flags` may hold [`NO_WAKEUP`] and [`FORCE_WAKEUP`]; the callback gets each submitted sample and says whether
+    /// to go on (the BPF callback's 0) or to stop behind this one (its 1). At most [`MAX_RECORDS_PER_DRAIN`] records
+    /// are taken, discarded ones counted. `consumer_pos` is stored after each record, so what came before an error or a
+    /// stop stays consumed. The callback may drain again, and gets [`DrainError::Busy`] as in the kernel.
+    ///
+    /// Should the callback panic, the ring stays busy for every later drain.
+    ///
+    /// # Minimum kernel version
+    /// The helper that this imitates came with Linux 6.1.
+    pub fn drain(&self, flags: u64, mut callback: impl FnMut(&[u8]) -> ControlFlow<()>) -> Drained {
+        let mut drain = match self.begin(flags) {
+            Ok(drain) => drain,
+            Err(why) => return Drained::refused(why),
+        };
+        let mut sample = Vec::new();
+        while self.next_sample(&mut drain, &mut sample) {
+            let flow = callback(&sample);
+            self.release(&mut drain);
+            if flow.is_break() {
+                break;
+            }
+        }
+        self.end(drain)
+    }
+
+    pub(crate) fn waiters(&self) -> &WaitQueue {
+        &self.waiters
+    }
+
+    /// Drains once and keeps every sample.
+    pub fn collect(&self, flags: u64) -> (Drained, Vec<Vec<u8>>) {
+        let mut samples = Vec::new();
+        let drained = self.drain(flags, |sample| {
+            samples.push(sample.to_vec());
+            ControlFlow::Continue(())
+        });
+        (drained, samples)
+    }
+
+    /// What comes before the first record.
+    pub(crate) fn begin(&self, flags: u64) -> Result<UnderWay, DrainError> {
+        // The kernel looks at the flags before it looks whether another drain is at work.
+        if flags & !(NO_WAKEUP | FORCE_WAKEUP) != 0 {
+            return Err(DrainError::Invalid);
+        }
+        if !self.memory.kernel_begin_drain() {
+            return Err(DrainError::Busy);
+        }
+        let began = (self.fault == Some(Fault::ConsumerKeptOnError)).then(|| self.memory.kernel_load_consumer());
+        Ok(UnderWay { flags, began, consumed: 0, discarded: 0, error: None, held: None })
+    }
+
+    /// Puts the next sample into `sample`, skipping discarded records. `false` if the drain is over.
+    pub(crate) fn next_sample(&self, drain: &mut UnderWay, sample: &mut Vec<u8>) -> bool {
+        while drain.consumed < self.cap() && drain.error.is_none() {
+            match self.peek() {
+                Peek::Sample { offset, len, end } => {
+                    self.memory.kernel_read_sample(offset, len, sample);
+                    drain.held = Some(end);
+                    return true;
+                }
+                Peek::Discarded => {
+                    drain.consumed += 1;
+                    drain.discarded += 1;
+                }
+                Peek::Nothing => return false,
+                Peek::Error(why) => drain.error = Some(why),
+            }
+        }
+        false
+    }
+
+    /// `__bpf_user_ringbuf_sample_release`, for the sample that [`next_sample`](Self::next_sample) gave.
+    pub(crate) fn release(&self, drain: &mut UnderWay) {
+        if let Some(end) = drain.held.take() {
+            // Pairs with the producer's acquire load of consumer_pos: the sample was read before.
+            self.memory.kernel_store_consumer(end.get());
+            drain.consumed += 1;
+        }
+    }
+
+    /// What comes after the last record.
+    pub(crate) fn end(&self, drain: UnderWay) -> Drained {
+        let UnderWay { flags, began, consumed, discarded, error, .. } = drain;
+        if let (Some(began), Some(_)) = (began, error) {
+            self.memory.kernel_store_consumer(began);
+        }
+        self.memory.kernel_end_drain();
+        let woke = flags & FORCE_WAKEUP != 0 || (flags & NO_WAKEUP == 0 && consumed > 0);
+        if woke {
+            self.waiters.wake();
+        }
+        Drained { returned: error.map_or(Ok(consumed - discarded), Err), consumed, discarded, woke }
+    }
+
+    /// `__bpf_user_ringbuf_peek`: the checks in the kernel's order, and the skipping of a discarded record.
+    fn peek(&self) -> Peek {
+        let producer = self.memory.kernel_load_producer();
+        if producer % 8 != 0 {
+            return Peek::Error(DrainError::Invalid);
+        }
+        let consumer = self.memory.kernel_load_consumer();
+        // Compared as plain numbers, as the kernel does: a producer position that has passed 2^64 is silence.
+        if consumer >= producer {
+            return Peek::Nothing;
+        }
+        // The kernel has no such check, because it never stores such a position: only raw images of a test have one.
+        if consumer % 8 != 0 {
+            return Peek::Error(DrainError::Invalid);
+        }
+        let at = Position::new(consumer);
+        let offset = at.offset(self.memory.size());
+        let header = self.memory.kernel_load_header(offset);
+        let total = self.extent(header.len());
+
+        // These come before the flag bits: a bad length jams the ring, busy or discarded or not.
+        if let Err(why) = self.check_length(header.len(), total, producer - consumer) {
+            return Peek::Error(why);
+        }
+        let end = at.advance(u64::from(total));
+        let busy_first = self.fault == Some(Fault::BusyBeforeDiscard) && header.word() & BUSY_BIT != 0;
+        match header.state() {
+            RecordState::Discarded if !busy_first => {
+                self.memory.kernel_store_consumer(end.get());
+                Peek::Discarded
+            }
+            RecordState::Discarded | RecordState::Busy => Peek::Nothing,
+            RecordState::Submitted => Peek::Sample { offset, len: header.len(), end },
+        }
+    }
+
+    /// What the kernel demands of a record's length; `ahead` is the distance to the producer position.
+    fn check_length(&self, len: u32, total: u32, ahead: u64) -> Result<(), DrainError> {
+        let beyond_producer = u64::from(total) > ahead;
+        let beyond_ring = total > self.memory.size().bytes();
+        let beyond_dynptr = len > self.sample_limit();
+        let invalid_first = self.fault != Some(Fault::ChecksReordered);
+        if beyond_producer && invalid_first {
+            return Err(DrainError::Invalid);
+        }
+        if beyond_ring || beyond_dynptr {
+            return Err(DrainError::TooBig);
+        }
+        if beyond_producer {
+            return Err(DrainError::Invalid);
+        }
+        Ok(())
+    }
+
+    /// `BPF_MAX_USER_RINGBUF_SAMPLES`.
+    fn cap(&self) -> u32 {
+        // Not without any cap: a wild producer position would then keep the drain busy for ever.
+        if self.fault == Some(Fault::CapTooLarge) { 2 * MAX_RECORDS_PER_DRAIN } else { MAX_RECORDS_PER_DRAIN }
+    }
+
+    /// `DYNPTR_MAX_SIZE`.
+    fn sample_limit(&self) -> u32 {
+        if self.fault == Some(Fault::SampleLimit) { MAX_SAMPLE_LEN + 1 } else { MAX_SAMPLE_LEN }
+    }
+
+    /// `round_up(sample_len + BPF_RINGBUF_HDR_SZ, 8)`.
+    fn extent(&self, len: u32) -> u32 {
+        let wrong = self.fault == Some(Fault::Rounding) && len % 8 == 0;
+        record_extent(len) + if wrong { 8 } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests;
