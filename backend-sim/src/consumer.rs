@@ -10,7 +10,7 @@ mod waiter;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use user_ringbuf_core::drain::MAX_RECORDS_PER_DRAIN;
+use user_ringbuf_core::consumer::MAX_RECORDS_PER_DRAIN;
 
 use crate::clock::VirtualClock;
 use crate::epoll::Trigger;

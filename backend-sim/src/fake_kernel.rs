@@ -10,7 +10,7 @@ mod fault;
 
 use core::ops::ControlFlow;
 
-use user_ringbuf_core::drain::{FORCE_WAKEUP, MAX_RECORDS_PER_DRAIN, NO_WAKEUP};
+use user_ringbuf_core::consumer::{FORCE_WAKEUP, MAX_RECORDS_PER_DRAIN, NO_WAKEUP};
 use user_ringbuf_core::{BUSY_BIT, MAX_SAMPLE_LEN, Position, RecordState, record_extent};
 
 use crate::epoll::{Trigger, WaitQueue, Watch};

@@ -19,6 +19,7 @@ fn full() -> HeapMemory {
     for n in 0..4 {
         producer.push(&[n; 8]).unwrap();
     }
+    drop(producer);
     memory
 }
 
