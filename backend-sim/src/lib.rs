@@ -24,3 +24,6 @@ pub use memory::SimMemory;
 pub use memory::{BeyondRing, HeapMemory, MemoryError, RawAccess, RingImage, WrongSize};
 pub use orderings::{Orderings, UnknownRole, role_by_name};
 pub use user_ringbuf_core as core;
+
+#[cfg(feature = "loom")]
+pub mod loom;

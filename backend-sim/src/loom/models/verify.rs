@@ -1,0 +1,34 @@
+//! What went in against what came out, and a name for each way in which they may differ.
+
+use crate::loom::{STALE_BYTE, STALE_LEN};
+
+/// Panics unless the samples `taken` are exactly those that were `sent`, byte for byte and in order.
+#[track_caller]
+pub(super) fn same<S: AsRef<[u8]>>(taken: &[Vec<u8>], sent: &[S]) {
+    prefix(taken, sent);
+    assert!(taken.len() == sent.len(), "lost sample: {} of {} came out", taken.len(), sent.len());
+}
+
+/// Panics unless the samples `taken` are the first of those that were `sent`.
+#[track_caller]
+pub(super) fn prefix<S: AsRef<[u8]>>(taken: &[Vec<u8>], sent: &[S]) {
+    for (index, got) in taken.iter().enumerate() {
+        let Some(want) = sent.get(index) else {
+            panic!("invented sample: {got:02x?} came out after all {} that were sent", sent.len());
+        };
+        let want = want.as_ref();
+        if got != want {
+            panic!("{}: sample {index} came out as {got:02x?}, not {want:02x?}", difference(got, want));
+        }
+    }
+}
+
+fn difference(got: &[u8], want: &[u8]) -> &'static str {
+    if got.len() == want.len() {
+        "torn sample"
+    } else if got.len() == STALE_LEN as usize && got.iter().all(|byte| *byte == STALE_BYTE) {
+        "stale header"
+    } else {
+        "lost sample"
+    }
+}
