@@ -22,7 +22,7 @@ use std::sync::Mutex;
 
 use ::loom::cell::UnsafeCell;
 use ::loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use user_ringbuf_core::{HEADER_LEN, Header, Position, RingMemory, RingSize, Role};
+use user_ringbuf_core::{HEADER_LEN, Header, Position, RingMemory, RingSize, RingView, Role};
 
 use super::access::{Access, tracked};
 use super::orderings::Orderings;
@@ -205,12 +205,9 @@ impl fmt::Debug for LoomMemory {
     }
 }
 
-// SAFETY: 1. `size` is never written. 2. Offsets are taken modulo the data area, granule by granule, and nothing else
-// is written. 3. `orderings` are the role's own unless a check asked otherwise. 4. The fake kernel reads only. 5. holds
-// of any value. 6. There are no clones; references and pointers stand for this one ring.
-unsafe impl RingMemory for LoomMemory {
-    type Word = LoomWord;
-
+// SAFETY: 1. `size` is never written. 2. Only atomics of this ring are loaded, with the role's own ordering unless a
+// check asked otherwise. 3. There are no clones; references and pointers stand for this one ring.
+unsafe impl RingView for LoomMemory {
     fn size(&self) -> RingSize {
         self.size
     }
@@ -225,15 +222,21 @@ unsafe impl RingMemory for LoomMemory {
         Position::new(self.producer_pos.load(self.orderings.of(role)))
     }
 
+    unsafe fn load_header(&self, offset: u32) -> Header {
+        self.step();
+        Header::from_word(self.granule(offset).word.load(self.orderings.of(Role::ObserveHeader)))
+    }
+}
+
+// SAFETY: 1. Offsets are taken modulo the data area, granule by granule, and nothing else is written. 2. `orderings`
+// are the role's own unless a check asked otherwise. 3. The fake kernel reads the data area only.
+unsafe impl RingMemory for LoomMemory {
+    type Word = LoomWord;
+
     fn publish_producer(&self, position: Position) {
         if self.step() {
             self.producer_pos.store(position.get(), self.orderings.of(Role::PublishProducer));
         }
-    }
-
-    unsafe fn load_header(&self, offset: u32) -> Header {
-        self.step();
-        Header::from_word(self.granule(offset).word.load(self.orderings.of(Role::ObserveHeader)))
     }
 
     unsafe fn write_header(&self, offset: u32, header: Header) {

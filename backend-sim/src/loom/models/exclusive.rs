@@ -6,6 +6,7 @@ use ::loom::thread;
 use user_ringbuf_core::Producer;
 
 use super::{Model, kernel, ring, verify};
+use crate::KernelMemory;
 use crate::loom::LoomMemory;
 
 /// Pushes `sample`, yielding to the drainer while the ring is full.
@@ -17,10 +18,10 @@ pub(super) fn push(producer: &mut Producer<Arc<LoomMemory>>, sample: &[u8]) {
 }
 
 /// Drains, yielding to the producer, until `count` samples are there.
-pub(super) fn drain_all(memory: &LoomMemory, count: usize) -> Vec<Vec<u8>> {
+pub(super) fn drain_all<M: KernelMemory>(memory: M, count: usize) -> Vec<Vec<u8>> {
     let mut taken = Vec::new();
     loop {
-        kernel::drain(memory, &mut taken);
+        kernel::drain(&memory, &mut taken);
         if taken.len() >= count {
             return taken;
         }

@@ -6,6 +6,7 @@ use ::loom::thread;
 use user_ringbuf_core::Producer;
 
 use super::exclusive::{drain_all, push};
+use super::kernel::Shifted;
 use super::{Model, ring, verify};
 
 /// The first producer fills the ring and is gone; the drainer is at work when the second attaches.
@@ -49,7 +50,7 @@ pub(super) const WRAP: Model = Model {
                 push(&mut producer, sample);
             }
         });
-        let taken = drain_all(&memory, SENT.len());
+        let taken = drain_all(Shifted::new(Arc::clone(&memory), 32), SENT.len());
         verify::same(&taken, &SENT);
         writer.join().expect("the producer does not panic");
     },
