@@ -6,9 +6,11 @@
 //! protocol's, and the ordering table, which weakens one at a time, run the same code.
 
 mod batch;
+mod detached;
 mod drainers;
 mod exclusive;
 mod kernel;
+mod shared;
 mod takeover;
 mod verify;
 
@@ -39,6 +41,12 @@ pub const ALL: &[&Model] = &[
     &drainers::TWO,
     &takeover::ATTACH,
     &takeover::WRAP,
+    &detached::OUT_OF_ORDER,
+    &detached::DISCARDED,
+    &detached::LANE,
+    &shared::TWO,
+    &shared::FULL,
+    &shared::LANE,
 ];
 
 impl Model {

@@ -32,3 +32,12 @@ fn difference(got: &[u8], want: &[u8]) -> &'static str {
         "lost sample"
     }
 }
+
+/// As [`same`], for samples of which nobody can say which comes first.
+#[track_caller]
+pub(super) fn same_in_any_order(taken: &[Vec<u8>], sent: &[&[u8]]) {
+    let mut expected: Vec<&[u8]> = sent.to_vec();
+    // Those that did come out, in the order in which they did, and then what did not.
+    expected.sort_by_key(|want| taken.iter().position(|got| got == want).unwrap_or(usize::MAX));
+    same(taken, &expected);
+}
