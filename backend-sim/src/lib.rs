@@ -9,6 +9,8 @@ mod fake_kernel;
 #[expect(unsafe_code, reason = "passes the seam's operations on")]
 mod hooked;
 mod kernel_memory;
+#[cfg(feature = "loom")]
+pub mod loom;
 mod memory;
 mod orderings;
 
@@ -24,6 +26,3 @@ pub use memory::SimMemory;
 pub use memory::{BeyondRing, HeapMemory, MemoryError, RawAccess, RingImage, WrongSize};
 pub use orderings::{Orderings, UnknownRole, role_by_name};
 pub use user_ringbuf_core as core;
-
-#[cfg(feature = "loom")]
-pub mod loom;

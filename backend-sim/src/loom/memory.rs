@@ -18,15 +18,13 @@
 //! Kernel counterpart: `struct bpf_ringbuf`, its data pages and its `busy` word.
 
 use std::fmt;
-use std::sync::Mutex;
 
 use ::loom::cell::UnsafeCell;
 use ::loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use user_ringbuf_core::{HEADER_LEN, Header, Position, RingMemory, RingSize, RingView, Role};
 
 use super::access::{Access, tracked};
-use super::orderings::Orderings;
-use crate::KernelMemory;
+use crate::{KernelMemory, Orderings};
 
 const GRANULE: usize = 8;
 
@@ -88,15 +86,6 @@ pub struct LoomMemory {
     producer_pos: AtomicU64,
     consumer_pos: AtomicU64,
     busy: AtomicU32,
-    life: Mutex<Life>,
-}
-
-/// Steps that the producing process has left; not part of what loom explores, since a step is counted at the access
-/// that is.
-#[derive(Debug)]
-struct Life {
-    left: Option<u32>,
-    taken: u32,
 }
 
 impl LoomMemory {
@@ -123,39 +112,7 @@ impl LoomMemory {
             producer_pos: AtomicU64::new(position.get()),
             consumer_pos: AtomicU64::new(position.get()),
             busy: AtomicU32::new(0),
-            life: Mutex::new(Life { left: None, taken: 0 }),
         }
-    }
-
-    /// Lets the producing process die after `steps` more memory operations: later ones write nothing. What stands in
-    /// memory is then what a process killed at that step leaves behind.
-    pub fn die_after(&self, steps: u32) {
-        self.life().left = Some(steps);
-    }
-
-    /// Ends what [`die_after`](Self::die_after) began: another process takes over.
-    pub fn revive(&self) {
-        self.life().left = None;
-    }
-
-    /// Memory operations of the producing side so far.
-    pub fn steps(&self) -> u32 {
-        self.life().taken
-    }
-
-    fn life(&self) -> std::sync::MutexGuard<'_, Life> {
-        self.life.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// Counts one memory operation of the producing side: whether the process lives to do it.
-    fn step(&self) -> bool {
-        let mut life = self.life();
-        let alive = life.left != Some(0);
-        if alive {
-            life.taken += 1;
-            life.left = life.left.map(|left| left - 1);
-        }
-        alive
     }
 
     fn granule(&self, offset: u32) -> &Granule {
@@ -183,9 +140,6 @@ impl LoomMemory {
     #[track_caller]
     fn write_bytes(&self, from: usize, bytes: &[u8]) {
         for (granule, inside, at) in self.stretch(from, bytes.len()) {
-            if !self.step() {
-                return;
-            }
             granule.write(inside.start, &bytes[at..at + inside.len()], Access::WritePayload);
         }
     }
@@ -213,18 +167,15 @@ unsafe impl RingView for LoomMemory {
     }
 
     fn load_consumer(&self) -> Position {
-        self.step();
-        Position::new(self.consumer_pos.load(self.orderings.of(Role::LoadConsumer)))
+        Position::new(self.consumer_pos.load(self.orderings.of_load(Role::LoadConsumer)))
     }
 
     fn load_producer(&self, role: Role) -> Position {
-        self.step();
-        Position::new(self.producer_pos.load(self.orderings.of(role)))
+        Position::new(self.producer_pos.load(self.orderings.of_load(role)))
     }
 
     unsafe fn load_header(&self, offset: u32) -> Header {
-        self.step();
-        Header::from_word(self.granule(offset).word.load(self.orderings.of(Role::ObserveHeader)))
+        Header::from_word(self.granule(offset).word.load(self.orderings.of_load(Role::ObserveHeader)))
     }
 }
 
@@ -234,21 +185,15 @@ unsafe impl RingMemory for LoomMemory {
     type Word = LoomWord;
 
     fn publish_producer(&self, position: Position) {
-        if self.step() {
-            self.producer_pos.store(position.get(), self.orderings.of(Role::PublishProducer));
-        }
+        self.producer_pos.store(position.get(), self.orderings.of_store(Role::PublishProducer));
     }
 
     unsafe fn write_header(&self, offset: u32, header: Header) {
-        if self.step() {
-            self.granule(offset).write(0, &header.with_pad().to_ne_bytes(), Access::WriteHeader);
-        }
+        self.granule(offset).write(0, &header.with_pad().to_ne_bytes(), Access::WriteHeader);
     }
 
     unsafe fn commit_header(&self, offset: u32, header: Header) {
-        if self.step() {
-            self.granule(offset).word.store(header.word(), self.orderings.of(Role::CommitHeader));
-        }
+        self.granule(offset).word.store(header.word(), self.orderings.of_store(Role::CommitHeader));
     }
 
     unsafe fn write_payload(&self, offset: u32, at: u32, bytes: &[u8]) {
@@ -264,21 +209,14 @@ unsafe impl RingMemory for LoomMemory {
     }
 
     fn load_word(&self, word: &LoomWord, role: Role) -> u64 {
-        self.step();
-        word.0.load(self.orderings.of(role))
+        word.0.load(self.orderings.of_load(role))
     }
 
     fn store_word(&self, word: &LoomWord, value: u64, role: Role) {
-        if self.step() {
-            word.0.store(value, self.orderings.of(role));
-        }
+        word.0.store(value, self.orderings.of_store(role));
     }
 
     fn exchange_word(&self, word: &LoomWord, current: u64, new: u64, role: Role, found: Role) -> Result<(), u64> {
-        if !self.step() {
-            // A dead process gets nowhere, and must not be kept trying.
-            return Ok(());
-        }
         let (put, found) = (self.orderings.of(role), self.orderings.of_load(found));
         word.0.compare_exchange(current, new, put, found).map(|_| ())
     }

@@ -6,8 +6,8 @@ use ::loom::thread;
 use user_ringbuf_core::Producer;
 
 use super::{Model, kernel, ring, verify};
-use crate::KernelMemory;
 use crate::loom::LoomMemory;
+use crate::{Crash, Hooked, KernelMemory};
 
 /// Pushes `sample`, yielding to the drainer while the ring is full.
 pub(super) fn push(producer: &mut Producer<Arc<LoomMemory>>, sample: &[u8]) {
@@ -104,19 +104,19 @@ pub(super) const DISCARD: Model = Model {
 };
 
 /// Memory operations after which the producing process is killed: more than the producer below needs at least.
-const LAST_STEP: u32 = 14;
+const STEPS: u32 = 14;
 
 /// Case n: killed after n memory operations.
 pub(super) const CRASH: Model = Model {
     name: "crash",
     about: "a producer killed at any step leaves whole samples and nothing else, and another one goes on",
     preemptions: None,
-    cases: LAST_STEP,
+    cases: STEPS,
     body: |orderings, step| {
         const SENT: [&[u8]; 2] = [b"a sample", b"another"];
         let memory = ring(16, 0, orderings);
-        let mut producer = Producer::attach(Arc::clone(&memory)).expect("a new ring");
-        memory.die_after(step);
+        let mortal = Hooked::new(Arc::clone(&memory), Crash::after(step.into()));
+        let mut producer = Producer::attach(mortal).expect("a new ring");
         let writer = thread::spawn(move || {
             for sample in SENT {
                 if producer.push(sample).is_err() {
@@ -129,7 +129,6 @@ pub(super) const CRASH: Model = Model {
         writer.join().expect("the producer does not panic");
         kernel::drain(&memory, &mut taken);
         verify::prefix(&taken, &SENT);
-        memory.revive();
         let mut next = Producer::attach(Arc::clone(&memory)).expect("a ring with a dead producer");
         push(&mut next, b"heir");
         taken.clear();

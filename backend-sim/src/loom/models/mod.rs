@@ -20,7 +20,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use user_ringbuf_core::{Position, RingSize};
 
-use super::{LoomMemory, Orderings};
+use super::LoomMemory;
+use crate::Orderings;
 
 /// A small concurrent program, to be run in all its interleavings; or several that differ in a number only, its cases.
 pub struct Model {

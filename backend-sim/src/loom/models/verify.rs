@@ -14,11 +14,13 @@ pub(super) fn same<S: AsRef<[u8]>>(taken: &[Vec<u8>], sent: &[S]) {
 pub(super) fn prefix<S: AsRef<[u8]>>(taken: &[Vec<u8>], sent: &[S]) {
     for (index, got) in taken.iter().enumerate() {
         let Some(want) = sent.get(index) else {
-            panic!("invented sample: {got:02x?} came out after all {} that were sent", sent.len());
+            let (got, count) = (got.escape_ascii(), sent.len());
+            panic!("invented sample: \"{got}\" came out after all {count} that were sent");
         };
         let want = want.as_ref();
         if got != want {
-            panic!("{}: sample {index} came out as {got:02x?}, not {want:02x?}", difference(got, want));
+            let harm = difference(got, want);
+            panic!("{harm}: sample {index} came out as \"{}\", not \"{}\"", got.escape_ascii(), want.escape_ascii());
         }
     }
 }
