@@ -1,6 +1,7 @@
 //! The real kernel behind `user-ringbuf`: `BPF_MAP_TYPE_USER_RINGBUF` maps, without libbpf.
 //!
 //! [`Mapping`] is its memory, on which the core's [`Producer`] works. [`Map`] finds or makes a map and says what the kernel says about it.
+//! [`DrainProgram`] is a consumer in the kernel, for self-tests.
 #![no_std]
 
 #[cfg(feature = "alloc")]
@@ -9,11 +10,13 @@ extern crate alloc;
 extern crate std;
 
 mod bpf;
+mod drain;
 mod map;
 mod mapping;
 mod wait;
 
 pub use bpf::{BpfCommand, BpfError};
+pub use drain::{DrainError, DrainOptions, DrainProgram, Drained, MAX_LOG, Samples, WakeupFlags};
 pub use map::{Capability, MAX_NAME, MAX_SIZE, Map, MapError, map_type_name, rounded_size};
 pub use mapping::{Mapping, MappingError, MappingView};
 pub use user_ringbuf_core::*;

@@ -3,5 +3,6 @@
 //! What needs rights goes through [`support::may`]: without them a test says that it was skipped, and with
 //! `USER_RINGBUF_REQUIRE_KERNEL=1` it fails.
 
+mod drain;
 mod map;
 mod support;

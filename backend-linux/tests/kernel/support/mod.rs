@@ -1,6 +1,7 @@
 //! What the kernel tests share: rights, a bpffs of one's own, and BPF objects of other kinds.
 
 pub(crate) mod objects;
+pub(crate) mod ring;
 
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
