@@ -32,3 +32,44 @@ pub trait KernelMemory {
     /// `atomic_set_release(&rb->busy, 0)`.
     fn kernel_end_drain(&self);
 }
+
+macro_rules! forward_kernel_memory {
+    ($($pointer:tt)*) => {
+        impl<M: KernelMemory + ?Sized> KernelMemory for $($pointer)* {
+            fn size(&self) -> RingSize {
+                (**self).size()
+            }
+
+            fn kernel_load_producer(&self) -> u64 {
+                (**self).kernel_load_producer()
+            }
+
+            fn kernel_load_consumer(&self) -> u64 {
+                (**self).kernel_load_consumer()
+            }
+
+            fn kernel_load_header(&self, offset: u32) -> Header {
+                (**self).kernel_load_header(offset)
+            }
+
+            fn kernel_read_sample(&self, offset: u32, len: u32, into: &mut Vec<u8>) {
+                (**self).kernel_read_sample(offset, len, into);
+            }
+
+            fn kernel_store_consumer(&self, position: u64) {
+                (**self).kernel_store_consumer(position);
+            }
+
+            fn kernel_begin_drain(&self) -> bool {
+                (**self).kernel_begin_drain()
+            }
+
+            fn kernel_end_drain(&self) {
+                (**self).kernel_end_drain();
+            }
+        }
+    };
+}
+
+forward_kernel_memory!(&M);
+forward_kernel_memory!(std::sync::Arc<M>);

@@ -1,6 +1,20 @@
 //! A simulated kernel for BPF user ring buffers.
+#![deny(unsafe_code)]
 
+mod crash;
+mod fake_kernel;
+#[expect(unsafe_code, reason = "passes the seam's operations on")]
+mod hooked;
 mod kernel_memory;
+mod memory;
+mod orderings;
 
+pub use crash::{Crash, Mortal};
+pub use fake_kernel::{DrainError, Drained, FakeKernel, Fault, UnknownFault};
+pub use hooked::{Fate, Hook, Hooked, STEP_BYTES, Step};
 pub use kernel_memory::KernelMemory;
+#[cfg(target_os = "linux")]
+pub use memory::SimMemory;
+pub use memory::{BeyondRing, HeapMemory, MemoryError, RawAccess, RingImage, WrongSize};
+pub use orderings::{Orderings, UnknownRole, role_by_name};
 pub use user_ringbuf_core as core;

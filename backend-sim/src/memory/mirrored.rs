@@ -1,0 +1,333 @@
+//! A ring mapped twice in a row, as the kernel maps it: a record that passes the end of the area is contiguous.
+//!
+//! One memfd holds the data area. It is mapped for the producer, twice in a row, and once more the same way for the
+//! fake kernel and for raw access: so the kernel's side never touches an address that a sample's slice stands for,
+//! as with a real kernel. Invariants: both mappings are `2 * size` bytes, readable and writable, and live as long as
+//! the value. Kernel counterpart: the double mapping of the data pages in `bpf_ringbuf_area_alloc`.
+
+use std::io;
+use std::ptr;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
+use user_ringbuf_core::{ContiguousMemory, HEADER_LEN, Header, Position, RingMemory, RingSize, RingView, Role};
+
+use super::image::{BeyondRing, RingImage, WrongSize};
+use super::positions::Positions;
+use super::{MemoryError, RawAccess};
+use crate::kernel_memory::KernelMemory;
+use crate::orderings::Orderings;
+
+/// A simulated ring whose samples are slices, as on the real map. Linux only; elsewhere take a
+/// [`HeapMemory`](super::HeapMemory).
+///
+/// As for the real map, the size is a power of two and a multiple of the page size.
+///
+/// ```
+/// use user_ringbuf_sim::{FakeKernel, SimMemory, core::Producer};
+///
+/// let memory = SimMemory::new(65536)?;
+/// let mut producer = Producer::attach(&memory)?;
+/// let mut sample = producer.reserve(5)?;
+/// sample.copy_from_slice(b"bytes");
+/// sample.submit();
+///
+/// let (drained, samples) = FakeKernel::new(&memory).collect(0);
+/// assert_eq!(drained.returned, Ok(1));
+/// assert_eq!(samples, [b"bytes"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct SimMemory {
+    size: RingSize,
+    positions: Positions,
+    producer_side: Mapping,
+    kernel_side: Mapping,
+}
+
+impl SimMemory {
+    /// An empty ring of `bytes`.
+    ///
+    /// # Errors
+    /// [`MemoryError::Size`] unless `bytes` is a power of two up to 2^31, [`MemoryError::NotWholePages`] if it is
+    /// smaller than a page, [`MemoryError::TooLarge`] and [`MemoryError::System`] if there is no such memory.
+    pub fn new(bytes: u64) -> Result<Self, MemoryError> {
+        Self::with_orderings(bytes, Orderings::of_the_protocol())
+    }
+
+    /// As [`new`](Self::new), with the producer's accesses in these orderings.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_orderings(bytes: u64, orderings: Orderings) -> Result<Self, MemoryError> {
+        let size = RingSize::new(bytes)?;
+        let page = u64::try_from(rustix::param::page_size()).unwrap_or(u64::MAX);
+        if bytes % page != 0 {
+            return Err(MemoryError::NotWholePages { bytes, page });
+        }
+        let area = memfd_create("user-ringbuf-sim", MemfdFlags::CLOEXEC).map_err(system("memfd_create"))?;
+        ftruncate(&area, bytes).map_err(system("ftruncate"))?;
+        let producer_side = Mapping::twice(area.as_fd(), size)?;
+        let kernel_side = Mapping::twice(area.as_fd(), size)?;
+        let positions = Positions::new(orderings);
+        Ok(Self { size, positions, producer_side, kernel_side })
+    }
+
+    /// Bytes before the end of the area, for a stretch that begins at `offset`.
+    fn mask(&self, offset: u32) -> u32 {
+        offset & (self.size.bytes() - 1)
+    }
+
+    /// Copies `len` bytes from `offset` on, as the kernel sees them, and no more than the area has.
+    fn read(&self, offset: u32, len: u32, into: &mut Vec<u8>) {
+        let len = len.min(self.size.bytes()) as usize;
+        into.clear();
+        into.reserve(len);
+        // SAFETY: the offset is below the size and the length at most the size, so the stretch lies in the double
+        // mapping; `into` has just got room for it. No slice stands for the kernel's side of the mapping.
+        unsafe {
+            ptr::copy_nonoverlapping(self.kernel_side.at(self.mask(offset)), into.as_mut_ptr(), len);
+            into.set_len(len);
+        }
+    }
+}
+
+fn system(call: &'static str) -> impl Fn(rustix::io::Errno) -> MemoryError {
+    move |errno| MemoryError::System { call, why: io::Error::from(errno) }
+}
+
+/// The data area mapped twice in a row.
+#[derive(Debug)]
+struct Mapping {
+    base: *mut u8,
+    len: usize,
+}
+
+impl Mapping {
+    fn twice(area: BorrowedFd<'_>, size: RingSize) -> Result<Self, MemoryError> {
+        let one = size.bytes() as usize;
+        let len = one.checked_mul(2).ok_or(MemoryError::TooLarge { bytes: size.bytes_u64() })?;
+        // SAFETY: a new mapping at an address of the system's choice touches no memory that anyone has.
+        let base = unsafe { mmap_anonymous(ptr::null_mut(), len, ProtFlags::empty(), MapFlags::PRIVATE) }
+            .map_err(system("mmap"))?;
+        // Unmapped on the way out if one of the next fails.
+        let mapping = Self { base: base.cast(), len };
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        for copy in 0..2 {
+            // SAFETY: the half replaced lies within the address range that was just reserved, and nobody uses it yet.
+            unsafe {
+                let half = mapping.base.add(copy * one);
+                mmap(half.cast(), one, access, MapFlags::SHARED | MapFlags::FIXED, area, 0).map_err(system("mmap"))?;
+            }
+        }
+        Ok(mapping)
+    }
+
+    /// The byte at `offset`.
+    ///
+    /// # Safety
+    /// `offset` is less than the ring's size.
+    #[inline(always)]
+    unsafe fn at(&self, offset: u32) -> *mut u8 {
+        // SAFETY: the mapping has twice the ring's size.
+        unsafe { self.base.add(offset as usize) }
+    }
+
+    /// The length word at `offset`.
+    ///
+    /// # Safety
+    /// `offset` is a multiple of 4 and less than the ring's size.
+    #[inline(always)]
+    unsafe fn word(&self, offset: u32) -> &AtomicU32 {
+        // SAFETY: four bytes from a multiple of 4 lie in the mapping, which is aligned to a page and lives as long as
+        // `self`. Other accesses to a header are atomic too, or ordered by the protocol.
+        unsafe { AtomicU32::from_ptr(self.at(offset).cast()) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: `base` and `len` are those of the mapping made in `twice`, and nobody can use it any more. Nothing
+        // can be done about a failure.
+        let _ = unsafe { munmap(self.base.cast(), self.len) };
+    }
+}
+
+// SAFETY: the mapping belongs to no thread, and is used through shared references as the seam's contract allows.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+// SAFETY: 1. `size` is never written. 2. Callers keep offsets below the size, and orderings are those of the role. 3.
+// There are no clones; a reference is the same ring.
+unsafe impl RingView for SimMemory {
+    #[inline(always)]
+    fn size(&self) -> RingSize {
+        self.size
+    }
+
+    #[inline]
+    fn load_consumer(&self) -> Position {
+        self.positions.load_consumer()
+    }
+
+    #[inline]
+    fn load_producer(&self, role: Role) -> Position {
+        self.positions.load_producer(role)
+    }
+
+    #[inline]
+    unsafe fn load_header(&self, offset: u32) -> Header {
+        // Pairs with the release store that commits a header: commit-header.
+        let ordering = self.positions.orderings.of_load(Role::ObserveHeader);
+        // SAFETY: the caller's promise is passed on.
+        Header::from_word(unsafe { self.producer_side.word(offset) }.load(ordering))
+    }
+}
+
+// SAFETY: 1. Callers name bytes of the data area, and what passes its end lands in the second mapping, which is the
+// beginning of the first. 2. As for the loads. 3. `write_raw` is the one other way to write, and unsafe for it.
+unsafe impl RingMemory for SimMemory {
+    type Word = AtomicU64;
+
+    #[inline]
+    fn publish_producer(&self, position: Position) {
+        self.positions.publish_producer(position);
+    }
+
+    #[inline]
+    unsafe fn write_header(&self, offset: u32, header: Header) {
+        // Relaxed: nobody looks yet. Atomic all the same, for a kernel that was misled by a damaged ring.
+        // SAFETY: the caller's promise is passed on; a multiple of 8 leaves room for the pad word.
+        unsafe {
+            self.producer_side.word(offset).store(header.word(), Ordering::Relaxed);
+            self.producer_side.word(offset + 4).store(0, Ordering::Relaxed);
+        }
+    }
+
+    #[inline]
+    unsafe fn commit_header(&self, offset: u32, header: Header) {
+        // Pairs with the acquire load in `kernel_load_header`, and in `load_header`.
+        let ordering = self.positions.orderings.of_store(Role::CommitHeader);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.producer_side.word(offset) }.store(header.word(), ordering);
+    }
+
+    #[inline]
+    unsafe fn write_payload(&self, offset: u32, at: u32, bytes: &[u8]) {
+        // SAFETY: the caller owns the bytes written, which lie in a record no larger than the ring: so within the
+        // double mapping, where `bytes`, memory of this process, can't lie too.
+        unsafe {
+            let sample = self.payload(offset).add(at as usize);
+            ptr::copy_nonoverlapping(bytes.as_ptr(), sample, bytes.len());
+        }
+    }
+
+    #[inline]
+    unsafe fn fill_payload(&self, offset: u32, at: u32, byte: u8, len: u32) {
+        // SAFETY: as in `write_payload`.
+        unsafe { ptr::write_bytes(self.payload(offset).add(at as usize), byte, len as usize) };
+    }
+
+    fn new_word(&self, value: u64) -> AtomicU64 {
+        AtomicU64::new(value)
+    }
+
+    #[inline]
+    fn load_word(&self, word: &AtomicU64, role: Role) -> u64 {
+        self.positions.load_word(word, role)
+    }
+
+    #[inline]
+    fn store_word(&self, word: &AtomicU64, value: u64, role: Role) {
+        self.positions.store_word(word, value, role);
+    }
+
+    #[inline]
+    fn exchange_word(&self, word: &AtomicU64, current: u64, new: u64, role: Role, found: Role) -> Result<(), u64> {
+        self.positions.exchange_word(word, current, new, role, found)
+    }
+}
+
+// SAFETY: 1. A record is no larger than the ring and begins within the first mapping, so it lies within both. 2. The
+// writes above go through the same pointer.
+unsafe impl ContiguousMemory for SimMemory {
+    #[inline(always)]
+    unsafe fn payload(&self, offset: u32) -> *mut u8 {
+        // SAFETY: the caller keeps the offset below the size, so the header lies in the first mapping.
+        unsafe { self.producer_side.at(offset).add(HEADER_LEN as usize) }
+    }
+}
+
+impl KernelMemory for SimMemory {
+    fn size(&self) -> RingSize {
+        self.size
+    }
+
+    fn kernel_load_producer(&self) -> u64 {
+        self.positions.kernel_load_producer()
+    }
+
+    fn kernel_load_consumer(&self) -> u64 {
+        self.positions.kernel_load_consumer()
+    }
+
+    fn kernel_load_header(&self, offset: u32) -> Header {
+        // Pairs with the producer's release store: commit-header.
+        // SAFETY: masked below the size and to a multiple of 8.
+        Header::from_word(unsafe { self.kernel_side.word(self.mask(offset) & !7) }.load(Ordering::Acquire))
+    }
+
+    fn kernel_read_sample(&self, offset: u32, len: u32, into: &mut Vec<u8>) {
+        self.read(offset.wrapping_add(HEADER_LEN), len.min(self.size.bytes() - HEADER_LEN), into);
+    }
+
+    fn kernel_store_consumer(&self, position: u64) {
+        self.positions.kernel_store_consumer(position);
+    }
+
+    fn kernel_begin_drain(&self) -> bool {
+        self.positions.begin_drain()
+    }
+
+    fn kernel_end_drain(&self) {
+        self.positions.end_drain();
+    }
+}
+
+impl RawAccess for SimMemory {
+    fn set_producer(&self, position: u64) {
+        self.positions.set_producer(position);
+    }
+
+    fn set_consumer(&self, position: u64) {
+        self.positions.kernel_store_consumer(position);
+    }
+
+    unsafe fn write_raw(&self, offset: u32, bytes: &[u8]) -> Result<(), BeyondRing> {
+        BeyondRing::check(self.size, offset, bytes.len())?;
+        // SAFETY: checked just now to begin in the first mapping and to be no longer than it; no slice stands for
+        // these bytes, by the caller's promise.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.kernel_side.at(offset), bytes.len()) };
+        Ok(())
+    }
+
+    fn snapshot(&self) -> RingImage {
+        let mut data = Vec::new();
+        self.read(0, self.size.bytes(), &mut data);
+        let (consumer, producer) = (self.kernel_load_consumer(), self.kernel_load_producer());
+        RingImage::from_bytes(self.size, consumer, producer, &data)
+    }
+
+    fn restore(&mut self, image: &RingImage) -> Result<(), WrongSize> {
+        WrongSize::check(image, self.size)?;
+        // SAFETY: `&mut self`, so nobody has a sample of this ring. The image has the ring's size.
+        let _ = unsafe { self.write_raw(0, image.data()) };
+        self.set_consumer(image.consumer);
+        self.set_producer(image.producer);
+        self.positions.end_drain();
+        Ok(())
+    }
+}
