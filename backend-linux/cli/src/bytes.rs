@@ -28,7 +28,8 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for text in ["", "K", "-1", "1.5M", "10 K", "1KB", "0x10", "18446744073709551616", "17179869184G", "4096\u{e9}"] {
+        for text in ["", "K", "-1", "1.5M", "10 K", "1KB", "0x10", "18446744073709551616", "17179869184G", "4096\u{e9}"]
+        {
             assert!(parse(text).is_err(), "{text}");
         }
     }

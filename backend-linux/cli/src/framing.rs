@@ -250,7 +250,11 @@ impl Parser {
             return Ok((taken + next, step));
         }
         self.state = State::SkippingFrame { place, announced, left };
-        if ended { Err(FramingError::FrameCut { place, announced, got: announced - left }) } else { Ok((taken, Step::NeedsInput)) }
+        if ended {
+            Err(FramingError::FrameCut { place, announced, got: announced - left })
+        } else {
+            Ok((taken, Step::NeedsInput))
+        }
     }
 
     /// Goes on behind a line or frame of `len` bytes, newline or length included, and says where it stood.

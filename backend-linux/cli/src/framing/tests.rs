@@ -80,11 +80,10 @@ fn lines_end_at_newlines_and_the_last_needs_none() {
 
 #[test]
 fn a_line_as_long_as_allowed_passes_and_a_longer_one_is_named_with_its_whole_length() {
-    assert_eq!(cut(Framing::Lines, 4, b"1234\n12345\nok"), [
-        Got::Sample(b"1234".to_vec()),
-        Got::TooLong(2, 5),
-        Got::Sample(b"ok".to_vec())
-    ]);
+    assert_eq!(
+        cut(Framing::Lines, 4, b"1234\n12345\nok"),
+        [Got::Sample(b"1234".to_vec()), Got::TooLong(2, 5), Got::Sample(b"ok".to_vec())]
+    );
     assert_eq!(cut(Framing::Lines, 4, b"ok\n123456789"), [Got::Sample(b"ok".to_vec()), Got::TooLong(2, 9)]);
     assert_eq!(cut(Framing::Lines, 0, b"\nx\n"), [Got::Sample(vec![]), Got::TooLong(2, 1)]);
 }
@@ -99,11 +98,10 @@ fn frames_carry_any_bytes_and_any_length_up_to_the_limit() {
 #[test]
 fn a_frame_that_is_too_long_is_named_and_skipped_without_being_kept() {
     let input = [frame(b"ok"), frame(b"123456789"), frame(b"again")].concat();
-    assert_eq!(cut(Framing::U32, 8, &input), [
-        Got::Sample(b"ok".to_vec()),
-        Got::TooLong(2, 9),
-        Got::Sample(b"again".to_vec())
-    ]);
+    assert_eq!(
+        cut(Framing::U32, 8, &input),
+        [Got::Sample(b"ok".to_vec()), Got::TooLong(2, 9), Got::Sample(b"again".to_vec())]
+    );
 }
 
 #[test]
@@ -124,10 +122,10 @@ fn a_skipped_frame_that_is_cut_off_is_both_too_long_and_an_error() {
     let mut input = u32::MAX.to_le_bytes().to_vec();
     input.extend_from_slice(b"xyz");
     let place = Place { number: 1, at: 0 };
-    assert_eq!(cut(Framing::U32, 8, &input), [
-        Got::TooLong(1, u64::from(u32::MAX)),
-        Got::Cut(FramingError::FrameCut { place, announced: u32::MAX, got: 3 })
-    ]);
+    assert_eq!(
+        cut(Framing::U32, 8, &input),
+        [Got::TooLong(1, u64::from(u32::MAX)), Got::Cut(FramingError::FrameCut { place, announced: u32::MAX, got: 3 })]
+    );
 }
 
 #[test]
