@@ -1,7 +1,9 @@
 //! The real kernel behind `user-ringbuf`: `BPF_MAP_TYPE_USER_RINGBUF` maps, without libbpf.
 //!
-//! [`Mapping`] is its memory, on which the core's [`Producer`] works. [`Map`] finds or makes a map and says what the kernel says about it.
-//! [`DrainProgram`] is a consumer in the kernel, for self-tests.
+//! - [`Map`] finds or makes a map, and says what the kernel says about it.
+//! - [`Mapping`] is its memory, on which the core's [`Producer`] and [`Shared`] work; [`MappingView`] only looks.
+//! - [`EpollWaiter`] sleeps until a drain makes room.
+//! - [`DrainProgram`] is a consumer in the kernel, for self-tests.
 #![no_std]
 
 #[cfg(feature = "alloc")]

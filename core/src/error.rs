@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::position::{Corruption, Position};
+use crate::records::{Damage, Record};
 
 /// A ring size that no ring has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,12 +26,29 @@ impl core::error::Error for SizeError {}
 pub enum AttachError {
     /// The positions can't be those of a working ring.
     Corrupted(Corruption),
+    /// A record is busy: another producer is at work, or died before it submitted. If it is gone,
+    /// [`repair`](crate::repair) frees the ring.
+    Busy {
+        /// The first busy record.
+        record: Record,
+    },
+    /// A record is one that the kernel never gets past. [`repair`](crate::repair) frees the ring.
+    Damaged {
+        /// What is wrong, and where.
+        damage: Damage,
+    },
 }
 
 impl fmt::Display for AttachError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Corrupted(why) => write!(f, "the ring is corrupted: {why}"),
+            Self::Busy { record } => write!(
+                f,
+                "the record of {} bytes at {} is busy: another producer is at work, or died and left the ring to repair",
+                record.len, record.start
+            ),
+            Self::Damaged { damage } => write!(f, "the ring is to be repaired: {damage}"),
         }
     }
 }

@@ -33,10 +33,15 @@ mod payload;
 mod position;
 #[expect(unsafe_code, reason = "claims the room that it found")]
 mod producer;
+#[expect(unsafe_code, reason = "reads headers at checked positions")]
+mod records;
+#[expect(unsafe_code, reason = "writes into records whose producer is gone")]
+mod repair;
 mod role;
 mod sample;
 #[expect(unsafe_code, reason = "claims the room that it took")]
 mod shared;
+mod survey;
 mod wait;
 
 pub use batch::{Batch, BatchSample};
@@ -49,7 +54,10 @@ pub use memory::{ContiguousMemory, RingMemory, RingView};
 pub use payload::Payload;
 pub use position::{Corruption, Position};
 pub use producer::Producer;
+pub use records::{Damage, KernelError, Record, Records};
+pub use repair::{Repair, plan_repair, repair};
 pub use role::Role;
 pub use sample::Sample;
 pub use shared::Shared;
+pub use survey::{Survey, Tally, Verdict};
 pub use wait::{BlockingError, MAX_TIMEOUT, Wait, Wake};

@@ -10,11 +10,13 @@ use crate::batch::Batch;
 use crate::busy::BusyRecord;
 use crate::detached::DetachedSample;
 use crate::error::{AttachError, ReserveError};
+use crate::header::RecordState;
 use crate::lane::Lane;
 use crate::layout::{RingSize, SampleLen};
 use crate::memory::RingMemory;
 use crate::payload::Payload;
 use crate::position::Position;
+use crate::records::Records;
 use crate::role::Role;
 use crate::sample::Sample;
 use crate::shared::Shared;
@@ -38,13 +40,23 @@ pub struct Producer<M> {
 impl<M: RingMemory> Producer<M> {
     /// Begins where the last producer of this ring stopped.
     ///
+    /// It looks at every record that is still in the ring, once, so that a ring that is stuck, or in the hands of
+    /// another producer, is noticed here and not by silence later.
+    ///
     /// # Errors
-    /// [`AttachError::Corrupted`] if the positions can't be those of a ring of this size.
+    /// [`AttachError::Corrupted`] if the positions can't be those of a ring of this size; [`AttachError::Busy`] if a
+    /// record is busy, so that another producer is at work or died; [`AttachError::Damaged`] if the kernel can't get
+    /// past a record.
     pub fn attach(memory: M) -> Result<Self, AttachError> {
-        let position = memory.load_producer(Role::LoadOwnProducer);
-        let consumer = memory.load_consumer();
-        position.occupied(consumer, memory.size()).map_err(AttachError::Corrupted)?;
-        let limit = consumer.advance(memory.size().bytes_u64());
+        let records = Records::new(&memory).map_err(AttachError::Corrupted)?;
+        let position = records.end();
+        let limit = records.position().advance(memory.size().bytes_u64());
+        for record in records {
+            let record = record.map_err(|damage| AttachError::Damaged { damage })?;
+            if record.state == RecordState::Busy {
+                return Err(AttachError::Busy { record });
+            }
+        }
         Ok(Self { memory, position, limit })
     }
 

@@ -87,10 +87,7 @@ const fn info(kind: u32, count: u32) -> u32 {
 
 /// Writes the blob.
 pub(crate) fn write() -> Btf {
-    let mut btf = Btf {
-        words: [0; CAPACITY],
-        used: HEADER,
-    };
+    let mut btf = Btf { words: [0; CAPACITY], used: HEADER };
     let (a, b) = (name(b"a"), name(b"b"));
 
     // INT: four bytes; signed, 32 bits.
@@ -119,14 +116,7 @@ pub(crate) fn write() -> Btf {
 
     // Magic (16 bits), version and flags (8 bits each); then offsets, from the header's end, and lengths.
     let [m0, m1] = MAGIC.to_ne_bytes();
-    let header = [
-        u32::from_ne_bytes([m0, m1, 1, 0]),
-        bytes(HEADER),
-        0,
-        types,
-        types,
-        strings,
-    ];
+    let header = [u32::from_ne_bytes([m0, m1, 1, 0]), bytes(HEADER), 0, types, types, strings];
     for (to, from) in btf.words.iter_mut().zip(header) {
         *to = from;
     }
@@ -139,15 +129,7 @@ mod tests {
 
     #[test]
     fn names_are_found_whole() {
-        for (text, at) in [
-            ("int", 1),
-            ("a", 5),
-            ("b", 7),
-            ("run", 9),
-            ("each", 13),
-            ("again", 18),
-            ("tick", 24),
-        ] {
+        for (text, at) in [("int", 1), ("a", 5), ("b", 7), ("run", 9), ("each", 13), ("again", 18), ("tick", 24)] {
             assert_eq!(name(text.as_bytes()), at, "{text}");
         }
     }
@@ -156,9 +138,7 @@ mod tests {
     fn the_blob_fits_and_its_sections_follow_each_other() {
         let btf = write();
         assert!(btf.used <= CAPACITY);
-        let [_, header, types_at, types, strings_at, strings] = btf.words[..HEADER] else {
-            unreachable!()
-        };
+        let [_, header, types_at, types, strings_at, strings] = btf.words[..HEADER] else { unreachable!() };
         assert_eq!((header, types_at), (24, 0));
         assert_eq!(strings_at, types);
         assert_eq!(header + types + strings, btf.len());

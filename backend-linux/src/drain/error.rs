@@ -63,24 +63,15 @@ impl fmt::Display for DrainError {
             Self::LogTooLarge { bytes, max } => {
                 write!(f, "a log of {bytes} bytes, the limit is {max}")
             }
-            Self::NotTroublesome => {
-                f.write_str("a delay or a nested drain needs a program loaded by load_troublesome")
-            }
+            Self::NotTroublesome => f.write_str("a delay or a nested drain needs a program loaded by load_troublesome"),
             Self::DelayTooLong { delay, max } => {
                 write!(f, "a delay of {delay:?}, the limit is {max:?}")
             }
             Self::NotPermitted { error, needs } => write!(f, "{error}: it needs {needs}"),
             #[cfg(feature = "std")]
             Self::Rejected { error, log } => {
-                let last = log
-                    .lines()
-                    .rev()
-                    .find(|line| !line.starts_with("processed"));
-                write!(
-                    f,
-                    "{error}: the verifier says: {}",
-                    last.unwrap_or_default()
-                )
+                let last = log.lines().rev().find(|line| !line.starts_with("processed"));
+                write!(f, "{error}: the verifier says: {}", last.unwrap_or_default())
             }
             Self::Bpf(error) => error.fmt(f),
             Self::System { call, errno } => write!(f, "{call} failed: {errno}"),
@@ -101,15 +92,9 @@ impl core::error::Error for DrainError {
 
 impl From<BpfError> for DrainError {
     fn from(error: BpfError) -> Self {
-        let for_rights = matches!(
-            error.command,
-            BpfCommand::MapCreate | BpfCommand::BtfLoad | BpfCommand::ProgLoad
-        );
+        let for_rights = matches!(error.command, BpfCommand::MapCreate | BpfCommand::BtfLoad | BpfCommand::ProgLoad);
         if for_rights && error.errno == Errno::PERM {
-            return Self::NotPermitted {
-                error,
-                needs: Capability::Bpf,
-            };
+            return Self::NotPermitted { error, needs: Capability::Bpf };
         }
         Self::Bpf(error)
     }

@@ -74,17 +74,8 @@ pub(crate) struct Insn {
 impl Insn {
     const fn new(code: u8, dst: Reg, src: u8, off: i16, imm: i32) -> Self {
         // Two bit fields of 4 bits, whose order in the byte is the machine's.
-        let registers = if cfg!(target_endian = "little") {
-            dst.0 | src << 4
-        } else {
-            dst.0 << 4 | src
-        };
-        Self {
-            code,
-            registers,
-            off,
-            imm,
-        }
+        let registers = if cfg!(target_endian = "little") { dst.0 | src << 4 } else { dst.0 << 4 | src };
+        Self { code, registers, off, imm }
     }
 }
 
@@ -100,13 +91,7 @@ pub(crate) struct Assembler {
 
 impl Assembler {
     pub(crate) fn new() -> Self {
-        Self {
-            insns: [Insn::default(); CAPACITY],
-            len: 0,
-            open: [None; JUMPS],
-            labels: 0,
-            failed: false,
-        }
+        Self { insns: [Insn::default(); CAPACITY], len: 0, open: [None; JUMPS], labels: 0, failed: false }
     }
 
     /// The number of instructions so far, which is the offset of the next.
@@ -311,23 +296,7 @@ mod tests {
         asm.load(R3, R10, -8);
         asm.add_value(R9, -2);
         let insns = asm.finish();
-        assert_eq!(
-            insns[0],
-            Insn {
-                code: 0x79,
-                registers: 0xa3,
-                off: -8,
-                imm: 0
-            }
-        );
-        assert_eq!(
-            insns[1],
-            Insn {
-                code: 0x07,
-                registers: 0x09,
-                off: 0,
-                imm: -2
-            }
-        );
+        assert_eq!(insns[0], Insn { code: 0x79, registers: 0xa3, off: -8, imm: 0 });
+        assert_eq!(insns[1], Insn { code: 0x07, registers: 0x09, off: 0, imm: -2 });
     }
 }

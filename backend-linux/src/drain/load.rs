@@ -24,11 +24,7 @@ const ATTEMPTS: u32 = 5;
 /// Loads `program`.
 pub(super) fn load(program: &Program) -> Result<OwnedFd, DrainError> {
     let btf = btf::write();
-    let mut attr = BtfLoad {
-        btf: address(btf.as_ptr()),
-        btf_size: btf.len(),
-        ..Default::default()
-    };
+    let mut attr = BtfLoad { btf: address(btf.as_ptr()), btf_size: btf.len(), ..Default::default() };
     // SAFETY: `btf` is readable for `btf_size` bytes, and the command makes a descriptor.
     let btf = unsafe { bpf_fd(BpfCommand::BtfLoad, &mut attr) }?;
 
@@ -47,10 +43,7 @@ pub(super) fn load(program: &Program) -> Result<OwnedFd, DrainError> {
         func_info_cnt: length(functions.len()),
         ..Default::default()
     };
-    let mut error = BpfError {
-        command: BpfCommand::ProgLoad,
-        errno: Errno::AGAIN,
-    };
+    let mut error = BpfError { command: BpfCommand::ProgLoad, errno: Errno::AGAIN };
     for _ in 0..ATTEMPTS {
         // SAFETY: instructions, licence and function table live across the call, with the lengths given, and the
         // command makes a descriptor.
@@ -91,8 +84,5 @@ fn refused(error: BpfError, attr: &mut ProgLoad) -> DrainError {
     if log.is_empty() {
         return DrainError::from(error);
     }
-    DrainError::Rejected {
-        error,
-        log: std::string::String::from_utf8_lossy(&log).into_owned(),
-    }
+    DrainError::Rejected { error, log: std::string::String::from_utf8_lossy(&log).into_owned() }
 }

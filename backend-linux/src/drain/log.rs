@@ -42,10 +42,7 @@ unsafe impl Sync for Log {}
 impl Log {
     /// Makes a log that holds `bytes`, rounded up to 8.
     pub(super) fn new(bytes: usize) -> Result<Self, DrainError> {
-        let too_large = DrainError::LogTooLarge {
-            bytes,
-            max: MAX_LOG,
-        };
+        let too_large = DrainError::LogTooLarge { bytes, max: MAX_LOG };
         if bytes > MAX_LOG {
             return Err(too_large);
         }
@@ -61,36 +58,16 @@ impl Log {
         };
         // SAFETY: no address is passed, and the command makes a descriptor.
         let fd = unsafe { bpf_fd(BpfCommand::MapCreate, &mut attr) }?;
-        let mut attr = MapElem {
-            map_fd: number(fd.as_fd()),
-            ..Default::default()
-        };
+        let mut attr = MapElem { map_fd: number(fd.as_fd()), ..Default::default() };
         // SAFETY: no address is passed.
         unsafe { bpf(BpfCommand::MapFreeze, &mut attr) }?;
 
         let mapped = HEADER + capacity;
         // SAFETY: the kernel chooses the place, so that nothing of ours is replaced.
-        let start = unsafe {
-            mmap(
-                core::ptr::null_mut(),
-                mapped,
-                ProtFlags::READ,
-                MapFlags::SHARED,
-                &fd,
-                0,
-            )
-        }
-        .map_err(|errno| DrainError::System {
-            call: "mmap",
-            errno,
-        })?;
+        let start = unsafe { mmap(core::ptr::null_mut(), mapped, ProtFlags::READ, MapFlags::SHARED, &fd, 0) }
+            .map_err(|errno| DrainError::System { call: "mmap", errno })?;
         let start = NonNull::new(start.cast()).ok_or(too_large)?;
-        Ok(Self {
-            fd,
-            start,
-            mapped,
-            capacity,
-        })
+        Ok(Self { fd, start, mapped, capacity })
     }
 
     /// The descriptor and the capacity, as the program wants them.
@@ -110,10 +87,8 @@ impl Log {
         let (header, data) = value.split_at_checked(HEADER).unwrap_or_default();
         let word = |at| read_word(header.get(at..).unwrap_or_default()).unwrap_or(0);
         let used = usize::try_from(word(USED)).unwrap_or(usize::MAX);
-        let samples = Samples {
-            rest: data.get(..used).unwrap_or(data),
-            left: usize::try_from(word(LOGGED)).unwrap_or(0),
-        };
+        let samples =
+            Samples { rest: data.get(..used).unwrap_or(data), left: usize::try_from(word(LOGGED)).unwrap_or(0) };
         (samples, word(UNLOGGED))
     }
 }
@@ -175,10 +150,7 @@ mod tests {
             log.extend_from_slice(sample);
             log.resize(log.len().next_multiple_of(8), 0xff);
         }
-        let samples = Samples {
-            rest: &log,
-            left: 3,
-        };
+        let samples = Samples { rest: &log, left: 3 };
         assert_eq!(samples.len(), 3);
         assert!(samples.eq([&b"abc"[..], b"", b"12345678"]));
     }
@@ -186,23 +158,9 @@ mod tests {
     #[test]
     fn a_log_that_lies_ends_early() {
         let log = 100_u64.to_ne_bytes();
-        assert_eq!(
-            Samples {
-                rest: &log,
-                left: 5
-            }
-            .next(),
-            None
-        );
+        assert_eq!(Samples { rest: &log, left: 5 }.next(), None);
         let log = u64::MAX.to_ne_bytes();
-        assert_eq!(
-            Samples {
-                rest: &log,
-                left: 5
-            }
-            .next(),
-            None
-        );
+        assert_eq!(Samples { rest: &log, left: 5 }.next(), None);
         assert_eq!(Samples { rest: &[], left: 5 }.count(), 0);
     }
 }

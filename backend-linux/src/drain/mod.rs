@@ -92,22 +92,10 @@ impl DrainProgram {
 
     fn load_shape(map: &Map, log_bytes: usize, troublesome: bool) -> Result<Self, DrainError> {
         use rustix::fd::AsRawFd;
-        let log = if log_bytes == 0 {
-            None
-        } else {
-            Some(Log::new(log_bytes)?)
-        };
-        let shape = Shape {
-            ring: map.as_fd().as_raw_fd(),
-            log: log.as_ref().map(Log::for_program),
-            troublesome,
-        };
+        let log = if log_bytes == 0 { None } else { Some(Log::new(log_bytes)?) };
+        let shape = Shape { ring: map.as_fd().as_raw_fd(), log: log.as_ref().map(Log::for_program), troublesome };
         let program = load::load(&program::write(shape))?;
-        Ok(Self {
-            program,
-            log,
-            troublesome,
-        })
+        Ok(Self { program, log, troublesome })
     }
 
     /// How many bytes of log hold `samples` samples of at most `longest` bytes each.
@@ -119,9 +107,7 @@ impl DrainProgram {
         let Some(record) = longest.checked_next_multiple_of(8) else {
             return usize::MAX;
         };
-        record
-            .saturating_add(program::log::PREFIX)
-            .saturating_mul(samples)
+        record.saturating_add(program::log::PREFIX).saturating_mul(samples)
     }
 
     /// The capacity of the log in bytes.
@@ -196,12 +182,7 @@ impl DrainOptions {
 
     /// Drain all there is, and wake those who wait if anything was consumed.
     pub const fn new() -> Self {
-        Self {
-            wakeup: WakeupFlags::IF_CONSUMED,
-            stop_after: 0,
-            delay: Duration::ZERO,
-            nest: false,
-        }
+        Self { wakeup: WakeupFlags::IF_CONSUMED, stop_after: 0, delay: Duration::ZERO, nest: false }
     }
 
     /// Whom to wake.
@@ -234,10 +215,7 @@ impl DrainOptions {
             return Err(DrainError::NotTroublesome);
         }
         if self.delay > Self::MAX_DELAY {
-            return Err(DrainError::DelayTooLong {
-                delay: self.delay,
-                max: Self::MAX_DELAY,
-            });
+            return Err(DrainError::DelayTooLong { delay: self.delay, max: Self::MAX_DELAY });
         }
         Ok(Context {
             flags: self.wakeup.0,
@@ -293,8 +271,7 @@ impl<'a> Drained<'a> {
     /// any more, so these are the last. Always 0 without a log.
     #[must_use]
     pub fn unlogged(&self) -> u32 {
-        self.log
-            .map_or(0, |log| u32::try_from(log.contents().1).unwrap_or(u32::MAX))
+        self.log.map_or(0, |log| u32::try_from(log.contents().1).unwrap_or(u32::MAX))
     }
 }
 
@@ -303,10 +280,6 @@ fn answer(raw: i64) -> Result<u32, Errno> {
     if let Ok(count) = u32::try_from(raw) {
         return Ok(count);
     }
-    let number = raw
-        .checked_neg()
-        .and_then(|number| i32::try_from(number).ok());
-    Err(number
-        .filter(|number| *number < 4096)
-        .map_or(Errno::RANGE, Errno::from_raw_os_error))
+    let number = raw.checked_neg().and_then(|number| i32::try_from(number).ok());
+    Err(number.filter(|number| *number < 4096).map_or(Errno::RANGE, Errno::from_raw_os_error))
 }

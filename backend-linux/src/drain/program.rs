@@ -29,8 +29,8 @@
 
 use super::btf;
 use super::insn::{
-    Assembler, Cond, DYNPTR_DATA, DYNPTR_READ, KTIME_GET_NS, LOOP, Label, R0, R1, R2, R3, R4, R5,
-    R6, R7, R8, R9, R10, USER_RINGBUF_DRAIN,
+    Assembler, Cond, DYNPTR_DATA, DYNPTR_READ, KTIME_GET_NS, LOOP, Label, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10,
+    USER_RINGBUF_DRAIN,
 };
 
 /// The log's value: a header of 64 bytes, the capacity, and one chunk that is never filled.
@@ -127,18 +127,13 @@ pub(super) struct Program {
 impl Program {
     /// The functions in the order of their instructions, as the kernel wants them.
     pub(super) fn functions(&self) -> &[FuncInfo] {
-        self.functions
-            .get(..self.function_count)
-            .unwrap_or_default()
+        self.functions.get(..self.function_count).unwrap_or_default()
     }
 
     /// Starts a function here.
     fn function(&mut self, type_id: u32) {
         if let Some(place) = self.functions.get_mut(self.function_count) {
-            *place = FuncInfo {
-                insn_off: self.asm.here(),
-                type_id,
-            };
+            *place = FuncInfo { insn_off: self.asm.here(), type_id };
             self.function_count = self.function_count.saturating_add(1);
         }
     }
@@ -146,11 +141,7 @@ impl Program {
 
 /// Writes the program.
 pub(super) fn write(shape: Shape) -> Program {
-    let mut program = Program {
-        asm: Assembler::new(),
-        functions: [FuncInfo::default(); 4],
-        function_count: 0,
-    };
+    let mut program = Program { asm: Assembler::new(), functions: [FuncInfo::default(); 4], function_count: 0 };
     let [each, again, tick] = [(); 3].map(|()| program.asm.label());
 
     program.function(btf::RUN);
@@ -191,11 +182,7 @@ fn run(asm: &mut Assembler, shape: Shape, each: Label) {
             asm.store_value(R8, counter, 0);
         }
     }
-    for (from, to) in [
-        (STOP_AFTER, ORDER_LEFT),
-        (DELAY, ORDER_DELAY),
-        (NEST, ORDER_NEST),
-    ] {
+    for (from, to) in [(STOP_AFTER, ORDER_LEFT), (DELAY, ORDER_DELAY), (NEST, ORDER_NEST)] {
         asm.load(R1, R6, from);
         asm.store(R10, ORDER + to, R1);
     }
@@ -430,13 +417,7 @@ mod tests {
     fn shapes() -> impl Iterator<Item = Shape> {
         [None, Some((4, 4096)), Some((4, 1 << 28))]
             .into_iter()
-            .flat_map(|log| {
-                [false, true].map(|troublesome| Shape {
-                    ring: 3,
-                    log,
-                    troublesome,
-                })
-            })
+            .flat_map(|log| [false, true].map(|troublesome| Shape { ring: 3, log, troublesome }))
     }
 
     #[test]
@@ -444,26 +425,16 @@ mod tests {
         for shape in shapes() {
             let program = write(shape);
             assert!(!program.asm.finish().is_empty(), "{shape:?}");
-            assert_eq!(
-                program.functions().len(),
-                if shape.troublesome { 4 } else { 2 }
-            );
-            assert!(
-                program
-                    .functions()
-                    .is_sorted_by_key(|function| function.insn_off)
-            );
+            assert_eq!(program.functions().len(), if shape.troublesome { 4 } else { 2 });
+            assert!(program.functions().is_sorted_by_key(|function| function.insn_off));
         }
     }
 
     #[test]
     fn instructions_and_user_space_agree_on_the_log() {
-        for (instruction, user) in [
-            (USED, log::USED),
-            (LOGGED, log::LOGGED),
-            (UNLOGGED, log::UNLOGGED),
-            (DATA, log::HEADER),
-        ] {
+        for (instruction, user) in
+            [(USED, log::USED), (LOGGED, log::LOGGED), (UNLOGGED, log::UNLOGGED), (DATA, log::HEADER)]
+        {
             assert_eq!(usize::try_from(instruction).unwrap(), user);
         }
         assert_eq!(usize::try_from(CHUNK).unwrap(), log::CHUNK);

@@ -30,27 +30,12 @@ impl RawRing {
         let map_at = |len, prot, offset: usize| {
             let offset = u64::try_from(offset).unwrap();
             // SAFETY: the kernel chooses the place.
-            let start = unsafe {
-                mmap(
-                    std::ptr::null_mut(),
-                    len,
-                    prot,
-                    MapFlags::SHARED,
-                    map.as_fd(),
-                    offset,
-                )
-            };
+            let start = unsafe { mmap(std::ptr::null_mut(), len, prot, MapFlags::SHARED, map.as_fd(), offset) };
             NonNull::new(start.unwrap().cast()).unwrap()
         };
         let consumer = map_at(page, ProtFlags::READ, 0);
         let producer = map_at(page + 2 * size, ProtFlags::READ | ProtFlags::WRITE, page);
-        let mut ring = Self {
-            consumer,
-            producer,
-            page,
-            size,
-            next: 0,
-        };
+        let mut ring = Self { consumer, producer, page, size, next: 0 };
         ring.next = ring.producer_pos();
         ring
     }
