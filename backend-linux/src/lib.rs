@@ -4,6 +4,7 @@
 //! - [`Mapping`] is its memory, on which the core's [`Producer`] and [`Shared`] work; [`MappingView`] only looks.
 //! - [`EpollWaiter`] sleeps until a drain makes room.
 //! - [`DrainProgram`] is a consumer in the kernel, for self-tests.
+//! - [`probe()`] says what this kernel has, and what this process may do.
 #![no_std]
 
 #[cfg(feature = "alloc")]
@@ -15,11 +16,13 @@ mod bpf;
 mod drain;
 mod map;
 mod mapping;
+mod probe;
 mod wait;
 
 pub use bpf::{BpfCommand, BpfError};
 pub use drain::{DrainError, DrainOptions, DrainProgram, Drained, MAX_LOG, Samples, WakeupFlags};
 pub use map::{Capability, MAX_NAME, MAX_SIZE, Map, MapError, map_type_name, rounded_size};
 pub use mapping::{Mapping, MappingError, MappingView};
+pub use probe::{KernelRelease, Obstacle, Probe, Support, probe};
 pub use user_ringbuf_core::*;
 pub use wait::{Canceller, EpollWaiter, Recheck, Spin, WaiterError, Yield};

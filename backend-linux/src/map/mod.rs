@@ -37,8 +37,9 @@ pub const MAX_NAME: usize = 15;
 ///
 /// # Rights
 ///
-/// [`create`](Self::create) needs `CAP_BPF`, [`from_id`](Self::from_id) needs `CAP_SYS_ADMIN`,
-/// [`from_pin`](Self::from_pin) needs read and write permission on the file. Whoever merely holds a descriptor, say
+/// [`create`](Self::create) needs `CAP_BPF` (none where `kernel.unprivileged_bpf_disabled` is 0),
+/// [`from_id`](Self::from_id) needs `CAP_SYS_ADMIN`, [`from_pin`](Self::from_pin) needs read and write permission on the
+/// file. Whoever merely holds a descriptor, say
 /// one received over a Unix socket, needs no capability at all.
 ///
 /// ```no_run

@@ -5,4 +5,5 @@
 
 mod drain;
 mod map;
+mod probe;
 mod support;

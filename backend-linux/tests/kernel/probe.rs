@@ -1,0 +1,113 @@
+//! The probe with all rights, with none, and with something in between.
+
+use std::os::unix::process::CommandExt;
+
+use rustix::io::Errno;
+use rustix::thread::UnshareFlags;
+use user_ringbuf_linux::{Capability, Obstacle, Support, probe};
+
+use crate::support::{may_bpf, without_bpf_call, without_rights};
+
+#[test]
+fn with_rights_all_is_there() {
+    if !may_bpf() {
+        return;
+    }
+    let probe = probe();
+    assert_eq!(probe.map_type, Support::Yes);
+    assert_eq!(probe.drain_helper, Support::Yes);
+    assert_eq!(probe.create, Ok(()));
+    assert_eq!(probe.page_size, rustix::param::page_size());
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    assert_eq!(probe.kernel.as_str(), release.trim());
+}
+
+/// What the kernel publishes about itself, where it does.
+fn published() -> Support {
+    if std::path::Path::new("/sys/kernel/btf/vmlinux").exists() {
+        Support::Yes
+    } else {
+        Support::Unknown
+    }
+}
+
+#[test]
+fn without_rights_the_capability_is_named_and_support_is_still_found_out() {
+    let unprivileged =
+        std::fs::read_to_string("/proc/sys/kernel/unprivileged_bpf_disabled").unwrap();
+    let unprivileged: u32 = unprivileged.trim().parse().unwrap();
+    let probe = without_rights(probe);
+    if unprivileged == 0 {
+        assert_eq!(probe.create, Ok(()));
+        return;
+    }
+    if probe.map_type == Support::No {
+        return;
+    }
+    let obstacle = probe.create.unwrap_err();
+    assert_eq!(
+        obstacle,
+        Obstacle::MissingCapability {
+            capability: Capability::Bpf,
+            unprivileged_bpf_disabled: Some(unprivileged)
+        }
+    );
+    assert!(obstacle.to_string().contains("CAP_BPF"), "{obstacle}");
+    assert_eq!(
+        (probe.map_type, probe.drain_helper),
+        (published(), published())
+    );
+}
+
+#[test]
+fn a_seccomp_filter_is_told_from_missing_support() {
+    if !may_bpf() {
+        return;
+    }
+    for errno in [Errno::PERM, Errno::ACCESS, Errno::NOSYS] {
+        let probe = without_bpf_call(errno, probe);
+        assert_eq!(probe.create, Err(Obstacle::Seccomp), "{errno}");
+        assert_eq!(
+            (probe.map_type, probe.drain_helper),
+            (published(), published()),
+            "{errno}"
+        );
+    }
+}
+
+#[test]
+fn capabilities_of_a_user_namespace_do_not_count() {
+    const INSIDE: &str = "USER_RINGBUF_TEST_IN_USER_NAMESPACE";
+    if std::env::var_os(INSIDE).is_some() {
+        assert_eq!(probe().create, Err(Obstacle::UserNamespace));
+        return;
+    }
+    if !may_bpf() {
+        return;
+    }
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child
+        .args([
+            "--exact",
+            "probe::capabilities_of_a_user_namespace_do_not_count",
+        ])
+        .env(INSIDE, "1");
+    // SAFETY: between fork and exec only plain system calls are made, and no memory is allocated.
+    unsafe {
+        child.pre_exec(|| {
+            // SAFETY: the child has one thread, and shares nothing with others that it could unshare.
+            rustix::thread::unshare_unsafe(UnshareFlags::NEWUSER)?;
+            // Root inside is root outside, or exec would take the capabilities away.
+            let flags = rustix::fs::OFlags::WRONLY;
+            let map = rustix::fs::open(c"/proc/self/uid_map", flags, rustix::fs::Mode::empty())?;
+            rustix::io::write(&map, b"0 0 1")?;
+            Ok(())
+        })
+    };
+    let output = child.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+}
