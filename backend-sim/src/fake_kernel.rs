@@ -10,9 +10,10 @@ mod fault;
 
 use core::ops::ControlFlow;
 
-use user_ringbuf_core::drain::{FORCE_WAKEUP, MAX_RECORDS_PER_DRAIN, NO_WAKEUP};
+use user_ringbuf_core::consumer::{FORCE_WAKEUP, MAX_RECORDS_PER_DRAIN, NO_WAKEUP};
 use user_ringbuf_core::{BUSY_BIT, MAX_SAMPLE_LEN, Position, RecordState, record_extent};
 
+use crate::epoll::{Trigger, WaitQueue, Watch};
 use crate::kernel_memory::KernelMemory;
 pub use drained::{DrainError, Drained};
 pub use fault::{Fault, UnknownFault};
@@ -39,6 +40,7 @@ pub use fault::{Fault, UnknownFault};
 pub struct FakeKernel<M> {
     memory: M,
     fault: Option<Fault>,
+    waiters: WaitQueue,
 }
 
 /// What `__bpf_user_ringbuf_peek` answers.
@@ -53,15 +55,39 @@ enum Peek {
     Error(DrainError),
 }
 
+/// A drain between two records.
+#[derive(Debug)]
+pub(crate) struct UnderWay {
+    flags: u64,
+    /// Where the drain began, for the one fault that wants to know.
+    began: Option<u64>,
+    consumed: u32,
+    discarded: u32,
+    error: Option<DrainError>,
+    /// Where the sample ends that was handed out and not yet released.
+    held: Option<Position>,
+}
+
 impl<M: KernelMemory> FakeKernel<M> {
     /// A kernel that does everything right.
     pub fn new(memory: M) -> Self {
-        Self { memory, fault: None }
+        Self { memory, fault: None, waiters: WaitQueue::default() }
     }
 
     /// A kernel with a planted fault, for showing that a comparison with the real one finds it.
     pub fn with_fault(memory: M, fault: Fault) -> Self {
-        Self { memory, fault: Some(fault) }
+        Self { fault: Some(fault), ..Self::new(memory) }
+    }
+
+    /// Begins to watch the ring as an epoll instance does.
+    pub fn watch(&self, trigger: Trigger) -> Watch<'_, M> {
+        Watch::new(self, trigger)
+    }
+
+    /// Whether `EPOLLOUT` is up: any byte of the ring is free. Kernel counterpart: `ringbuf_map_poll_user`.
+    pub fn is_writable(&self) -> bool {
+        let used = self.memory.kernel_load_producer().wrapping_sub(self.memory.kernel_load_consumer());
+        used < self.memory.size().bytes_u64()
     }
 
     /// The memory that this kernel works on.
@@ -81,49 +107,23 @@ impl<M: KernelMemory> FakeKernel<M> {
     /// # Minimum kernel version
     /// The helper that this imitates came with Linux 6.1.
     pub fn drain(&self, flags: u64, mut callback: impl FnMut(&[u8]) -> ControlFlow<()>) -> Drained {
-        // The kernel looks at the flags before it looks whether another drain is at work.
-        if flags & !(NO_WAKEUP | FORCE_WAKEUP) != 0 {
-            return Drained::refused(DrainError::Invalid);
-        }
-        if !self.memory.kernel_begin_drain() {
-            return Drained::refused(DrainError::Busy);
-        }
-        let began = (self.fault == Some(Fault::ConsumerKeptOnError)).then(|| self.memory.kernel_load_consumer());
-
-        let (mut consumed, mut discarded) = (0, 0);
-        let mut error = None;
+        let mut drain = match self.begin(flags) {
+            Ok(drain) => drain,
+            Err(why) => return Drained::refused(why),
+        };
         let mut sample = Vec::new();
-        while consumed < self.cap() {
-            match self.peek() {
-                Peek::Sample { offset, len, end } => {
-                    self.memory.kernel_read_sample(offset, len, &mut sample);
-                    let flow = callback(&sample);
-                    // Pairs with the producer's acquire load of consumer_pos: the sample was read before.
-                    self.memory.kernel_store_consumer(end.get());
-                    consumed += 1;
-                    if flow.is_break() {
-                        break;
-                    }
-                }
-                Peek::Discarded => {
-                    consumed += 1;
-                    discarded += 1;
-                }
-                Peek::Nothing => break,
-                Peek::Error(why) => {
-                    error = Some(why);
-                    break;
-                }
+        while self.next_sample(&mut drain, &mut sample) {
+            let flow = callback(&sample);
+            self.release(&mut drain);
+            if flow.is_break() {
+                break;
             }
         }
-        if let (Some(began), Some(_)) = (began, error) {
-            self.memory.kernel_store_consumer(began);
-        }
-        self.memory.kernel_end_drain();
+        self.end(drain)
+    }
 
-        let woke = flags & FORCE_WAKEUP != 0 || (flags & NO_WAKEUP == 0 && consumed > 0);
-        let returned = error.map_or(Ok(consumed - discarded), Err);
-        Drained { returned, consumed, discarded, woke }
+    pub(crate) fn waiters(&self) -> &WaitQueue {
+        &self.waiters
     }
 
     /// Drains once and keeps every sample.
@@ -134,6 +134,62 @@ impl<M: KernelMemory> FakeKernel<M> {
             ControlFlow::Continue(())
         });
         (drained, samples)
+    }
+
+    /// What comes before the first record.
+    pub(crate) fn begin(&self, flags: u64) -> Result<UnderWay, DrainError> {
+        // The kernel looks at the flags before it looks whether another drain is at work.
+        if flags & !(NO_WAKEUP | FORCE_WAKEUP) != 0 {
+            return Err(DrainError::Invalid);
+        }
+        if !self.memory.kernel_begin_drain() {
+            return Err(DrainError::Busy);
+        }
+        let began = (self.fault == Some(Fault::ConsumerKeptOnError)).then(|| self.memory.kernel_load_consumer());
+        Ok(UnderWay { flags, began, consumed: 0, discarded: 0, error: None, held: None })
+    }
+
+    /// Puts the next sample into `sample`, skipping discarded records. `false` if the drain is over.
+    pub(crate) fn next_sample(&self, drain: &mut UnderWay, sample: &mut Vec<u8>) -> bool {
+        while drain.consumed < self.cap() && drain.error.is_none() {
+            match self.peek() {
+                Peek::Sample { offset, len, end } => {
+                    self.memory.kernel_read_sample(offset, len, sample);
+                    drain.held = Some(end);
+                    return true;
+                }
+                Peek::Discarded => {
+                    drain.consumed += 1;
+                    drain.discarded += 1;
+                }
+                Peek::Nothing => return false,
+                Peek::Error(why) => drain.error = Some(why),
+            }
+        }
+        false
+    }
+
+    /// `__bpf_user_ringbuf_sample_release`, for the sample that [`next_sample`](Self::next_sample) gave.
+    pub(crate) fn release(&self, drain: &mut UnderWay) {
+        if let Some(end) = drain.held.take() {
+            // Pairs with the producer's acquire load of consumer_pos: the sample was read before.
+            self.memory.kernel_store_consumer(end.get());
+            drain.consumed += 1;
+        }
+    }
+
+    /// What comes after the last record.
+    pub(crate) fn end(&self, drain: UnderWay) -> Drained {
+        let UnderWay { flags, began, consumed, discarded, error, .. } = drain;
+        if let (Some(began), Some(_)) = (began, error) {
+            self.memory.kernel_store_consumer(began);
+        }
+        self.memory.kernel_end_drain();
+        let woke = flags & FORCE_WAKEUP != 0 || (flags & NO_WAKEUP == 0 && consumed > 0);
+        if woke {
+            self.waiters.wake();
+        }
+        Drained { returned: error.map_or(Ok(consumed - discarded), Err), consumed, discarded, woke }
     }
 
     /// `__bpf_user_ringbuf_peek`: the checks in the kernel's order, and the skipping of a discarded record.

@@ -1,7 +1,10 @@
 //! A simulated kernel for BPF user ring buffers.
 #![deny(unsafe_code)]
 
+mod clock;
+mod consumer;
 mod crash;
+mod epoll;
 mod fake_kernel;
 #[expect(unsafe_code, reason = "passes the seam's operations on")]
 mod hooked;
@@ -9,7 +12,10 @@ mod kernel_memory;
 mod memory;
 mod orderings;
 
+pub use clock::VirtualClock;
+pub use consumer::{NeverWoken, Script, ScriptedConsumer, SimWaiter};
 pub use crash::{Crash, Mortal};
+pub use epoll::{Trigger, Watch};
 pub use fake_kernel::{DrainError, Drained, FakeKernel, Fault, UnknownFault};
 pub use hooked::{Fate, Hook, Hooked, STEP_BYTES, Step};
 pub use kernel_memory::KernelMemory;

@@ -8,7 +8,7 @@ use core::ops::{Deref, DerefMut};
 
 use crate::error::{BeyondSample, ReserveError};
 use crate::memory::RingMemory;
-use crate::payload::Payload;
+use crate::payload::{OwnPayload, Payload};
 use crate::position::Position;
 use crate::producer::{Producer, publish};
 
@@ -40,7 +40,7 @@ impl<'p, M: RingMemory> Batch<'p, M> {
         self.producer.make_room(self.tail, len)?;
         // SAFETY: `make_room` found the record's extent free from `tail` on; the batch borrows the ring's one
         // producer, and the sample borrows the batch, so nobody else takes these bytes.
-        let payload = unsafe { Payload::new(self.producer.memory(), self.tail, len) };
+        let payload = unsafe { OwnPayload::new(self.producer.memory(), self.tail, len) };
         Ok(BatchSample { payload, tail: &mut self.tail })
     }
 
@@ -84,7 +84,7 @@ impl<'p, M: RingMemory> Batch<'p, M> {
 #[derive(Debug)]
 #[must_use = "a sample that is dropped is not part of the batch: submit it"]
 pub struct BatchSample<'b, M: RingMemory> {
-    payload: Payload<&'b M>,
+    payload: OwnPayload<&'b M>,
     tail: &'b mut Position,
 }
 

@@ -10,13 +10,13 @@ use core::ops::{Deref, DerefMut};
 use crate::header::Header;
 use crate::layout::{SampleLen, filler_len};
 use crate::memory::RingMemory;
-use crate::payload::Payload;
+use crate::payload::{OwnPayload, Payload};
 use crate::position::Position;
 
 /// A busy record, discarded on drop as far as it was not committed.
 #[derive(Debug)]
 pub(crate) struct BusyRecord<M: RingMemory> {
-    payload: Payload<M>,
+    payload: OwnPayload<M>,
     extent: u32,
 }
 
@@ -28,7 +28,7 @@ impl<M: RingMemory> BusyRecord<M> {
     #[inline]
     pub(crate) unsafe fn new(memory: M, start: Position, len: SampleLen) -> Self {
         // SAFETY: the caller's promise is passed on.
-        let mut payload = unsafe { Payload::new(memory, start, len) };
+        let mut payload = unsafe { OwnPayload::new(memory, start, len) };
         payload.write_header(Header::busy(len.bytes()));
         Self { payload, extent: len.extent() }
     }

@@ -37,6 +37,9 @@ pub enum AttachError {
         /// What is wrong, and where.
         damage: Damage,
     },
+    /// This memory has a producer already, of which samples may be outstanding: drop it first, or share it
+    /// ([`Producer::into_shared`](crate::Producer::into_shared)).
+    AlreadyAttached,
 }
 
 impl fmt::Display for AttachError {
@@ -49,6 +52,9 @@ impl fmt::Display for AttachError {
                 record.len, record.start
             ),
             Self::Damaged { damage } => write!(f, "the ring is to be repaired: {damage}"),
+            Self::AlreadyAttached => {
+                f.write_str("this memory has a producer already: drop it first, or share it between threads")
+            }
         }
     }
 }

@@ -20,8 +20,9 @@ extern crate alloc;
 mod batch;
 #[expect(unsafe_code, reason = "splits the record that it holds")]
 mod busy;
+mod claim;
+pub mod consumer;
 mod detached;
-pub mod drain;
 mod error;
 mod header;
 mod lane;

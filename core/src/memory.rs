@@ -49,9 +49,23 @@ pub unsafe trait RingView {
 /// 2. Each atomic access takes place with at least the ordering of its role, as for the loads.
 /// 3. Within this process nobody else writes to the data area through other means, but for a fake kernel, which reads
 ///    only. (Other processes may: then samples hold garbage, and positions are checked each time they are read.)
+/// 4. [`claim_producer`](Self::claim_producer) answers `true` once, and again only after a
+///    [`release_producer`](Self::release_producer), whatever clone or reference is asked.
 pub unsafe trait RingMemory: RingView {
     /// A private atomic 64-bit word: state that the producers of one process share, and no one else sees.
     type Word: Send + Sync;
+
+    /// Whether the caller may be the ring's one producer in this process. What the last one did comes before: an
+    /// acquire that pairs with the release of [`release_producer`](Self::release_producer).
+    ///
+    /// The default grants every claim, so it is only for memory of which the backend lets no two producers be made, or
+    /// that bears two of them.
+    fn claim_producer(&self) -> bool {
+        true
+    }
+
+    /// Gives a claim back.
+    fn release_producer(&self) {}
 
     /// Stores `producer_pos` for [`Role::PublishProducer`].
     fn publish_producer(&self, position: Position);
@@ -141,6 +155,16 @@ macro_rules! forward_ring_memory {
         // SAFETY: as above.
         unsafe impl<M: RingMemory + ?Sized> RingMemory for $($pointer)* {
             type Word = M::Word;
+
+            #[inline(always)]
+            fn claim_producer(&self) -> bool {
+                (**self).claim_producer()
+            }
+
+            #[inline(always)]
+            fn release_producer(&self) {
+                (**self).release_producer();
+            }
 
             #[inline(always)]
             fn publish_producer(&self, position: Position) {

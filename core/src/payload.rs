@@ -16,14 +16,26 @@ use crate::position::Position;
 ///
 /// Over plain memory ([`ContiguousMemory`]: the kernel's ring, the ordinary simulated one) it is a `&mut [u8]` too.
 /// Bytes that are not written hold whatever an earlier sample left there.
+///
+/// It has no size, so it can't be taken out of its sample: two samples' places can't be swapped.
+/// ```compile_fail,E0277
+/// # fn show<M: user_ringbuf_core::RingMemory>(
+/// #     one: &mut user_ringbuf_core::DetachedSample<M>, other: &mut user_ringbuf_core::DetachedSample<M>) {
+/// std::mem::swap(&mut **one, &mut **other);
+/// # }
+/// ```
 #[derive(Debug)]
-pub struct Payload<M: RingMemory> {
+pub struct Payload<M: RingMemory, Unsized: ?Sized = [()]> {
     memory: M,
     start: Position,
     len: SampleLen,
+    _unsized: Unsized,
 }
 
-impl<M: RingMemory> Payload<M> {
+/// A [`Payload`] as its sample holds it. Only the sample moves it.
+pub(crate) type OwnPayload<M> = Payload<M, [(); 0]>;
+
+impl<M: RingMemory> OwnPayload<M> {
     /// Takes hold of the record that begins at `start`.
     ///
     /// # Safety
@@ -31,9 +43,11 @@ impl<M: RingMemory> Payload<M> {
     /// else takes, or part of a record that the caller reserved. `len` was checked against this memory's size.
     #[inline(always)]
     pub(crate) unsafe fn new(memory: M, start: Position, len: SampleLen) -> Self {
-        Self { memory, start, len }
+        Self { memory, start, len, _unsized: [] }
     }
+}
 
+impl<M: RingMemory, Unsized: ?Sized> Payload<M, Unsized> {
     /// Bytes in the sample.
     #[inline]
     pub fn len(&self) -> usize {
@@ -168,7 +182,7 @@ impl<M: RingMemory> Payload<M> {
     }
 }
 
-impl<M: ContiguousMemory> Deref for Payload<M> {
+impl<M: ContiguousMemory, Unsized: ?Sized> Deref for Payload<M, Unsized> {
     type Target = [u8];
 
     #[inline]
@@ -179,7 +193,7 @@ impl<M: ContiguousMemory> Deref for Payload<M> {
     }
 }
 
-impl<M: ContiguousMemory> DerefMut for Payload<M> {
+impl<M: ContiguousMemory, Unsized: ?Sized> DerefMut for Payload<M, Unsized> {
     #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `deref`; `&mut self` makes the borrow exclusive.

@@ -8,13 +8,14 @@ use core::time::Duration;
 
 use crate::batch::Batch;
 use crate::busy::BusyRecord;
+use crate::claim::Claimed;
 use crate::detached::DetachedSample;
 use crate::error::{AttachError, ReserveError};
 use crate::header::RecordState;
 use crate::lane::Lane;
 use crate::layout::{RingSize, SampleLen};
 use crate::memory::RingMemory;
-use crate::payload::Payload;
+use crate::payload::OwnPayload;
 use crate::position::Position;
 use crate::records::Records;
 use crate::role::Role;
@@ -27,12 +28,13 @@ use crate::wait::{BlockingError, Wait, block_on, or_not_yet};
 /// `reserve` gives a [`Sample`] to fill in place; submitting it shows it to the kernel, dropping it leaves no trace.
 /// No operation allocates, locks, or makes a system call. The handle is `Send`: it may move to another thread.
 ///
-/// One ring, one producer: another process that writes to the same ring is noticed when the room known so far is used
-/// up ([`ReserveError::ForeignProducer`]).
+/// One ring, one producer: a second one on the same memory is refused until the first is dropped
+/// ([`AttachError::AlreadyAttached`]); another process that writes to the same ring is noticed when the room known so
+/// far is used up ([`ReserveError::ForeignProducer`]).
 #[derive(Debug)]
 #[doc(alias = "BPF_MAP_TYPE_USER_RINGBUF")]
-pub struct Producer<M> {
-    memory: M,
+pub struct Producer<M: RingMemory> {
+    memory: Claimed<M>,
     position: Position,
     limit: Position,
 }
@@ -44,11 +46,13 @@ impl<M: RingMemory> Producer<M> {
     /// another producer, is noticed here and not by silence later.
     ///
     /// # Errors
-    /// [`AttachError::Corrupted`] if the positions can't be those of a ring of this size; [`AttachError::Busy`] if a
+    /// [`AttachError::AlreadyAttached`] while this memory has a producer; [`AttachError::Corrupted`] if the positions
+    /// can't be those of a ring of this size; [`AttachError::Busy`] if a
     /// record is busy, so that another producer is at work or died; [`AttachError::Damaged`] if the kernel can't get
     /// past a record.
     pub fn attach(memory: M) -> Result<Self, AttachError> {
-        let records = Records::new(&memory).map_err(AttachError::Corrupted)?;
+        let memory = Claimed::new(memory)?;
+        let records = Records::new(&*memory).map_err(AttachError::Corrupted)?;
         let position = records.end();
         let limit = records.position().advance(memory.size().bytes_u64());
         for record in records {
@@ -73,7 +77,7 @@ impl<M: RingMemory> Producer<M> {
         let Self { memory, position, .. } = self;
         // SAFETY: `make_room` found the record's extent free from `position` on; this is the ring's one producer, and
         // the sample borrows it, so nobody else takes these bytes.
-        let payload = unsafe { Payload::new(&*memory, *position, len) };
+        let payload = unsafe { OwnPayload::new(&**memory, *position, len) };
         Ok(Sample::new(payload, position))
     }
 
@@ -151,8 +155,8 @@ impl<M: RingMemory> Producer<M> {
         self.make_room(self.position, len)?;
         // SAFETY: `make_room` found the record's extent free from `position` on, this is the ring's one producer, and
         // the position moves past the record before anything else is reserved. It is published below.
-        let record = unsafe { BusyRecord::new(self.memory.clone(), self.position, len) };
-        publish(&self.memory, &mut self.position, record.end());
+        let record = unsafe { BusyRecord::new(M::clone(&self.memory), self.position, len) };
+        publish(&*self.memory, &mut self.position, record.end());
         Ok(DetachedSample::new(record))
     }
 

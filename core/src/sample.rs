@@ -7,7 +7,7 @@ use core::ops::{Deref, DerefMut};
 
 use crate::error::BeyondSample;
 use crate::memory::RingMemory;
-use crate::payload::Payload;
+use crate::payload::{OwnPayload, Payload};
 use crate::position::Position;
 use crate::producer::publish;
 
@@ -34,13 +34,13 @@ use crate::producer::publish;
 #[derive(Debug)]
 #[must_use = "a sample that is dropped is discarded: submit it"]
 pub struct Sample<'p, M: RingMemory> {
-    payload: Payload<&'p M>,
+    payload: OwnPayload<&'p M>,
     tail: &'p mut Position,
 }
 
 impl<'p, M: RingMemory> Sample<'p, M> {
     #[inline(always)]
-    pub(crate) fn new(payload: Payload<&'p M>, tail: &'p mut Position) -> Self {
+    pub(crate) fn new(payload: OwnPayload<&'p M>, tail: &'p mut Position) -> Self {
         Self { payload, tail }
     }
 

@@ -17,6 +17,7 @@
 use core::time::Duration;
 
 use crate::busy::BusyRecord;
+use crate::claim::Claimed;
 use crate::detached::DetachedSample;
 use crate::error::{AttachError, ReserveError};
 use crate::lane::Lane;
@@ -33,7 +34,7 @@ use crate::wait::{BlockingError, Wait, block_on, or_not_yet};
 #[derive(Debug)]
 #[doc(alias = "BPF_MAP_TYPE_USER_RINGBUF")]
 pub struct Shared<M: RingMemory> {
-    memory: M,
+    memory: Claimed<M>,
     /// [`Reservations`].
     reservations: M::Word,
     /// A consumer position that somebody saw, plus the ring's size. An old one may overwrite a newer one: that costs a
@@ -50,7 +51,7 @@ impl<M: RingMemory> Shared<M> {
         Producer::attach(memory).map(Producer::into_shared)
     }
 
-    pub(crate) fn new(memory: M, position: Position, limit: Position) -> Self {
+    pub(crate) fn new(memory: Claimed<M>, position: Position, limit: Position) -> Self {
         let reservations = memory.new_word(Reservations::none_in_flight(position).0);
         let limit = memory.new_word(limit.get());
         Self { memory, reservations, limit }
@@ -62,7 +63,7 @@ impl<M: RingMemory> Shared<M> {
     /// As [`Producer::reserve`].
     #[inline]
     pub fn reserve(&self, len: usize) -> Result<DetachedSample<&M>, ReserveError> {
-        self.reserve_with(&self.memory, len)
+        self.reserve_with(&*self.memory, len)
     }
 
     /// Reserves a sample of `len` bytes, which holds a clone of the memory and so may outlive this producer.
@@ -74,7 +75,7 @@ impl<M: RingMemory> Shared<M> {
     where
         M: Clone,
     {
-        self.reserve_with(self.memory.clone(), len)
+        self.reserve_with(M::clone(&self.memory), len)
     }
 
     /// Reserves, copies `bytes` and submits. The answer is the position at which the record ends.

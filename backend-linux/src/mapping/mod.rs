@@ -10,7 +10,7 @@ mod region;
 mod view;
 
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicU32, AtomicU64};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use user_ringbuf_core::{ContiguousMemory, HEADER_LEN, Header, Position, RingMemory, RingSize, RingView, Role};
 
@@ -39,6 +39,7 @@ pub struct Mapping {
     producer_pos: NonNull<AtomicU64>,
     consumer_pos: NonNull<AtomicU64>,
     size: RingSize,
+    has_producer: AtomicBool,
     _consumer_page: Region,
     _producer_and_data: Region,
     _claim: Claim,
@@ -66,6 +67,7 @@ impl Mapping {
             producer_pos: producer_and_data.at(0).cast(),
             consumer_pos: consumer_page.at(0).cast(),
             size: layout.size(),
+            has_producer: AtomicBool::new(false),
             _consumer_page: consumer_page,
             _producer_and_data: producer_and_data,
             _claim: claim,
@@ -122,9 +124,18 @@ unsafe impl RingView for Mapping {
 
 // SAFETY: 1: writes go to `data + offset` and on; the area is mapped twice in a row, so that `offset < size` and a
 // record of at most `size` bytes stay inside. 2: the orderings are the roles' own. 3: `Claim` keeps a second mapping
-// for producing out of this process, and the drain program only reads.
+// for producing out of this process, and the drain program only reads. 4: all references share `has_producer`.
 unsafe impl RingMemory for Mapping {
     type Word = AtomicU64;
+
+    fn claim_producer(&self) -> bool {
+        // Acquire: pairs with the release store below, so that the last producer's writes come before ours.
+        !self.has_producer.swap(true, Ordering::Acquire)
+    }
+
+    fn release_producer(&self) {
+        self.has_producer.store(false, Ordering::Release);
+    }
 
     #[inline(always)]
     fn publish_producer(&self, position: Position) {

@@ -50,9 +50,7 @@ fn find_in_strings(read_at: impl Fn(&mut [u8], u64) -> Option<usize>) -> Option<
     const { assert!(MAP_TYPE.len() <= DRAIN_HELPER.len()) };
 
     let mut header = [0; 24];
-    if read_at(&mut header, 0)? != header.len()
-        || header.first_chunk() != Some(&0xeb9f_u16.to_ne_bytes())
-    {
+    if read_at(&mut header, 0)? != header.len() || header.first_chunk() != Some(&0xeb9f_u16.to_ne_bytes()) {
         return None;
     }
     let word = |at: usize| {
@@ -128,11 +126,7 @@ mod tests {
             strings.extend(MAP_TYPE);
             strings.extend(&DRAIN_HELPER[1..]);
             for step in [24, 25, 31, 4096, 8192] {
-                assert_eq!(
-                    find(&blob(&strings), step),
-                    Some([true, true]),
-                    "{before} {step}"
-                );
+                assert_eq!(find(&blob(&strings), step), Some([true, true]), "{before} {step}");
             }
         }
     }
@@ -140,16 +134,10 @@ mod tests {
     #[test]
     fn only_whole_names_count() {
         assert_eq!(
-            find(
-                &blob(b"\0BPF_MAP_TYPE_USER_RINGBUF2\0xBPF_FUNC_user_ringbuf_drain\0"),
-                4096
-            ),
+            find(&blob(b"\0BPF_MAP_TYPE_USER_RINGBUF2\0xBPF_FUNC_user_ringbuf_drain\0"), 4096),
             Some([false; 2])
         );
-        assert_eq!(
-            find(&blob(b"\0BPF_MAP_TYPE_USER_RINGBUF\0"), 4096),
-            Some([true, false])
-        );
+        assert_eq!(find(&blob(b"\0BPF_MAP_TYPE_USER_RINGBUF\0"), 4096), Some([true, false]));
         assert_eq!(find(&blob(b"\0"), 4096), Some([false; 2]));
     }
 

@@ -98,9 +98,9 @@ impl fmt::Display for Obstacle {
                     None => Ok(()),
                 }
             }
-            Self::UserNamespace => {
-                f.write_str("the process has its capabilities only in a user namespace, bpf(2) asks for the initial one")
-            }
+            Self::UserNamespace => f.write_str(
+                "the process has its capabilities only in a user namespace, bpf(2) asks for the initial one",
+            ),
             Self::Seccomp => f.write_str("a seccomp filter is in force, which probably forbids bpf(2)"),
             Self::SecurityModule => f.write_str("a security module forbids it"),
             Self::Other(error) => error.fmt(f),
@@ -129,11 +129,7 @@ impl KernelRelease {
     /// The release as text; empty if it is no UTF-8.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        let text = self
-            .bytes
-            .split(|byte| *byte == 0)
-            .next()
-            .unwrap_or_default();
+        let text = self.bytes.split(|byte| *byte == 0).next().unwrap_or_default();
         core::str::from_utf8(text).unwrap_or_default()
     }
 }
@@ -175,10 +171,7 @@ pub fn probe() -> Probe {
     let mut btf = KernelBtf::unread();
     let attempt = match rounded_size(1) {
         Ok(page) => create_fd([0; 16], page).map(drop),
-        Err(_) => Err(BpfError {
-            command: BpfCommand::MapCreate,
-            errno: Errno::INVAL,
-        }),
+        Err(_) => Err(BpfError { command: BpfCommand::MapCreate, errno: Errno::INVAL }),
     };
     let create = attempt.map_err(obstacle);
     let map_type = match create {
@@ -190,13 +183,7 @@ pub fn probe() -> Probe {
         Err(Obstacle::NoBpf) => Support::No,
         _ => try_helper().unwrap_or_else(|| Support::from_evidence(btf.has_drain_helper())),
     };
-    Probe {
-        kernel: KernelRelease::read(),
-        page_size: rustix::param::page_size(),
-        map_type,
-        drain_helper,
-        create,
-    }
+    Probe { kernel: KernelRelease::read(), page_size: rustix::param::page_size(), map_type, drain_helper, create }
 }
 
 /// What the failure to make the smallest ring means.
@@ -208,10 +195,7 @@ fn obstacle(error: BpfError) -> Obstacle {
         Errno::PERM | Errno::ACCESS => {
             let unprivileged_bpf_disabled = process::unprivileged_bpf_disabled();
             if !process::has_bpf_capability() && unprivileged_bpf_disabled != Some(0) {
-                Obstacle::MissingCapability {
-                    capability: Capability::Bpf,
-                    unprivileged_bpf_disabled,
-                }
+                Obstacle::MissingCapability { capability: Capability::Bpf, unprivileged_bpf_disabled }
             } else if !process::in_initial_user_namespace() {
                 Obstacle::UserNamespace
             } else if process::has_seccomp_filter() {
@@ -228,11 +212,8 @@ fn obstacle(error: BpfError) -> Obstacle {
 /// arguments. `None` if it may not be asked.
 fn try_helper() -> Option<Support> {
     // call 209; exit
-    const INSNS: [u64; 2] = if cfg!(target_endian = "little") {
-        [0xd1_0000_0085, 0x95]
-    } else {
-        [0x8500_0000_0000_00d1, 0x95 << 56]
-    };
+    const INSNS: [u64; 2] =
+        if cfg!(target_endian = "little") { [0xd1_0000_0085, 0x95] } else { [0x8500_0000_0000_00d1, 0x95 << 56] };
     /// `BPF_PROG_TYPE_SYSCALL`, which must be `BPF_F_SLEEPABLE`: the type of our drain program.
     const SYSCALL: u32 = 31;
     const SLEEPABLE: u32 = 1 << 4;
@@ -255,13 +236,8 @@ fn try_helper() -> Option<Support> {
         Ok(_) => Some(Support::Yes),
         Err(_) if text.is_empty() => None,
         Err(_) => {
-            let says = |words: &str| {
-                text.windows(words.len())
-                    .any(|window| window == words.as_bytes())
-            };
-            let unknown = ["invalid func", "unknown func", "cannot use helper"]
-                .into_iter()
-                .any(says);
+            let says = |words: &str| text.windows(words.len()).any(|window| window == words.as_bytes());
+            let unknown = ["invalid func", "unknown func", "cannot use helper"].into_iter().any(says);
             Some(if unknown { Support::No } else { Support::Yes })
         }
     }

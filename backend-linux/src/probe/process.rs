@@ -10,10 +10,7 @@ use rustix::thread::{CapabilitySet, capabilities};
 
 /// Whether the calling thread has `CAP_BPF`, or `CAP_SYS_ADMIN`, which includes it, in its own user namespace.
 pub(super) fn has_bpf_capability() -> bool {
-    capabilities(None).is_ok_and(|sets| {
-        sets.effective
-            .intersects(CapabilitySet::BPF | CapabilitySet::SYS_ADMIN)
-    })
+    capabilities(None).is_ok_and(|sets| sets.effective.intersects(CapabilitySet::BPF | CapabilitySet::SYS_ADMIN))
 }
 
 /// `kernel.unprivileged_bpf_disabled`.

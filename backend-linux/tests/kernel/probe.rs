@@ -24,17 +24,12 @@ fn with_rights_all_is_there() {
 
 /// What the kernel publishes about itself, where it does.
 fn published() -> Support {
-    if std::path::Path::new("/sys/kernel/btf/vmlinux").exists() {
-        Support::Yes
-    } else {
-        Support::Unknown
-    }
+    if std::path::Path::new("/sys/kernel/btf/vmlinux").exists() { Support::Yes } else { Support::Unknown }
 }
 
 #[test]
 fn without_rights_the_capability_is_named_and_support_is_still_found_out() {
-    let unprivileged =
-        std::fs::read_to_string("/proc/sys/kernel/unprivileged_bpf_disabled").unwrap();
+    let unprivileged = std::fs::read_to_string("/proc/sys/kernel/unprivileged_bpf_disabled").unwrap();
     let unprivileged: u32 = unprivileged.trim().parse().unwrap();
     let probe = without_rights(probe);
     if unprivileged == 0 {
@@ -47,16 +42,10 @@ fn without_rights_the_capability_is_named_and_support_is_still_found_out() {
     let obstacle = probe.create.unwrap_err();
     assert_eq!(
         obstacle,
-        Obstacle::MissingCapability {
-            capability: Capability::Bpf,
-            unprivileged_bpf_disabled: Some(unprivileged)
-        }
+        Obstacle::MissingCapability { capability: Capability::Bpf, unprivileged_bpf_disabled: Some(unprivileged) }
     );
     assert!(obstacle.to_string().contains("CAP_BPF"), "{obstacle}");
-    assert_eq!(
-        (probe.map_type, probe.drain_helper),
-        (published(), published())
-    );
+    assert_eq!((probe.map_type, probe.drain_helper), (published(), published()));
 }
 
 #[test]
@@ -67,11 +56,7 @@ fn a_seccomp_filter_is_told_from_missing_support() {
     for errno in [Errno::PERM, Errno::ACCESS, Errno::NOSYS] {
         let probe = without_bpf_call(errno, probe);
         assert_eq!(probe.create, Err(Obstacle::Seccomp), "{errno}");
-        assert_eq!(
-            (probe.map_type, probe.drain_helper),
-            (published(), published()),
-            "{errno}"
-        );
+        assert_eq!((probe.map_type, probe.drain_helper), (published(), published()), "{errno}");
     }
 }
 
@@ -86,12 +71,7 @@ fn capabilities_of_a_user_namespace_do_not_count() {
         return;
     }
     let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-    child
-        .args([
-            "--exact",
-            "probe::capabilities_of_a_user_namespace_do_not_count",
-        ])
-        .env(INSIDE, "1");
+    child.args(["--exact", "probe::capabilities_of_a_user_namespace_do_not_count"]).env(INSIDE, "1");
     // SAFETY: between fork and exec only plain system calls are made, and no memory is allocated.
     unsafe {
         child.pre_exec(|| {
@@ -105,9 +85,5 @@ fn capabilities_of_a_user_namespace_do_not_count() {
         })
     };
     let output = child.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stdout)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }

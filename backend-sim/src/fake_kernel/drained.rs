@@ -68,7 +68,7 @@ impl Drained {
     }
 
     /// A drain that ended before it looked at a record. It wakes nobody, FORCE_WAKEUP or not.
-    pub(super) const fn refused(why: DrainError) -> Self {
+    pub(crate) const fn refused(why: DrainError) -> Self {
         Self { returned: Err(why), consumed: 0, discarded: 0, woke: false }
     }
 }

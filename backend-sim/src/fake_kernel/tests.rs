@@ -347,7 +347,7 @@ fn no_image_and_no_positions_make_a_drain_panic_or_read_outside() {
                 (0..64).step_by(8).for_each(|at| ring.set_header(at, Header::from_word(word)));
                 ring.consumer.set(consumer);
                 ring.producer.set(producer);
-                let kernel = FakeKernel { memory: ring, fault };
+                let kernel = FakeKernel { fault, ..FakeKernel::new(ring) };
                 let mut left = 100;
                 let _ = kernel.drain(0, |_| {
                     left -= 1;

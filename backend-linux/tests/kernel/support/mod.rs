@@ -18,10 +18,7 @@ pub(crate) fn may(needs: CapabilitySet) -> bool {
         sets.effective.contains(needs) || (admin && needs == CapabilitySet::BPF)
     });
     let why = if !has {
-        let names = needs
-            .iter_names()
-            .map(|(name, _)| format!("CAP_{name}"))
-            .collect::<Vec<_>>();
+        let names = needs.iter_names().map(|(name, _)| format!("CAP_{name}")).collect::<Vec<_>>();
         format!("needs {}, and this process lacks it", names.join(" and "))
     } else if let Err(error) = user_ringbuf_linux::Map::create("", 1) {
         format!("needs a user ring buffer, and making one failed: {error}")
