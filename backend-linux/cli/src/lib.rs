@@ -5,7 +5,9 @@
 
 mod bytes;
 mod create;
+mod demo;
 pub mod framing;
+mod probe;
 mod report;
 mod send;
 mod target;
@@ -31,6 +33,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Probe(probe::Probe),
+    Demo(demo::Demo),
     Create(create::Create),
     Send(send::Send),
 }
@@ -47,6 +51,8 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitC
     };
     let output = Output::new(cli.json);
     let outcome = match cli.command {
+        Command::Probe(probe) => probe.run(&output),
+        Command::Demo(demo) => demo.run(&output),
         Command::Create(create) => create.run(&output),
         Command::Send(send) => send.run(&output),
     };

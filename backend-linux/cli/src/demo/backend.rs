@@ -29,7 +29,9 @@ impl Linux {
     pub(super) fn new(plan: &Plan) -> anyhow::Result<Result<(Mapping, Self), Unavailable>> {
         let map = match Map::create("urb_demo", u64::from(plan.ring)) {
             Ok(map) => map,
-            Err(error @ (MapError::NotPermitted { .. } | MapError::Unsupported)) => return Ok(Err(unavailable(&error))),
+            Err(error @ (MapError::NotPermitted { .. } | MapError::Unsupported)) => {
+                return Ok(Err(unavailable(&error)));
+            }
             Err(error) => return Err(error).context("cannot make a ring"),
         };
         let program = match DrainProgram::load(&map, plan.log_bytes()) {
@@ -88,7 +90,7 @@ impl Drain for Sim<'_> {
         log.clear();
         ends.clear();
         let begin = Instant::now();
-        let drained = kernel.drain(user_ringbuf_sim::core::drain::NO_WAKEUP, |sample| {
+        let drained = kernel.drain(user_ringbuf_sim::core::consumer::NO_WAKEUP, |sample| {
             log.extend_from_slice(sample);
             ends.push(log.len());
             ControlFlow::Continue(())

@@ -30,7 +30,7 @@ pub(super) enum SendError {
     Wait(String),
 }
 
-pub(super) struct Sender<'a, M, W> {
+pub(super) struct Sender<'a, M: RingMemory, W> {
     pub(super) producer: Producer<M>,
     pub(super) waiter: W,
     pub(super) on_full: OnFull,
