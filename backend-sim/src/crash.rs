@@ -80,14 +80,16 @@ mod tests {
     #[test]
     fn a_dead_producer_writes_nothing_more_and_its_death_shows() {
         let memory = HeapMemory::new(64).unwrap();
-        let crash = Crash::after(3);
+        let attaching = Crash::never();
+        drop(Producer::attach(Mortal::new(&memory, &attaching)).unwrap());
+        let crash = Crash::after(attaching.steps() + 1);
         let mut producer = Producer::attach(Mortal::new(&memory, &crash)).unwrap();
         assert!(!crash.has_died());
-        producer.push(b"two loads, then eight bytes").unwrap();
+        producer.push(b"two words").unwrap();
         assert!(crash.has_died());
-        assert_eq!(crash.steps(), 3);
+        assert_eq!(crash.steps(), attaching.steps() + 1);
         let image = memory.snapshot();
-        assert_eq!((image.producer, &image.data()[..24]), (0, &b"\0\0\0\0\0\0\0\0two load\0\0\0\0\0\0\0\0"[..]));
+        assert_eq!((image.producer, &image.data()[..24]), (0, &b"\0\0\0\0\0\0\0\0two word\0\0\0\0\0\0\0\0"[..]));
     }
 
     #[test]

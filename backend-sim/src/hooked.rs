@@ -74,15 +74,12 @@ impl<F: Fn(Step) -> Fate> Hook for F {
 /// [`Payload::write`](user_ringbuf_core::Payload::write).
 ///
 /// ```
-/// use std::cell::Cell;
 /// use user_ringbuf_sim::{Fate, HeapMemory, Hooked, RawAccess, Step, core::Producer};
 ///
-/// // The consumer position goes wild at the producer's third operation.
+/// // The consumer position goes wild as soon as the first sample is published.
 /// let memory = HeapMemory::new(64)?;
-/// let steps = Cell::new(0);
-/// let hooked = Hooked::new(&memory, |_: Step| {
-///     steps.set(steps.get() + 1);
-///     if steps.get() == 3 {
+/// let hooked = Hooked::new(&memory, |step: Step| {
+///     if matches!(step, Step::Publish(_)) {
 ///         memory.set_consumer(12345);
 ///     }
 ///     Fate::Happens
@@ -162,6 +159,14 @@ unsafe impl<M: RingView, H: Hook> RingView for Hooked<M, H> {
 unsafe impl<M: RingMemory, H: Hook> RingMemory for Hooked<M, H> {
     type Word = M::Word;
 
+    fn claim_producer(&self) -> bool {
+        self.memory.claim_producer()
+    }
+
+    fn release_producer(&self) {
+        self.memory.release_producer();
+    }
+
     fn publish_producer(&self, position: Position) {
         if self.happens(Step::Publish(position)) {
             self.memory.publish_producer(position);
@@ -240,10 +245,10 @@ mod tests {
             Fate::Happens
         });
         let mut producer = Producer::attach(hooked).unwrap();
+        assert!(steps.borrow().iter().all(|step| matches!(step, Step::Load(_))), "attaching only looks");
+        steps.borrow_mut().clear();
         producer.push(b"eleven byte").unwrap();
         let expected = [
-            Step::Load(Role::LoadOwnProducer),
-            Step::Load(Role::LoadConsumer),
             Step::WritePayload { offset: 0, at: 0, len: 8 },
             Step::WritePayload { offset: 0, at: 8, len: 3 },
             Step::WriteHeader { offset: 0, header: Header::submitted(11) },

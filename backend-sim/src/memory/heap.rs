@@ -135,9 +135,18 @@ mod seam {
     }
 
     // SAFETY: 1. Writes go through `words` modulo the size, so to the bytes named and nowhere else. 2. As for the
-    // loads. 3. `write_raw` is the one other way to write, and its bytes are no one's slice here.
+    // loads. 3. `write_raw` is the one other way to write, and its bytes are no one's slice here. 4. One
+    // swap decides who has the claim.
     unsafe impl RingMemory for HeapMemory {
         type Word = AtomicU64;
+
+        fn claim_producer(&self) -> bool {
+            self.positions.claim_producer()
+        }
+
+        fn release_producer(&self) {
+            self.positions.release_producer();
+        }
 
         #[inline]
         fn publish_producer(&self, position: Position) {

@@ -188,9 +188,18 @@ unsafe impl RingView for SimMemory {
 }
 
 // SAFETY: 1. Callers name bytes of the data area, and what passes its end lands in the second mapping, which is the
-// beginning of the first. 2. As for the loads. 3. `write_raw` is the one other way to write, and unsafe for it.
+// beginning of the first. 2. As for the loads. 3. `write_raw` is the one other way to write, and unsafe for it. 4.
+// One swap decides who has the claim.
 unsafe impl RingMemory for SimMemory {
     type Word = AtomicU64;
+
+    fn claim_producer(&self) -> bool {
+        self.positions.claim_producer()
+    }
+
+    fn release_producer(&self) {
+        self.positions.release_producer();
+    }
 
     #[inline]
     fn publish_producer(&self, position: Position) {

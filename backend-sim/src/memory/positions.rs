@@ -1,4 +1,4 @@
-//! The words of a simulated ring that are not data: both positions, and whether a drain is at work.
+//! The words of a simulated ring that are not data: both positions, and whether a drain and a producer are at work.
 //!
 //! Kernel counterpart: `consumer_pos`, `producer_pos` and `busy` of `struct bpf_ringbuf`.
 
@@ -18,12 +18,26 @@ pub(super) struct Positions {
     producer: Alone<AtomicU64>,
     consumer: Alone<AtomicU64>,
     busy: Alone<AtomicBool>,
+    claimed: AtomicBool,
     pub(super) orderings: Orderings,
 }
 
 impl Positions {
     pub(super) fn new(orderings: Orderings) -> Self {
         Self { orderings, ..Self::default() }
+    }
+}
+
+/// The claim to be the one producer, which is no part of the ring.
+impl Positions {
+    pub(super) fn claim_producer(&self) -> bool {
+        // Pairs with the release store below: what the last producer did is over.
+        !self.claimed.swap(true, Ordering::Acquire)
+    }
+
+    pub(super) fn release_producer(&self) {
+        // Pairs with the acquire exchange above.
+        self.claimed.store(false, Ordering::Release);
     }
 }
 

@@ -4,14 +4,14 @@
 use std::ops::ControlFlow;
 use std::thread;
 
-use user_ringbuf_core::{Header, Position, Producer, ReserveError, RingMemory, RingView, Role};
+use user_ringbuf_core::{AttachError, Header, Position, Producer, ReserveError, RingMemory, RingView, Role};
 
 use super::*;
 use crate::fake_kernel::FakeKernel;
 use crate::orderings::Orderings;
 
-trait Memory: RingMemory<Word: Send> + RawAccess + Send + Sync {}
-impl<M: RingMemory + RawAccess + Send + Sync> Memory for M {}
+trait Memory: RingMemory + RawAccess + fmt::Debug + Send + Sync {}
+impl<M: RingMemory + RawAccess + fmt::Debug + Send + Sync> Memory for M {}
 
 #[cfg(target_os = "linux")]
 fn page() -> u64 {
@@ -39,6 +39,7 @@ on_each_memory! {
     raw_bytes_wrap_at_the_end_and_reach_nothing_beyond
     an_image_of_another_size_is_an_error
     raw_positions_are_what_the_producer_loads
+    a_second_producer_is_refused_until_the_first_is_gone
     the_kernels_side_reads_nothing_outside_whatever_it_is_asked
 }
 
@@ -161,6 +162,16 @@ fn raw_positions_are_what_the_producer_loads(memory: impl Memory) {
     assert_eq!(memory.load_producer(Role::LoadOwnProducer), Position::new(u64::MAX));
     assert_eq!(memory.load_consumer(), Position::new(3));
     assert!(Producer::attach(&memory).is_err());
+}
+
+fn a_second_producer_is_refused_until_the_first_is_gone(memory: impl Memory) {
+    let first = Producer::attach(&memory).unwrap();
+    assert_eq!(Producer::attach(&memory).unwrap_err(), AttachError::AlreadyAttached);
+    drop(first);
+    let shared = Producer::attach(&memory).unwrap().into_shared();
+    assert_eq!(Producer::attach(&memory).unwrap_err(), AttachError::AlreadyAttached);
+    drop(shared);
+    Producer::attach(&memory).unwrap();
 }
 
 fn the_kernels_side_reads_nothing_outside_whatever_it_is_asked(memory: impl Memory) {

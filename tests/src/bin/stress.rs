@@ -1,0 +1,84 @@
+//! Many producers at full speed on one ring of the real kernel, every sample checked as the kernel hands it over.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Parser, ValueEnum};
+use serde::Serialize;
+use user_ringbuf_linux::Mapping;
+use user_ringbuf_tests::kernel::{Drainer, ring};
+use user_ringbuf_tests::outcome::{exit_code, print};
+use user_ringbuf_tests::send::{Api, LONGEST, Order, send_drained};
+use user_ringbuf_tests::tally::{Tally, Verdict};
+
+#[derive(Parser)]
+#[command(about = "Drive a user ring buffer from many threads while the kernel drains it, and check every sample")]
+struct Args {
+    /// Threads that send
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=256))]
+    producers: u32,
+    /// Samples in all
+    #[arg(long, default_value_t = 4_000_000)]
+    samples: u64,
+    /// How they share the ring [default: one after the other, all of them]
+    #[arg(long)]
+    mode: Option<Api>,
+    /// The ring's size in bytes [default: 4096, then 1048576]
+    #[arg(long, value_name = "BYTES")]
+    ring: Option<u64>,
+    /// One JSON object a run
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    mode: Api,
+    producers: u32,
+    #[serde(flatten)]
+    verdict: Verdict,
+    ring: u32,
+    seconds: f64,
+    ns_a_sample: f64,
+}
+
+fn main() -> ExitCode {
+    exit_code(run(&Args::parse()))
+}
+
+fn run(args: &Args) -> anyhow::Result<bool> {
+    let mut clean = true;
+    for mode in args.mode.map_or_else(|| Api::value_variants().to_vec(), |mode| vec![mode]) {
+        for bytes in args.ring.map_or_else(|| vec![4096, 1 << 20], |bytes| vec![bytes]) {
+            clean &= stress(args, mode, bytes)?;
+        }
+    }
+    Ok(clean)
+}
+
+fn stress(args: &Args, mode: Api, bytes: u64) -> anyhow::Result<bool> {
+    let map = ring(bytes)?;
+    let mut drainer = Drainer::new(&map, LONGEST)?;
+    let sent: Vec<u64> = (0..args.producers).map(|producer| quota(args, producer)).collect();
+    let mut tally = Tally::new(sent.len());
+    let mapping = Mapping::new(&map)?;
+    let began = Instant::now();
+    let order = Order { map: &map, mapping: &mapping, first_producer: 0, counts: &sent, submitted: &|_| () };
+    send_drained(mode, order, &mut drainer, |sample| tally.note(sample))?;
+    let seconds = began.elapsed().as_secs_f64();
+    let verdict = tally.verdict(&sent);
+    if let Some(wrong) = tally.first_wrong() {
+        eprintln!("first of all: {wrong}");
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    let ns_a_sample = seconds * 1e9 / args.samples.max(1) as f64;
+    let report = Report { mode, producers: args.producers, verdict, ring: map.size(), seconds, ns_a_sample };
+    print(&report, args.json)?;
+    Ok(verdict.is_clean())
+}
+
+/// How many of the samples one producer sends: they share evenly.
+fn quota(args: &Args, producer: u32) -> u64 {
+    let producers = u64::from(args.producers);
+    args.samples / producers + u64::from(u64::from(producer) < args.samples % producers)
+}
