@@ -10,7 +10,10 @@ mod fake_kernel;
 mod hooked;
 mod kernel_memory;
 mod memory;
+mod operations;
 mod orderings;
+#[cfg(test)]
+mod random;
 
 pub use clock::VirtualClock;
 pub use consumer::{NeverWoken, Script, ScriptedConsumer, SimWaiter};
@@ -22,5 +25,6 @@ pub use kernel_memory::KernelMemory;
 #[cfg(target_os = "linux")]
 pub use memory::SimMemory;
 pub use memory::{BeyondRing, HeapMemory, MemoryError, RawAccess, RingImage, WrongSize};
+pub use operations::{Damage, DecodeError, Finish, MAX_OPERATIONS, Operation, PLACES, ParseError, Program};
 pub use orderings::{Orderings, UnknownRole, role_by_name};
 pub use user_ringbuf_core as core;
