@@ -10,10 +10,13 @@ mod fake_kernel;
 mod hooked;
 mod kernel_memory;
 mod memory;
+mod model;
 mod operations;
 mod orderings;
 #[cfg(test)]
 mod random;
+#[expect(unsafe_code, reason = "repairs rings, and damages them")]
+mod runner;
 
 pub use clock::VirtualClock;
 pub use consumer::{NeverWoken, Script, ScriptedConsumer, SimWaiter};
@@ -25,6 +28,8 @@ pub use kernel_memory::KernelMemory;
 #[cfg(target_os = "linux")]
 pub use memory::SimMemory;
 pub use memory::{BeyondRing, HeapMemory, MemoryError, RawAccess, RingImage, WrongSize};
+pub use model::Answer;
 pub use operations::{Damage, DecodeError, Finish, MAX_OPERATIONS, Operation, PLACES, ParseError, Program};
 pub use orderings::{Orderings, UnknownRole, role_by_name};
+pub use runner::{Bench, Mismatch, Report, SimBench, run, run_on, run_on_heap, stale_ring};
 pub use user_ringbuf_core as core;

@@ -152,7 +152,7 @@ impl Reader<'_> {
                 let starts = [
                     0,
                     bytes - 8,
-                    3 * bytes + (bytes / 2 & !7),
+                    3 * bytes + ((bytes / 2) & !7),
                     (1 << 32) - bytes,
                     (1 << 32) - 8,
                     (1 << 51) - 8,
