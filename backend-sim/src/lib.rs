@@ -12,7 +12,13 @@ mod kernel_memory;
 #[cfg(feature = "loom")]
 pub mod loom;
 mod memory;
+mod model;
+mod operations;
 mod orderings;
+#[cfg(test)]
+mod random;
+#[expect(unsafe_code, reason = "repairs rings, and damages them")]
+mod runner;
 
 pub use clock::VirtualClock;
 pub use consumer::{NeverWoken, Script, ScriptedConsumer, SimWaiter};
@@ -24,5 +30,8 @@ pub use kernel_memory::KernelMemory;
 #[cfg(target_os = "linux")]
 pub use memory::SimMemory;
 pub use memory::{BeyondRing, HeapMemory, MemoryError, RawAccess, RingImage, WrongSize};
+pub use model::Answer;
+pub use operations::{Damage, DecodeError, Finish, MAX_OPERATIONS, Operation, PLACES, ParseError, Program};
 pub use orderings::{Orderings, UnknownRole, role_by_name};
+pub use runner::{Bench, Mismatch, Report, SimBench, run, run_on, run_on_heap, stale_ring};
 pub use user_ringbuf_core as core;
