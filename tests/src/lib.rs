@@ -1,1 +1,13 @@
-//! Under construction.
+//! What the tests and programs that cross the crates share.
+//!
+//! - [`rights`] is the one place that decides whether a test may run against the real kernel.
+//! - [`ring`] is a ring with a consumer in the kernel; [`raw`] is the same ring's bytes through mappings of its own, which
+//!   trusts nothing of ours.
+//! - [`bpffs`], [`objects`] and [`usage`] are the surroundings: pins, BPF objects of other kinds, what a process holds.
+
+pub mod bpffs;
+pub mod objects;
+pub mod raw;
+pub mod rights;
+pub mod ring;
+pub mod usage;
