@@ -20,6 +20,8 @@ use crate::position::Position;
 pub struct Payload<M: RingMemory> {
     memory: M,
     start: Position,
+    /// Where the header lies in the data area: that of `start`.
+    offset: u32,
     len: SampleLen,
 }
 
@@ -31,7 +33,8 @@ impl<M: RingMemory> Payload<M> {
     /// else takes, or part of a record that the caller reserved. `len` was checked against this memory's size.
     #[inline(always)]
     pub(crate) unsafe fn new(memory: M, start: Position, len: SampleLen) -> Self {
-        Self { memory, start, len }
+        let offset = start.offset(memory.size());
+        Self { memory, start, offset, len }
     }
 
     /// Bytes in the sample.
@@ -137,6 +140,7 @@ impl<M: RingMemory> Payload<M> {
     #[inline]
     pub(crate) unsafe fn move_to(&mut self, start: Position) {
         self.start = start;
+        self.offset = start.offset(self.memory.size());
     }
 
     /// The sample's length as checked at reservation, or since shortened.
@@ -153,7 +157,7 @@ impl<M: RingMemory> Payload<M> {
     /// Where the record's header lies in the data area.
     #[inline(always)]
     pub(crate) fn offset(&self) -> u32 {
-        self.start.offset(self.memory.size())
+        self.offset
     }
 
     #[inline]
