@@ -227,7 +227,7 @@ impl<M: RingMemory> Producer<M> {
     pub(crate) fn make_room(&mut self, at: Position, len: usize) -> Result<SampleLen, ReserveError> {
         let checked = SampleLen::in_some_ring(len);
         // The room is at most the ring's size, so what fits into it needs no look at the ring's own limit.
-        if !checked.is_some_and(|len| u64::from(len.extent()) <= self.limit.distance_from(at)) {
+        if checked.is_none_or(|len| u64::from(len.extent()) > self.limit.distance_from(at)) {
             self.look_for_room(at, len)?;
         }
         // What no ring takes was an error above. Only `len` goes into the answer, so a constant stays one.
