@@ -1,7 +1,8 @@
 //! One exclusive writer, which publishes late: nothing is visible to the kernel before submit.
 //!
 //! Invariants: `position` is what this producer last stored into `producer_pos`. `limit` is a consumer position seen
-//! plus the ring's size, so the bytes from `position` to `limit` are free and stay so: the consumer only moves on.
+//! plus the ring's size, so the bytes from `position` to `limit` are free and stay so: the consumer only moves on. They
+//! are never more than the ring has.
 //! Kernel counterpart: `__bpf_user_ringbuf_peek`, which reads what is published here.
 
 use core::time::Duration;
@@ -72,8 +73,7 @@ impl<M: RingMemory> Producer<M> {
     /// must be. Nothing has changed then.
     #[inline]
     pub fn reserve(&mut self, len: usize) -> Result<Sample<'_, M>, ReserveError> {
-        let len = self.sample_len(len)?;
-        self.make_room(self.position, len)?;
+        let len = self.make_room(self.position, len)?;
         let Self { memory, position, .. } = self;
         // SAFETY: `make_room` found the record's extent free from `position` on; this is the ring's one producer, and
         // the sample borrows it, so nobody else takes these bytes.
@@ -103,9 +103,7 @@ impl<M: RingMemory> Producer<M> {
         waiter: &mut W,
         timeout: Option<Duration>,
     ) -> Result<Sample<'_, M>, BlockingError<W::Error>> {
-        block_on(waiter, timeout, || {
-            or_not_yet(self.sample_len(len).and_then(|len| self.make_room(self.position, len)))
-        })?;
+        block_on(waiter, timeout, || or_not_yet(self.make_room(self.position, len)))?;
         // Only this producer takes room, so what was found is still there.
         Ok(self.reserve(len)?)
     }
@@ -151,8 +149,7 @@ impl<M: RingMemory> Producer<M> {
     where
         M: Clone,
     {
-        let len = self.sample_len(len)?;
-        self.make_room(self.position, len)?;
+        let len = self.make_room(self.position, len)?;
         // SAFETY: `make_room` found the record's extent free from `position` on, this is the ring's one producer, and
         // the position moves past the record before anything else is reserved. It is published below.
         let record = unsafe { BusyRecord::new(M::clone(&self.memory), self.position, len) };
@@ -223,20 +220,17 @@ impl<M: RingMemory> Producer<M> {
         &self.memory
     }
 
-    /// `len` as a length that this ring takes.
-    #[inline]
-    pub(crate) fn sample_len(&self, len: usize) -> Result<SampleLen, ReserveError> {
-        let size = self.memory.size();
-        size.sample_len(len).ok_or(ReserveError::TooLarge { len, max: size.max_sample_len() })
-    }
-
     /// Makes sure that a record of `len` fits between `at` and the limit. `at` is `position`, or the end of a batch.
     #[inline]
-    pub(crate) fn make_room(&mut self, at: Position, len: SampleLen) -> Result<(), ReserveError> {
-        if u64::from(len.extent()) <= self.limit.distance_from(at) {
-            return Ok(());
+    pub(crate) fn make_room(&mut self, at: Position, len: usize) -> Result<SampleLen, ReserveError> {
+        // The room is at most the ring's size, so what fits into it needs no look at the ring's own limit.
+        if let Some(len) = SampleLen::in_some_ring(len) {
+            if u64::from(len.extent()) <= self.limit.distance_from(at) {
+                return Ok(len);
+            }
         }
         let size = self.memory.size();
+        let len = size.sample_len(len).ok_or(ReserveError::TooLarge { len, max: size.max_sample_len() })?;
         let found = self.memory.load_producer(Role::LoadOwnProducer);
         let consumer = self.memory.load_consumer();
         // Values only, no reference to `self`: a producer that no call sees can stay in registers.
@@ -248,7 +242,8 @@ impl<M: RingMemory> Producer<M> {
                 return Err(why);
             }
         }
-        fits(size, at.distance_from(self.position), self.limit.distance_from(at), len)
+        fits(size, at.distance_from(self.position), self.limit.distance_from(at), len)?;
+        Ok(len)
     }
 
     /// Parts for a batch, which keeps its own end: the memory, and the published position.
@@ -261,9 +256,10 @@ impl<M: RingMemory> Producer<M> {
 /// Shows everything before `position` to the kernel.
 #[inline]
 pub(crate) fn publish<M: RingMemory>(memory: &M, position: &mut Position, end: Position) -> Position {
-    *position = end;
     // Pairs with the acquire load of producer_pos in the kernel's peek: headers and samples are written by now.
     memory.publish_producer(end);
+    // Last: behind a release store the compiler reads everything anew, and so a loop would wait for this one.
+    *position = end;
     end
 }
 
