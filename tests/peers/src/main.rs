@@ -8,6 +8,7 @@
 mod affinity;
 mod cases;
 mod options;
+mod pair;
 mod peers;
 mod picture;
 mod report;

@@ -38,11 +38,30 @@ impl Ring {
         NonNull::new(sample.cast()).ok_or_else(io::Error::last_os_error)
     }
 
+    /// A handle that can submit while somebody else reserves.
+    pub(crate) fn submitter(&self) -> Submitter {
+        Submitter(self.0)
+    }
+
     /// # Safety
     /// `sample` came from `reserve` of this ring, and was not submitted since.
     #[inline(always)]
     pub(crate) unsafe fn submit(&self, sample: NonNull<u8>) {
         // SAFETY: the caller's promise is passed on.
+        unsafe { libbpf_sys::user_ring_buffer__submit(self.0.as_ptr(), sample.as_ptr().cast()) };
+    }
+}
+
+/// What a thread needs to submit what it reserved under a lock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Submitter(NonNull<libbpf_sys::user_ring_buffer>);
+
+impl Submitter {
+    /// # Safety
+    /// The ring lives, and `sample` came from its `reserve` and was not submitted since.
+    #[inline(always)]
+    pub(crate) unsafe fn submit(self, sample: NonNull<u8>) {
+        // SAFETY: the caller's promise is passed on; submitting is thread-safe.
         unsafe { libbpf_sys::user_ring_buffer__submit(self.0.as_ptr(), sample.as_ptr().cast()) };
     }
 }
