@@ -50,7 +50,12 @@ impl Options {
     /// Whether a case, or a row of it, was asked for. A case is wanted if one of its rows may be.
     pub(crate) fn wants(&self, name: &str) -> bool {
         let Some(filter) = &self.case else { return true };
-        name.contains(filter.as_str()) || (!name.contains('/') && filter.starts_with(&format!("{name}/")))
+        let lies_within = |name: &str, case: &str| name == case || name.starts_with(&format!("{case}/"));
+        if filter.contains('/') {
+            lies_within(name, filter) || lies_within(filter, name)
+        } else {
+            name.contains(filter.as_str())
+        }
     }
 
     pub(crate) fn filter(&self) -> &str {

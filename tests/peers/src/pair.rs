@@ -1,5 +1,6 @@
 //! Two threads that begin together, each on a core of its own.
 
+use std::hint::spin_loop;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,6 +31,23 @@ where
         let time = first.end.max(second.end).duration_since(first.start.min(second.start));
         Ok((time, first.answer, second.answer))
     })
+}
+
+/// Waiting for the other thread: spinning first, and giving the core away where it lasts, since the other thread may be
+/// in need of it.
+#[derive(Debug, Default)]
+pub(crate) struct Patience {
+    spins: u32,
+}
+
+impl Patience {
+    const SPINS: u32 = 1000;
+
+    #[inline(always)]
+    pub(crate) fn wait(&mut self) {
+        self.spins += 1;
+        if self.spins % Self::SPINS == 0 { thread::yield_now() } else { spin_loop() }
+    }
 }
 
 struct Timed<T> {

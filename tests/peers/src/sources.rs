@@ -50,7 +50,6 @@ impl Sources {
 /// One of the samples of a known length.
 #[inline(always)]
 pub(crate) fn pick<const LEN: usize>(sources: &[[u8; LEN]; 16], number: u64) -> &[u8; LEN] {
-    #[expect(clippy::cast_possible_truncation, reason = "below 16")]
     let at = (number % 16) as usize;
     &sources[at]
 }

@@ -4,7 +4,6 @@
 //! limit. *Full*: the ring is small, the producer retries until there is room, and the time until the kernel has taken
 //! the last sample counts: the kernel is the limit.
 
-use std::hint::spin_loop;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use anyhow::{Result, bail, ensure};
 use user_ringbuf_linux::{DrainOptions, DrainProgram, Mapping, Producer, ReserveError, WakeupFlags};
 
 use crate::options::Options;
-use crate::pair::together;
+use crate::pair::{Patience, together};
 use crate::peers::libbpf::Ring;
 use crate::report::{Goal, Row, Table, Unit};
 use crate::ring::TestRing;
@@ -72,10 +71,11 @@ fn measure(options: &Options, bytes: u64, flags: WakeupFlags, roomy: bool) -> Re
 fn ours_all(producer: &mut Producer<&Mapping>) -> Result<Duration> {
     let start = Instant::now();
     for number in 0..SAMPLES {
+        let mut patience = Patience::default();
         let mut sample = loop {
             match producer.reserve(SIZE as usize) {
                 Ok(sample) => break sample,
-                Err(ReserveError::Full { .. }) => spin_loop(),
+                Err(ReserveError::Full { .. }) => patience.wait(),
                 Err(why) => return Err(why.into()),
             }
         };
@@ -88,10 +88,11 @@ fn ours_all(producer: &mut Producer<&Mapping>) -> Result<Duration> {
 fn libbpf_all(ring: &mut Ring) -> Result<Duration> {
     let start = Instant::now();
     for number in 0..SAMPLES {
+        let mut patience = Patience::default();
         let sample = loop {
             match ring.reserve(SIZE) {
                 Ok(sample) => break sample,
-                Err(why) if why.raw_os_error() == Some(libc::ENOSPC) => spin_loop(),
+                Err(why) if why.raw_os_error() == Some(libc::ENOSPC) => patience.wait(),
                 Err(why) => return Err(why.into()),
             }
         };

@@ -3,7 +3,7 @@
 //! No goals: rtrb and bbqueue are not what one would use towards a kernel. They show what the protocol costs where the
 //! other side is as fast.
 
-use std::hint::{black_box, spin_loop};
+use std::hint::black_box;
 
 use anyhow::{Result, anyhow, ensure};
 use bbqueue::nicknames::GogiGui;
@@ -11,7 +11,7 @@ use bbqueue::traits::storage::BoxedSlice;
 use user_ringbuf_linux::{Producer, ReserveError};
 
 use crate::options::Options;
-use crate::pair::together;
+use crate::pair::{Patience, together};
 use crate::peers::plain::PlainMemory;
 use crate::report::{Row, Table, Unit};
 use crate::stats::{median, nanoseconds_each};
@@ -31,12 +31,12 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
     }
     let cores = options.two_cores()?;
     ensure!(cores[0] != cores[1] || options.quick, "two threads that spin for each other need two cores");
-    let rings: [(&str, fn([usize; 2]) -> Result<f64>); 3] = [("ours", ours), ("rtrb", rtrb), ("bbqueue", bbqueue)];
+    let rings: [fn([usize; 2]) -> Result<f64>; 3] = [ours, rtrb, bbqueue];
     let mut times = [const { Vec::new() }; 3];
     for round in 0..options.rounds() + 1 {
         for turn in 0..rings.len() {
             let which = (turn + round) % rings.len();
-            let time = rings[which].1(cores)?;
+            let time = rings[which](cores)?;
             if round > 0 {
                 times[which].push(time);
             }
@@ -62,6 +62,7 @@ fn sample(number: u64) -> Sample {
 fn take_all(mut next: impl FnMut(&mut dyn FnMut(&[u8])) -> bool) -> Result<()> {
     let mut number = 0;
     let mut wrong = None;
+    let mut patience = Patience::default();
     while number < SAMPLES {
         let taken = next(&mut |bytes| {
             if bytes != sample(number) {
@@ -69,7 +70,7 @@ fn take_all(mut next: impl FnMut(&mut dyn FnMut(&[u8])) -> bool) -> Result<()> {
             }
             black_box(bytes);
         });
-        if taken { number += 1 } else { spin_loop() }
+        if taken { number += 1 } else { patience.wait() }
     }
     ensure!(wrong.is_none(), "sample {wrong:?} is not the one that was sent");
     Ok(())
@@ -86,10 +87,11 @@ fn ours(cores: [usize; 2]) -> Result<f64> {
     let produce = || {
         for number in 0..SAMPLES {
             let sample = sample(number);
+            let mut patience = Patience::default();
             loop {
                 match producer.push(&sample) {
                     Ok(_) => break,
-                    Err(ReserveError::Full { .. }) => spin_loop(),
+                    Err(ReserveError::Full { .. }) => patience.wait(),
                     Err(why) => return Err(why.into()),
                 }
             }
@@ -104,8 +106,9 @@ fn rtrb(cores: [usize; 2]) -> Result<f64> {
     let (mut producer, mut consumer) = rtrb::RingBuffer::<Sample>::new(RING / RECORD);
     let produce = || {
         for number in 0..SAMPLES {
+            let mut patience = Patience::default();
             while producer.push(sample(number)).is_err() {
-                spin_loop();
+                patience.wait();
             }
         }
         Ok(())
@@ -122,10 +125,11 @@ fn bbqueue(cores: [usize; 2]) -> Result<f64> {
     let produce = move || {
         for number in 0..SAMPLES {
             let sample = sample(number);
+            let mut patience = Patience::default();
             let mut grant = loop {
                 match producer.grant(len) {
                     Ok(grant) => break grant,
-                    Err(bbqueue::traits::coordination::WriteGrantError::InsufficientSize) => spin_loop(),
+                    Err(bbqueue::traits::coordination::WriteGrantError::InsufficientSize) => patience.wait(),
                     Err(why) => return Err(anyhow!("bbqueue grants nothing: {why:?}")),
                 }
             };

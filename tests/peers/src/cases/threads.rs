@@ -15,8 +15,8 @@ use crate::stats::{median, nanoseconds_each};
 const RING: u64 = 1024 * 1024;
 const SIZE: u32 = 40;
 /// Bytes that a thread takes at once for a lane: 64 records of a header and 40 bytes, less the first header.
-const LANE: usize = 64 * (8 + SIZE as usize) - 8;
-const IN_LANE: u64 = 64;
+const LANE: usize = IN_LANE * (8 + SIZE as usize) - 8;
+const IN_LANE: usize = 64;
 
 type Work<'a> = Box<dyn Fn(u64, u64) -> Result<()> + Sync + 'a>;
 
@@ -28,7 +28,7 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
     let mut ring = TestRing::new(RING)?;
     let memory = Mapping::new(ring.map())?;
     // A lane of each thread may be left half empty at the end of a burst.
-    let each = (ring.holds(SIZE) / 2 - 2 * IN_LANE) / IN_LANE * IN_LANE;
+    let each = ring.holds(SIZE) / 2 - 2 * IN_LANE as u64;
     let mut times = [const { Vec::new() }; 3];
     for round in 0..options.rounds() + 1 {
         for turn in 0..times.len() {
@@ -75,7 +75,7 @@ fn lanes(memory: &Mapping) -> Result<Work<'_>> {
         let mut numbers = first..first + count;
         while !numbers.is_empty() {
             let mut lane = shared.lane(LANE)?;
-            for number in numbers.by_ref().take(IN_LANE as usize) {
+            for number in numbers.by_ref().take(IN_LANE) {
                 let mut sample = lane.reserve(SIZE as usize)?;
                 sample[..8].copy_from_slice(&number.to_ne_bytes());
                 sample.submit();
