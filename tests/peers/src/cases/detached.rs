@@ -47,7 +47,7 @@ fn contenders<'m>(ring: &TestRing, memory: &'m Mapping) -> Result<Vec<Box<dyn Co
                 }
             }
             Ok(())
-        })?),
+        })),
         Box::new(Libbpf::new(ring.map(), |ring, first, count| {
             let size = black_box(SIZE);
             let mut outstanding = [const { None }; OUTSTANDING];
