@@ -30,6 +30,8 @@ pub(crate) fn in_batches(options: &Options, table: &mut Table) -> Result<()> {
     measure::<256>(options, table, "batch", push_batches, goal)
 }
 
+// Inlined, so that the producer is a local variable of the loop's function.
+#[inline(always)]
 fn push<const LEN: usize>(
     producer: &mut Producer<&Mapping>,
     samples: &Samples<LEN>,
@@ -42,6 +44,7 @@ fn push<const LEN: usize>(
     Ok(())
 }
 
+#[inline(always)]
 fn push_batches<const LEN: usize>(
     producer: &mut Producer<&Mapping>,
     samples: &Samples<LEN>,
