@@ -226,25 +226,20 @@ impl<M: RingMemory> Producer<M> {
         let checked = SampleLen::in_some_ring(len);
         // The room is at most the ring's size, so what fits into it needs no look at the ring's own limit.
         if checked.is_none_or(|len| u64::from(len.extent()) > self.limit.distance_from(at)) {
-            self.look_for_room(at, len)?;
+            // Values only, no reference to `self`: a producer that no call sees can stay in registers.
+            let found = self.memory.load_producer(Role::LoadOwnProducer);
+            let seen = Seen { size: self.memory.size(), found, consumer: self.memory.load_consumer() };
+            match look_for_room(seen, self.position, at, len) {
+                Ok(limit) => self.limit = limit,
+                Err(why) => {
+                    // A producer that has met an error knows of no room, so it looks again each time.
+                    self.limit = at;
+                    return Err(why);
+                }
+            }
         }
-        // What no ring takes was an error above. Only `len` goes into the answer, so a constant stays one.
+        // What no ring takes was an error above. The answer holds only what was asked, so a constant stays one.
         checked.ok_or(ReserveError::TooLarge { len, max: MAX_SAMPLE_LEN })
-    }
-
-    /// The slow path: looks how far the kernel has come, and whether the ring is still ours. It hands values to the
-    /// functions that judge them, no reference to `self`: a producer that no call sees can stay in registers.
-    #[inline(always)]
-    fn look_for_room(&mut self, at: Position, len: usize) -> Result<(), ReserveError> {
-        let size = self.memory.size();
-        let len = size.sample_len(len).ok_or(ReserveError::TooLarge { len, max: size.max_sample_len() })?;
-        let found = self.memory.load_producer(Role::LoadOwnProducer);
-        let consumer = self.memory.load_consumer();
-        let judged = judge(size, self.position, found, consumer);
-        // A producer that has met an error knows of no room, so it looks again each time.
-        self.limit = judged.unwrap_or(at);
-        judged?;
-        fits(size, at.distance_from(self.position), self.limit.distance_from(at), len)
     }
 
     /// Parts for a batch, which keeps its own end: the memory, and the published position.
@@ -264,30 +259,36 @@ pub(crate) fn publish<M: RingMemory>(memory: &M, position: &mut Position, end: P
     end
 }
 
-/// The slow path: the limit that follows from `consumer`, if the ring is still ours.
+/// What the slow path has found in the shared memory.
+#[derive(Clone, Copy)]
+struct Seen {
+    size: RingSize,
+    found: Position,
+    consumer: Position,
+}
+
+/// The slow path: the limit up to which the kernel has made room, if the ring is still ours and a record of `len` fits
+/// between `at` and there.
 #[cold]
 #[inline(never)]
-fn judge(size: RingSize, expected: Position, found: Position, consumer: Position) -> Result<Position, ReserveError> {
+fn look_for_room(seen: Seen, expected: Position, at: Position, len: usize) -> Result<Position, ReserveError> {
+    let Seen { size, found, consumer } = seen;
+    let len = size.sample_len(len).ok_or(ReserveError::TooLarge { len, max: size.max_sample_len() })?;
     found.occupied(consumer, size)?;
     if found != expected {
         return Err(ReserveError::ForeignProducer { expected, found });
     }
-    Ok(consumer.advance(size.bytes_u64()))
-}
-
-/// Whether a record of `len` fits into `available` bytes, behind a batch that takes `batch` bytes already.
-#[cold]
-#[inline(never)]
-fn fits(size: RingSize, batch: u64, available: u64, len: SampleLen) -> Result<(), ReserveError> {
     let needed = len.extent();
-    let left = size.bytes_u64().saturating_sub(batch);
+    let left = size.bytes_u64().saturating_sub(at.distance_from(expected));
     if u64::from(needed) > left {
         return Err(ReserveError::BatchFull { needed, left: narrow(left) });
     }
+    let limit = consumer.advance(size.bytes_u64());
+    let available = limit.distance_from(at);
     if u64::from(needed) > available {
         return Err(ReserveError::Full { needed, available: narrow(available) });
     }
-    Ok(())
+    Ok(limit)
 }
 
 /// A count of bytes in the ring, which is at most the ring's size.

@@ -26,7 +26,8 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
         }
         let mut ring = TestRing::new(SMALL_RING.max(u64::from(size) * 256))?;
         let sources = Sources::new(size as usize);
-        let mut contenders = contenders(&ring, size, &sources)?;
+        let memory = Mapping::new(ring.map())?;
+        let mut contenders = contenders(&ring, &memory, size, &sources)?;
         let plan = Plan { rounds: options.rounds(), burst: ring.holds(size) };
         let check = |sample: &[u8], number| sources.check(sample, number);
         let times = compare(&mut ring, plan, &mut contenders, &check)?;
@@ -37,11 +38,16 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn contenders(ring: &TestRing, size: u32, sources: &Sources) -> Result<Vec<Box<dyn Contender>>> {
+fn contenders<'m>(
+    ring: &TestRing,
+    memory: &'m Mapping,
+    size: u32,
+    sources: &Sources,
+) -> Result<Vec<Box<dyn Contender + 'm>>> {
     let len = size as usize;
     let [ours, copy, floor, libbpf, libbpf_rs] = [(); 5].map(|()| sources.clone());
     Ok(vec![
-        Box::new(Ours::new(Mapping::new(ring.map())?, move |producer, first, count| {
+        Box::new(Ours::new(memory, move |producer, first, count| {
             let len = black_box(len);
             for number in first..first + count {
                 let mut sample = producer.reserve(len)?;
@@ -49,7 +55,7 @@ fn contenders(ring: &TestRing, size: u32, sources: &Sources) -> Result<Vec<Box<d
                 sample.submit();
             }
             Ok(())
-        })?),
+        })),
         Box::new(Floor::memcpy(ring.map(), move |pages, first, count| {
             let mut number = first;
             // SAFETY: a burst is what the ring holds; contenders take turns; sources have `size` bytes.

@@ -18,7 +18,6 @@ use crate::sources::{Sources, pick};
 const BATCH: usize = 32;
 
 type Samples<const LEN: usize> = [[u8; LEN]; 16];
-type Work<const LEN: usize> = fn(&mut Producer<Mapping>, &Samples<LEN>, u64, u64) -> Result<(), ReserveError>;
 
 pub(crate) fn one_by_one(options: &Options, table: &mut Table) -> Result<()> {
     measure::<40>(options, table, "push", push, None)?;
@@ -31,8 +30,10 @@ pub(crate) fn in_batches(options: &Options, table: &mut Table) -> Result<()> {
     measure::<256>(options, table, "batch", push_batches, goal)
 }
 
+// Inlined, so that the producer is a local variable of the loop's function.
+#[inline(always)]
 fn push<const LEN: usize>(
-    producer: &mut Producer<Mapping>,
+    producer: &mut Producer<&Mapping>,
     samples: &Samples<LEN>,
     first: u64,
     count: u64,
@@ -43,8 +44,9 @@ fn push<const LEN: usize>(
     Ok(())
 }
 
+#[inline(always)]
 fn push_batches<const LEN: usize>(
-    producer: &mut Producer<Mapping>,
+    producer: &mut Producer<&Mapping>,
     samples: &Samples<LEN>,
     first: u64,
     count: u64,
@@ -64,7 +66,7 @@ fn measure<const LEN: usize>(
     options: &Options,
     table: &mut Table,
     name: &str,
-    work: Work<LEN>,
+    work: impl Fn(&mut Producer<&Mapping>, &Samples<LEN>, u64, u64) -> Result<(), ReserveError>,
     goal: Option<Goal>,
 ) -> Result<()> {
     let case = format!("{name}/{LEN}");
@@ -73,7 +75,8 @@ fn measure<const LEN: usize>(
     }
     let mut ring = TestRing::new(SMALL_RING.max(LEN as u64 * 2048))?;
     let size = u32::try_from(LEN)?;
-    let mut contenders = contenders::<LEN>(&ring, size, work)?;
+    let memory = Mapping::new(ring.map())?;
+    let mut contenders = contenders::<LEN>(&ring, &memory, size, work)?;
     let plan = Plan { rounds: options.rounds(), burst: ring.holds(size) };
     let sources = Sources::new(LEN);
     let check = |sample: &[u8], number| sources.check(sample, number);
@@ -82,12 +85,15 @@ fn measure<const LEN: usize>(
     Ok(())
 }
 
-fn contenders<const LEN: usize>(ring: &TestRing, size: u32, work: Work<LEN>) -> Result<Vec<Box<dyn Contender>>> {
+fn contenders<'m, const LEN: usize>(
+    ring: &TestRing,
+    memory: &'m Mapping,
+    size: u32,
+    work: impl Fn(&mut Producer<&Mapping>, &Samples<LEN>, u64, u64) -> Result<(), ReserveError> + 'm,
+) -> Result<Vec<Box<dyn Contender + 'm>>> {
     let [ours, floor, libbpf, libbpf_rs] = [(); 4].map(|()| Sources::fixed::<LEN>());
     Ok(vec![
-        Box::new(Ours::new(Mapping::new(ring.map())?, move |producer, first, count| {
-            work(producer, &ours, first, count)
-        })?),
+        Box::new(Ours::new(memory, move |producer, first, count| work(producer, &ours, first, count))),
         Box::new(Floor::new(ring.map(), move |pages, first, count| {
             let mut number = first;
             // SAFETY: a burst is what the ring holds; contenders take turns; `LEN` bytes are the sample's size.

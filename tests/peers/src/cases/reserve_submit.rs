@@ -25,7 +25,8 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
             continue;
         }
         let mut ring = TestRing::new(SMALL_RING.max(u64::from(size) * 2048))?;
-        let mut contenders = contenders(&ring, size)?;
+        let memory = Mapping::new(ring.map())?;
+        let mut contenders = contenders(&ring, &memory, size)?;
         let plan = Plan { rounds: options.rounds(), burst: ring.holds(size) };
         let times = compare(&mut ring, plan, &mut contenders, &check_number)?;
         add_rows(table, &case, &contenders, &times, |peer| match peer {
@@ -37,10 +38,10 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn contenders(ring: &TestRing, size: u32) -> Result<Vec<Box<dyn Contender>>> {
+fn contenders<'m>(ring: &TestRing, memory: &'m Mapping, size: u32) -> Result<Vec<Box<dyn Contender + 'm>>> {
     let len = size as usize;
     Ok(vec![
-        Box::new(Ours::new(Mapping::new(ring.map())?, move |producer, first, count| {
+        Box::new(Ours::new(memory, move |producer, first, count| {
             let len = black_box(len);
             for number in first..first + count {
                 let mut sample = producer.reserve(len)?;
@@ -48,7 +49,7 @@ fn contenders(ring: &TestRing, size: u32) -> Result<Vec<Box<dyn Contender>>> {
                 sample.submit();
             }
             Ok(())
-        })?),
+        })),
         Box::new(Floor::new(ring.map(), move |pages, first, count| {
             let mut number = first;
             // SAFETY: a burst is what the ring holds; contenders take turns; 8 bytes are within any size above.

@@ -4,7 +4,7 @@
 //! ring.
 
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
@@ -25,6 +25,7 @@ pub(crate) struct PlainMemory {
     size: RingSize,
     producer_pos: Alone,
     consumer_pos: Alone,
+    claimed: AtomicBool,
 }
 
 // SAFETY: plain memory, not tied to a thread; positions are atomics, and the core hands out each stretch once.
@@ -50,7 +51,13 @@ impl PlainMemory {
             whole
         };
         let data = NonNull::new(data.cast()).context("mmap answered null")?;
-        Ok(Self { data, size, producer_pos: Alone::default(), consumer_pos: Alone::default() })
+        Ok(Self {
+            data,
+            size,
+            producer_pos: Alone::default(),
+            consumer_pos: Alone::default(),
+            claimed: AtomicBool::new(false),
+        })
     }
 
     /// # Safety
@@ -142,6 +149,15 @@ unsafe impl RingView for PlainMemory {
 // mapping is private to this value, and the consumer only reads.
 unsafe impl RingMemory for PlainMemory {
     type Word = AtomicU64;
+
+    fn claim_producer(&self) -> bool {
+        // Pairs with the release store below: what the last producer wrote comes first.
+        !self.claimed.swap(true, Ordering::AcqRel)
+    }
+
+    fn release_producer(&self) {
+        self.claimed.store(false, Ordering::Release);
+    }
 
     #[inline(always)]
     fn publish_producer(&self, position: Position) {
