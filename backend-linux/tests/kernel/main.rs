@@ -6,3 +6,4 @@
 mod drain;
 mod map;
 mod support;
+mod waiting;
