@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use user_ringbuf_core::drain::NO_WAKEUP;
+use user_ringbuf_core::consumer::NO_WAKEUP;
 use user_ringbuf_core::{Header, RingSize};
 
 use crate::loom::LoomMemory;
