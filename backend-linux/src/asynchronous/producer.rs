@@ -14,7 +14,7 @@ use crate::wait::{Recheck, Spin};
 ///
 /// **Cancel-safe**: dropping a future that has not completed leaves nothing behind.
 #[derive(Debug)]
-pub struct AsyncProducer<M, R> {
+pub struct AsyncProducer<M: RingMemory, R> {
     producer: Producer<M>,
     waiting: Waiting<R>,
 }
