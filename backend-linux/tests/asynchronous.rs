@@ -141,7 +141,8 @@ over_each_reactor! {
             drain(&mut program, WAKING);
             let (reserved, polls) = thread.join().unwrap();
             assert!(reserved.is_ok());
-            assert!(polls <= 5, "{polls} polls");
+            // async-io polls besides whenever another test keeps its reactor busy; spinning takes thousands.
+            assert!(polls <= 100, "{polls} polls");
         });
     }
 
@@ -153,7 +154,7 @@ over_each_reactor! {
             drain(&mut program, SILENT);
             let (pushed, polls) = thread.join().unwrap();
             assert!(pushed.is_ok());
-            assert!(polls < 100, "{polls} polls: the pauses grow");
+            assert!(polls < 200, "{polls} polls: the pauses grow");
         });
         drain(&mut program, WAKING);
         let (_map, ring, mut program) = half_full::<R>(Recheck::Never);
