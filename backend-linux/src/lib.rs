@@ -14,6 +14,7 @@ extern crate std;
 
 mod bpf;
 mod drain;
+mod fd;
 mod map;
 mod mapping;
 mod probe;
