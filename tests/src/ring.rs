@@ -1,7 +1,9 @@
 //! A ring of the real kernel with a consumer in it.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use rustix::io::Errno;
-use user_ringbuf_linux::{DrainOptions, DrainProgram, Map, Mapping, WakeupFlags, rounded_size};
+use user_ringbuf_linux::{DrainOptions, DrainProgram, Map, Mapping, ReserveError, WakeupFlags, rounded_size};
 
 use crate::raw::RawRing;
 
@@ -92,6 +94,43 @@ impl Ring {
         (drained.samples().map(<[u8]>::to_vec).collect(), drained.returned())
     }
 
+    /// Runs `produce` on `threads` threads, which get their numbers, and hands what the kernel sees meanwhile to `seen`,
+    /// `at_most` samples a drain, until all threads have come back and the ring is empty.
+    ///
+    /// # Panics
+    /// If any thread or `seen` does: nobody is left waiting for one that is gone.
+    pub fn drain_while(
+        &mut self,
+        threads: usize,
+        produce: impl Fn(usize, &Consumer) + Sync,
+        at_most: u32,
+        mut seen: impl FnMut(Vec<Vec<u8>>),
+    ) {
+        let (consumer, running) = (Consumer { gone: AtomicBool::new(false) }, AtomicUsize::new(threads));
+        std::thread::scope(|scope| {
+            let _gone = OnDrop(|| consumer.gone.store(true, Ordering::Relaxed));
+            for thread in 0..threads {
+                let (produce, consumer, running) = (&produce, &consumer, &running);
+                scope.spawn(move || {
+                    // Pairs with the acquire load below: what the thread submitted comes before.
+                    let _done = OnDrop(|| _ = running.fetch_sub(1, Ordering::Release));
+                    produce(thread, consumer);
+                });
+            }
+            loop {
+                // Looked at before the drain, so that the last drain comes after the last submit.
+                let last = running.load(Ordering::Acquire) == 0;
+                let samples = self.drain_some(at_most);
+                let empty = samples.is_empty();
+                seen(samples);
+                if last && empty {
+                    return;
+                }
+                std::thread::yield_now();
+            }
+        });
+    }
+
     /// Drains everything, and says only how many samples that were, however many the log held.
     ///
     /// # Panics
@@ -100,6 +139,38 @@ impl Ring {
         let options = DrainOptions::new().wakeup(WakeupFlags::NEVER);
         let drained = self.drain.run(&options).unwrap_or_else(|error| panic!("{error}"));
         drained.returned().unwrap_or_else(|error| panic!("the kernel refused to drain: {error}"))
+    }
+}
+
+/// The consumer of [`Ring::drain_while`], as its producers know it.
+#[derive(Debug)]
+pub struct Consumer {
+    gone: AtomicBool,
+}
+
+impl Consumer {
+    /// Tries until the ring is not full.
+    ///
+    /// # Panics
+    /// If the attempt fails for another reason, or nobody drains any more.
+    pub fn retry<T>(&self, mut attempt: impl FnMut() -> Result<T, ReserveError>) -> T {
+        loop {
+            match attempt() {
+                Ok(done) => return done,
+                Err(error) => assert!(error.is_full(), "{error}"),
+            }
+            // Relaxed: the flag says no more than itself.
+            assert!(!self.gone.load(Ordering::Relaxed), "the consumer is gone");
+            std::thread::yield_now();
+        }
+    }
+}
+
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
     }
 }
 

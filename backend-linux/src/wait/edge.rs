@@ -31,12 +31,12 @@ impl fmt::Display for WaiterError {
 impl core::error::Error for WaiterError {}
 
 /// Names the call that an error number came from.
-pub(super) fn named(call: &'static str) -> impl FnOnce(Errno) -> WaiterError {
+pub(crate) fn named(call: &'static str) -> impl FnOnce(Errno) -> WaiterError {
     move |errno| WaiterError { call, errno }
 }
 
 /// A descriptor of our own for the same file.
-pub(super) fn duplicate(fd: impl AsFd) -> Result<OwnedFd, WaiterError> {
+pub(crate) fn duplicate(fd: impl AsFd) -> Result<OwnedFd, WaiterError> {
     fcntl_dupfd_cloexec(fd, 0).map_err(named("fcntl(F_DUPFD_CLOEXEC)"))
 }
 
@@ -45,24 +45,24 @@ const OTHER: u64 = 1;
 
 /// What a look at the instance brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Events {
+pub(crate) struct Events {
     /// A drain has woken since the last look, or the map was just registered.
-    pub(super) drained: bool,
-    /// The other fd is readable.
-    pub(super) other: bool,
+    pub(crate) drained: bool,
+    /// The other fd has something to say.
+    pub(crate) other: bool,
 }
 
 /// The epoll instance, and the map's descriptor that is registered there.
 #[derive(Debug)]
-pub(super) struct Edge {
+pub(crate) struct Edge {
     epoll: OwnedFd,
     /// Ours, so that the registration lives whatever becomes of the caller's.
     _map: OwnedFd,
 }
 
 impl Edge {
-    /// `other` stays readable until it is read: it is registered level-triggered.
-    pub(super) fn new(map: impl AsFd, other: &OwnedFd) -> Result<Self, WaiterError> {
+    /// Registers the map, and `other` for what `interest` says.
+    pub(crate) fn new(map: impl AsFd, other: &OwnedFd, interest: epoll::EventFlags) -> Result<Self, WaiterError> {
         let map = duplicate(map)?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(named("epoll_create1"))?;
         let add = |fd: &OwnedFd, data, flags| {
@@ -70,12 +70,12 @@ impl Edge {
                 .map_err(named("epoll_ctl(EPOLL_CTL_ADD)"))
         };
         add(&map, MAP, epoll::EventFlags::OUT | epoll::EventFlags::ET)?;
-        add(other, OTHER, epoll::EventFlags::IN)?;
+        add(other, OTHER, interest)?;
         Ok(Self { epoll, _map: map })
     }
 
     /// Fetches what has come, sleeping for it up to `timeout`; a signal ends the sleep without an event.
-    pub(super) fn fetch(&self, timeout: Option<Duration>) -> Result<Events, WaiterError> {
+    pub(crate) fn fetch(&self, timeout: Option<Duration>) -> Result<Events, WaiterError> {
         let timeout = timeout.map(timespec);
         // Initialised, so that rustix counts them and need not cut the array, for which it would link a panic.
         let mut events = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 2];
@@ -97,6 +97,6 @@ impl AsFd for Edge {
 }
 
 /// The kernel takes a second count of 63 bits, and cuts what its clock can't reach.
-pub(super) fn timespec(duration: Duration) -> Timespec {
+pub(crate) fn timespec(duration: Duration) -> Timespec {
     Timespec { tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX), tv_nsec: duration.subsec_nanos().into() }
 }

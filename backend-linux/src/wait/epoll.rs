@@ -6,6 +6,7 @@
 
 use core::time::Duration;
 
+use rustix::event::epoll::EventFlags;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, read, write};
@@ -49,8 +50,8 @@ impl EpollWaiter {
     /// As [`new`](Self::new).
     pub fn with_recheck(map: impl AsFd, recheck: Recheck) -> Result<Self, WaiterError> {
         let cancel = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(named("eventfd2"))?;
-        // The eventfd stays readable, so once cancelled, a waiter stays so.
-        let edge = Edge::new(map, &cancel)?;
+        // Level-triggered: once cancelled, a waiter stays so.
+        let edge = Edge::new(map, &cancel, EventFlags::IN)?;
         Ok(Self { edge, cancel, pace: Pace::new(recheck) })
     }
 

@@ -13,7 +13,11 @@ use core::time::Duration;
 use rustix::time::{ClockId, DynamicClockId, clock_gettime_dynamic};
 
 pub use edge::WaiterError;
+#[cfg(feature = "std")]
+pub(crate) use edge::{Edge, named, timespec};
 pub use epoll::{Canceller, EpollWaiter};
+#[cfg(feature = "std")]
+pub(crate) use recheck::Pace;
 pub use recheck::Recheck;
 pub use spin::{Spin, Yield};
 

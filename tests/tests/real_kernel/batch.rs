@@ -1,7 +1,9 @@
 //! Batches: all at once or not at all.
 
+use std::sync::Mutex;
+
 use user_ringbuf_linux::{Producer, ReserveError};
-use user_ringbuf_tests::ring::{Ring, page, pattern};
+use user_ringbuf_tests::ring::{Consumer, Ring, page, pattern};
 
 use crate::needs_kernel;
 
@@ -24,46 +26,32 @@ fn a_batch_is_seen_whole_and_only_when_submitted() {
 #[test]
 fn a_batch_is_published_by_one_step_of_the_position() {
     needs_kernel!();
-    let mut ring = Ring::new(1 << 20);
+    let mut ring = Ring::new(1 << 14);
     let mapping = ring.mapping();
-    // A drain sees a batch or none of it: it never stops in the middle while batches come in.
-    let done = std::sync::atomic::AtomicBool::new(false);
-    let rounds = 2000_usize;
-    std::thread::scope(|scope| {
-        let (mapping, done) = (&mapping, &done);
-        scope.spawn(move || {
-            let mut producer = Producer::attach(mapping).unwrap();
-            for round in 0..rounds {
-                loop {
-                    let mut batch = producer.batch();
-                    let sent = (0..7).try_for_each(|number| batch.push(&pattern(round, 1 + number)));
-                    if sent.is_ok() {
-                        batch.submit();
-                        break;
-                    }
-                    batch.discard();
-                    std::thread::yield_now();
-                }
+    let producer = Mutex::new(Producer::attach(&mapping).unwrap());
+    let rounds = 5000_usize;
+    let produce = |_, consumer: &Consumer| {
+        let mut producer = producer.lock().unwrap();
+        for round in 0..rounds {
+            consumer.retry(|| {
+                let mut batch = producer.batch();
+                (0..7).try_for_each(|number| batch.push(&pattern(round, 1 + number)))?;
+                Ok(batch.submit())
+            });
+        }
+    };
+    let mut seen = 0;
+    // A drain stops after 700 samples, which are 100 batches, or where there is nothing more: never within a batch.
+    ring.drain_while(1, produce, 700, |samples| {
+        assert_eq!(samples.len() % 7, 0, "a drain took part of a batch");
+        for batch in samples.chunks(7) {
+            for (number, sample) in batch.iter().enumerate() {
+                assert_eq!(*sample, pattern(seen, 1 + number));
             }
-            done.store(true, std::sync::atomic::Ordering::Release);
-        });
-        let mut seen = 0;
-        loop {
-            let last = done.load(std::sync::atomic::Ordering::Acquire);
-            let samples = ring.drain();
-            assert_eq!(samples.len() % 7, 0, "a drain took part of a batch");
-            for batch in samples.chunks(7) {
-                for (number, sample) in batch.iter().enumerate() {
-                    assert_eq!(*sample, pattern(seen, 1 + number));
-                }
-                seen += 1;
-            }
-            if last {
-                assert_eq!(seen, rounds);
-                return;
-            }
+            seen += 1;
         }
     });
+    assert_eq!(seen, rounds);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! The shared producer: many threads, one ring.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use user_ringbuf_linux::{Producer, ReserveError, Shared};
+use user_ringbuf_linux::{Mapping, Producer, ReserveError, Shared};
 use user_ringbuf_tests::raw::{BUSY, DISCARD};
-use user_ringbuf_tests::ring::{Ring, page, pattern};
+use user_ringbuf_tests::ring::{Consumer, Ring, page, pattern};
 
 use crate::needs_kernel;
 
@@ -43,73 +43,44 @@ fn samples_are_busy_records_until_they_are_submitted() {
 }
 
 /// Threads that each push numbered samples while the kernel drains: nothing is lost, doubled, torn or out of order.
-fn many_threads(
-    ring_size: u64,
-    threads: u16,
-    each: u32,
-    send: impl Fn(&Shared<user_ringbuf_linux::Mapping>, &[u8]) + Sync,
-) {
+fn many_threads(ring_size: u64, threads: usize, each: u32, send: impl Fn(&Shared<Mapping>, &[u8], &Consumer) + Sync) {
     let mut ring = Ring::new(ring_size);
     let shared = Shared::attach(ring.mapping()).unwrap();
-    let done = AtomicBool::new(false);
-    let sample = |thread: u16, number: u32| {
-        let mut sample = pattern(usize::from(thread) + 31 * usize::try_from(number).unwrap(), 6);
-        sample.extend_from_slice(&thread.to_ne_bytes());
+    let sample = |thread: usize, number: u32| {
+        let mut sample = pattern(thread + 31 * usize::try_from(number).unwrap(), 7);
+        sample.push(u8::try_from(thread).unwrap());
         sample.extend_from_slice(&number.to_ne_bytes());
         // Lengths from 12 to 75.
         sample.extend(std::iter::repeat_n(0xa5, usize::try_from(number % 64).unwrap()));
         sample
     };
-    let mut next = vec![0_u32; usize::from(threads)];
-    std::thread::scope(|scope| {
-        let consumer = scope.spawn(|| {
-            loop {
-                let last = done.load(Ordering::Acquire);
-                for got in ring.drain() {
-                    let thread = u16::from_ne_bytes(got[6..8].try_into().unwrap());
-                    let number = &mut next[usize::from(thread)];
-                    assert_eq!(got, sample(thread, *number));
-                    *number += 1;
-                }
-                if last {
-                    return;
-                }
-                std::thread::yield_now();
-            }
-        });
-        let producers: Vec<_> = (0..threads)
-            .map(|thread| {
-                let (shared, send) = (&shared, &send);
-                scope.spawn(move || (0..each).for_each(|number| send(shared, &sample(thread, number))))
-            })
-            .collect();
-        let sent: Vec<_> = producers.into_iter().map(|producer| producer.join()).collect();
-        done.store(true, Ordering::Release);
-        consumer.join().unwrap();
-        assert!(sent.iter().all(Result::is_ok));
+    let produce = |thread: usize, consumer: &Consumer| {
+        (0..each).for_each(|number| send(&shared, &sample(thread, number), consumer));
+    };
+    let mut next = vec![0_u32; threads];
+    ring.drain_while(threads, produce, 1000, |samples| {
+        for got in samples {
+            let thread = usize::from(got[7]);
+            assert_eq!(got, sample(thread, next[thread]));
+            next[thread] += 1;
+        }
     });
-    assert_eq!(next, vec![each; usize::from(threads)]);
+    assert_eq!(next, vec![each; threads]);
 }
 
 #[test]
 fn many_threads_push_and_nothing_is_lost_doubled_torn_or_out_of_a_threads_order() {
     needs_kernel!();
-    many_threads(1 << 16, 6, 20_000, |shared, sample| {
-        while let Err(error) = shared.push(sample) {
-            assert!(error.is_full(), "{error}");
-            std::thread::yield_now();
-        }
+    many_threads(1 << 16, 6, 20_000, |shared, sample, consumer| {
+        consumer.retry(|| shared.push(sample));
     });
 }
 
 #[test]
 fn many_threads_on_a_ring_of_a_page_that_is_nearly_always_full() {
     needs_kernel!();
-    many_threads(1, 4, 10_000, |shared, sample| {
-        while let Err(error) = shared.push(sample) {
-            assert!(error.is_full(), "{error}");
-            std::thread::yield_now();
-        }
+    many_threads(1, 4, 10_000, |shared, sample, consumer| {
+        consumer.retry(|| shared.push(sample));
     });
 }
 
@@ -117,19 +88,15 @@ fn many_threads_on_a_ring_of_a_page_that_is_nearly_always_full() {
 fn threads_that_discard_and_shorten_in_between_disturb_nobody() {
     needs_kernel!();
     let turn = AtomicUsize::new(0);
-    many_threads(1 << 14, 4, 10_000, |shared, bytes| {
+    many_threads(1 << 14, 4, 10_000, |shared, bytes, consumer| {
         loop {
-            let Ok(mut sample) = shared.reserve(bytes.len() + bytes.len() % 17) else {
-                std::thread::yield_now();
-                continue;
-            };
+            let mut sample = consumer.retry(|| shared.reserve(bytes.len() + bytes.len() % 17));
             // Relaxed: only that every third is dropped, whosever it is.
-            if turn.fetch_add(1, Ordering::Relaxed) % 3 == 0 {
-                continue;
+            if turn.fetch_add(1, Ordering::Relaxed) % 3 != 0 {
+                sample.write(0, bytes).unwrap();
+                sample.submit_len(bytes.len()).unwrap();
+                return;
             }
-            sample.write(0, bytes).unwrap();
-            sample.submit_len(bytes.len()).unwrap();
-            return;
         }
     });
 }

@@ -10,9 +10,13 @@ mod detached;
 mod drainers;
 mod exclusive;
 mod kernel;
+mod observer;
+#[expect(unsafe_code, reason = "damages rings, and states that their producers are gone")]
+mod repair;
 mod shared;
 mod takeover;
 mod verify;
+mod waits;
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,7 +33,7 @@ pub struct Model {
     about: &'static str,
     preemptions: Option<usize>,
     cases: u32,
-    body: fn(Orderings, u32),
+    body: fn(Setup),
 }
 
 /// Every model, in the order in which the ordering table tries them.
@@ -48,6 +52,14 @@ pub const ALL: &[&Model] = &[
     &shared::TWO,
     &shared::FULL,
     &shared::LANE,
+    &observer::LANE,
+    &observer::BESIDE_DRAINER,
+    &waits::ROOM,
+    &waits::CONSUMED,
+    &waits::BESIDE_OTHERS,
+    &repair::BUSY,
+    &repair::DAMAGED,
+    &repair::MISPLACED,
 ];
 
 impl Model {
@@ -74,21 +86,53 @@ impl Model {
 
     /// Runs the model in all its interleavings with these orderings, and says how many those were.
     ///
+    /// It does so twice: once as loom does it, up to the [`preemption_bound`](Self::preemption_bound) if there is one;
+    /// and once [without the reduction](LoomMemory::without_reduction) that loom applies, up to
+    /// [`UNREDUCED_PREEMPTIONS`].
+    ///
     /// # Panics
     /// At the first interleaving in which something is wrong: a data race, a lost, torn or invented sample, a deadlock.
     pub fn check(&self, orderings: Orderings) -> u64 {
+        let unreduced = Some(self.preemptions.unwrap_or(usize::MAX).min(UNREDUCED_PREEMPTIONS));
+        (0..self.cases)
+            .map(|case| {
+                let setup = Setup { orderings, case, reduced: true };
+                self.explore(setup, self.preemptions) + self.explore(Setup { reduced: false, ..setup }, unreduced)
+            })
+            .sum()
+    }
+
+    fn explore(&self, setup: Setup, preemptions: Option<usize>) -> u64 {
         let runs = Arc::new(AtomicU64::new(0));
-        for case in 0..self.cases {
-            let mut builder = ::loom::model::Builder::new();
-            builder.preemption_bound = self.preemptions;
-            builder.max_branches = 20_000;
-            let (body, counter) = (self.body, Arc::clone(&runs));
-            builder.check(move || {
-                counter.fetch_add(1, Ordering::Relaxed);
-                body(orderings, case);
-            });
-        }
+        let mut builder = ::loom::model::Builder::new();
+        builder.preemption_bound = preemptions;
+        builder.max_branches = 20_000;
+        let (body, counter) = (self.body, Arc::clone(&runs));
+        builder.check(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            body(setup);
+        });
         runs.load(Ordering::Relaxed)
+    }
+}
+
+/// Preemptions that are tried where loom leaves out no schedule. A weakened ordering takes one or two to show.
+pub const UNREDUCED_PREEMPTIONS: usize = 2;
+
+/// How one run of a model is set up.
+#[derive(Clone, Copy)]
+struct Setup {
+    orderings: Orderings,
+    case: u32,
+    reduced: bool,
+}
+
+impl Setup {
+    /// A ring of `bytes`, filled and drained up to `position`.
+    fn ring(self, bytes: u64, position: u64) -> Arc<LoomMemory> {
+        let size = RingSize::new(bytes).expect("the models' rings are powers of two");
+        let memory = LoomMemory::starting_at(size, Position::new(position), self.orderings);
+        Arc::new(if self.reduced { memory } else { memory.without_reduction() })
     }
 }
 
@@ -99,10 +143,4 @@ impl fmt::Debug for Model {
             .field("preemptions", &self.preemptions)
             .finish_non_exhaustive()
     }
-}
-
-/// A ring of `bytes`, filled and drained up to `position`.
-fn ring(bytes: u64, position: u64, orderings: Orderings) -> Arc<LoomMemory> {
-    let size = RingSize::new(bytes).expect("the models' rings are powers of two");
-    Arc::new(LoomMemory::starting_at(size, Position::new(position), orderings))
 }

@@ -7,7 +7,7 @@ use user_ringbuf_core::Producer;
 
 use super::exclusive::{drain_all, push};
 use super::kernel::Shifted;
-use super::{Model, ring, verify};
+use super::{Model, verify};
 
 /// The first producer fills the ring and is gone; the drainer is at work when the second attaches.
 pub(super) const ATTACH: Model = Model {
@@ -15,9 +15,9 @@ pub(super) const ATTACH: Model = Model {
     about: "a producer that attaches while the kernel drains goes on where the last one stopped",
     preemptions: None,
     cases: 1,
-    body: |orderings, _| {
+    body: |setup| {
         const SENT: [&[u8]; 3] = [b"old", b"older", b"of the new"];
-        let memory = ring(32, 24, orderings);
+        let memory = setup.ring(32, 24);
         let mut first = Producer::attach(Arc::clone(&memory)).expect("a drained ring");
         first.push(SENT[0]).expect("an empty ring");
         first.push(SENT[1]).expect("half a ring");
@@ -41,9 +41,9 @@ pub(super) const WRAP: Model = Model {
     about: "nothing changes when the positions pass 2^64",
     preemptions: None,
     cases: 1,
-    body: |orderings, _| {
+    body: |setup| {
         const SENT: [&[u8]; 3] = [b"before", b"across 2", b"after"];
-        let memory = ring(32, u64::MAX - 23, orderings);
+        let memory = setup.ring(32, u64::MAX - 23);
         let mut producer = Producer::attach(Arc::clone(&memory)).expect("a drained ring");
         let writer = thread::spawn(move || {
             for sample in SENT {
