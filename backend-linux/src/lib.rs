@@ -16,6 +16,7 @@ extern crate std;
 mod asynchronous;
 mod bpf;
 mod drain;
+mod fd;
 mod map;
 mod mapping;
 mod probe;

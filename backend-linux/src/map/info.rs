@@ -7,13 +7,14 @@
 
 use core::ffi::CStr;
 
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
+use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{MapError, types};
 use crate::bpf::attr::{InfoByFd, MapElem, MapInfo};
 use crate::bpf::{BpfCommand, BpfError, address, bpf, length};
+use crate::fd::borrow;
 
 /// What a [`Map`](super::Map) remembers about itself.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +107,7 @@ fn read_fdinfo<'b>(fd: BorrowedFd<'_>, buffer: &'b mut [u8]) -> Result<&'b [u8],
     let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match rustix::io::read(file.as_fd(), rest) {
+        match rustix::io::read(borrow(&file), rest) {
             Ok(0) => break,
             Ok(count) => filled = filled.saturating_add(count),
             Err(Errno::INTR) => {}
@@ -155,6 +156,8 @@ fn parse_fdinfo(text: &[u8]) -> Result<Info, MapError> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fd::AsFd;
+
     use super::*;
 
     const RING: &[u8] = b"pos:\t0\nflags:\t02000002\nmap_type:\t31\nkey_size:\t0\nvalue_size:\t0\n\

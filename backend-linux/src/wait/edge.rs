@@ -5,12 +5,13 @@
 //! for every instance that has the map.
 
 use core::fmt;
-use core::mem::MaybeUninit;
 use core::time::Duration;
 
 use rustix::event::{Timespec, epoll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
+
+use crate::fd::borrow;
 
 /// A system call of a waiter that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +66,8 @@ impl Edge {
         let map = duplicate(map)?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(named("epoll_create1"))?;
         let add = |fd: &OwnedFd, data, flags| {
-            epoll::add(&epoll, fd, epoll::EventData::new_u64(data), flags).map_err(named("epoll_ctl(EPOLL_CTL_ADD)"))
+            epoll::add(borrow(&epoll), borrow(fd), epoll::EventData::new_u64(data), flags)
+                .map_err(named("epoll_ctl(EPOLL_CTL_ADD)"))
         };
         add(&map, MAP, epoll::EventFlags::OUT | epoll::EventFlags::ET)?;
         add(other, OTHER, interest)?;
@@ -75,10 +77,11 @@ impl Edge {
     /// Fetches what has come, sleeping for it up to `timeout`; a signal ends the sleep without an event.
     pub(crate) fn fetch(&self, timeout: Option<Duration>) -> Result<Events, WaiterError> {
         let timeout = timeout.map(timespec);
-        let mut events = [const { MaybeUninit::uninit() }; 2];
-        match epoll::wait(&self.epoll, &mut events, timeout.as_ref()) {
-            Ok((events, _)) => {
-                let of = |data| events.iter().any(|event| event.data.u64() == data);
+        // Initialised, so that rustix counts them and need not cut the array, for which it would link a panic.
+        let mut events = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 2];
+        match epoll::wait(borrow(&self.epoll), &mut events, timeout.as_ref()) {
+            Ok(count) => {
+                let of = |data| events.iter().take(count).any(|event| event.data.u64() == data);
                 Ok(Events { drained: of(MAP), other: of(OTHER) })
             }
             Err(Errno::INTR) => Ok(Events::default()),
@@ -89,7 +92,7 @@ impl Edge {
 
 impl AsFd for Edge {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.epoll.as_fd()
+        borrow(&self.epoll)
     }
 }
 
