@@ -9,6 +9,8 @@ mod fake_kernel;
 #[expect(unsafe_code, reason = "passes the seam's operations on")]
 mod hooked;
 mod kernel_memory;
+#[cfg(feature = "loom")]
+pub mod loom;
 mod memory;
 mod model;
 mod operations;

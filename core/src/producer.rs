@@ -233,33 +233,22 @@ impl<M: RingMemory> Producer<M> {
     /// Makes sure that a record of `len` fits between `at` and the limit. `at` is `position`, or the end of a batch.
     #[inline]
     pub(crate) fn make_room(&mut self, at: Position, len: SampleLen) -> Result<(), ReserveError> {
-        if u64::from(len.extent()) <= self.limit.distance_from(at) { Ok(()) } else { self.look_for_room(at, len) }
-    }
-
-    /// The slow path: looks how far the kernel has come, and whether the ring is still ours.
-    #[cold]
-    #[inline(never)]
-    fn look_for_room(&mut self, at: Position, len: SampleLen) -> Result<(), ReserveError> {
+        if u64::from(len.extent()) <= self.limit.distance_from(at) {
+            return Ok(());
+        }
         let size = self.memory.size();
-        let needed = len.extent();
-        // Until the checks have passed there is no room: a producer that met an error looks again each time.
-        self.limit = at;
         let found = self.memory.load_producer(Role::LoadOwnProducer);
         let consumer = self.memory.load_consumer();
-        found.occupied(consumer, size)?;
-        if found != self.position {
-            return Err(ReserveError::ForeignProducer { expected: self.position, found });
+        // Values only, no reference to `self`: a producer that no call sees can stay in registers.
+        match judge(size, self.position, found, consumer) {
+            Ok(limit) => self.limit = limit,
+            Err(why) => {
+                // A producer that has met an error knows of no room, so it looks again each time.
+                self.limit = at;
+                return Err(why);
+            }
         }
-        self.limit = consumer.advance(size.bytes_u64());
-        let left = size.bytes_u64() - at.distance_from(self.position);
-        if u64::from(needed) > left {
-            return Err(ReserveError::BatchFull { needed, left: narrow(left) });
-        }
-        let available = self.limit.distance_from(at);
-        if u64::from(needed) > available {
-            return Err(ReserveError::Full { needed, available: narrow(available) });
-        }
-        Ok(())
+        fits(size, at.distance_from(self.position), self.limit.distance_from(at), len)
     }
 
     /// Parts for a batch, which keeps its own end: the memory, and the published position.
@@ -276,6 +265,32 @@ pub(crate) fn publish<M: RingMemory>(memory: &M, position: &mut Position, end: P
     // Pairs with the acquire load of producer_pos in the kernel's peek: headers and samples are written by now.
     memory.publish_producer(end);
     end
+}
+
+/// The slow path: the limit that follows from `consumer`, if the ring is still ours.
+#[cold]
+#[inline(never)]
+fn judge(size: RingSize, expected: Position, found: Position, consumer: Position) -> Result<Position, ReserveError> {
+    found.occupied(consumer, size)?;
+    if found != expected {
+        return Err(ReserveError::ForeignProducer { expected, found });
+    }
+    Ok(consumer.advance(size.bytes_u64()))
+}
+
+/// Whether a record of `len` fits into `available` bytes, behind a batch that takes `batch` bytes already.
+#[cold]
+#[inline(never)]
+fn fits(size: RingSize, batch: u64, available: u64, len: SampleLen) -> Result<(), ReserveError> {
+    let needed = len.extent();
+    let left = size.bytes_u64().saturating_sub(batch);
+    if u64::from(needed) > left {
+        return Err(ReserveError::BatchFull { needed, left: narrow(left) });
+    }
+    if u64::from(needed) > available {
+        return Err(ReserveError::Full { needed, available: narrow(available) });
+    }
+    Ok(())
 }
 
 /// A count of bytes in the ring, which is at most the ring's size.

@@ -63,9 +63,9 @@ roles! {
     LoadReservations = Relaxed, "load-reservations", "nothing: the exchange that takes the room checks the value";
     /// A thread takes room in the reservations' word.
     ///
-    /// Relaxed: it shows nothing to anybody; the room is known to be free through the limit. As a read-modify-write it
-    /// carries on what earlier finishers released.
-    TakeRoom = Relaxed, "take-room", "nothing: room is free through the limit, headers are shown by finish-reservation";
+    /// Release: whoever sees the room taken, and then looks at `consumer_pos`, sees no older position than the one that
+    /// made the room free. As a read-modify-write it carries on what earlier finishers released.
+    TakeRoom = Release, "take-room", "another producer's acquire load of the reservations' word before consumer_pos";
     /// A thread that has written its header looks whether it is the last in flight, and so the one to publish.
     ///
     /// Acquire: the headers of all who have finished are written.

@@ -10,7 +10,7 @@ use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 use super::DrainError;
-use super::program::log::{CHUNK, HEADER, LOGGED, PREFIX, UNLOGGED, USED};
+use super::program::layout::{CHUNK, HEADER, LOGGED, PREFIX, UNLOGGED, USED};
 use crate::bpf::attr::{MapCreate, MapElem};
 use crate::bpf::{BpfCommand, bpf, bpf_fd, length};
 use crate::map::info::number;

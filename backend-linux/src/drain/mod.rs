@@ -100,14 +100,14 @@ impl DrainProgram {
 
     /// How many bytes of log hold `samples` samples of at most `longest` bytes each.
     ///
-    /// A sample takes 8 bytes more than its length, rounded up to 8. One run drains at most 131,072 samples.
+    /// A sample takes 8 bytes more than its length, rounded up to 8. One run drains at most 131,072 samples; while a
+    /// producer is at work, it may well drain more than the ring holds at a time.
     #[must_use]
     pub const fn log_bytes(samples: usize, longest: usize) -> usize {
-        // At most MAX_LOG + 1, so that too much stays too much and the multiplication can't overflow.
         let Some(record) = longest.checked_next_multiple_of(8) else {
             return usize::MAX;
         };
-        record.saturating_add(program::log::PREFIX).saturating_mul(samples)
+        record.saturating_add(program::layout::PREFIX).saturating_mul(samples)
     }
 
     /// The capacity of the log in bytes.

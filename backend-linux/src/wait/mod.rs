@@ -3,6 +3,7 @@
 //! [`EpollWaiter`] sleeps until a drain wakes it; [`Spin`] and [`Yield`] are for those who own a core. Kernel
 //! counterpart: `ringbuf_map_poll_user`, and the irq_work that `bpf_user_ringbuf_drain` queues.
 
+mod edge;
 mod epoll;
 mod recheck;
 mod spin;
@@ -11,7 +12,8 @@ use core::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-pub use epoll::{Canceller, EpollWaiter, WaiterError};
+pub use edge::WaiterError;
+pub use epoll::{Canceller, EpollWaiter};
 pub use recheck::Recheck;
 pub use spin::{Spin, Yield};
 

@@ -5,8 +5,9 @@ use core::time::Duration;
 /// How often a waiter looks at the ring by itself, besides when a drain wakes it.
 ///
 /// Consumers that drain with `BPF_RB_NO_WAKEUP` (user-space schedulers do) wake nobody: only time helps then. Each look
-/// costs one wake-up of the thread, a few microseconds of CPU. The pause doubles from `first` to `longest`, so a wait of
-/// a second costs about 1 / `longest` looks, and room is found at most `longest` late; a short wait is found out soon.
+/// is a sleep and a wake-up of the thread, 10 to 40 microseconds of CPU. The pause doubles from `first` to `longest`, so
+/// that room is found about as late as one has waited for it, at most `longest`, and a second of waiting costs about
+/// 1 / `longest` looks. While drains do wake, only the longest pauses are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recheck {
     /// Never: sleep until a drain wakes. Right only if every drain does.
@@ -21,15 +22,15 @@ pub enum Recheck {
 }
 
 impl Default for Recheck {
-    /// From 100 microseconds to 5 milliseconds: some 200 looks in a second of waiting.
+    /// From 100 microseconds to 20 milliseconds: some 60 looks in the first second of waiting, about 0.2 % of a core.
     fn default() -> Self {
-        Self::Backoff { first: Duration::from_micros(100), longest: Duration::from_millis(5) }
+        Self::Backoff { first: Duration::from_micros(100), longest: Duration::from_millis(20) }
     }
 }
 
 impl Recheck {
     /// The pause before look number `round`, or `None` for no limit.
-    pub(super) fn pause(self, round: u32) -> Option<Duration> {
+    fn pause(self, round: u32) -> Option<Duration> {
         match self {
             Self::Never => None,
             Self::Backoff { first, longest } => {
@@ -39,6 +40,30 @@ impl Recheck {
                 Some(first.saturating_mul(doubled).min(longest.max(first)))
             }
         }
+    }
+}
+
+/// A waiter's pauses, which take into account whether drains wake.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    recheck: Recheck,
+    /// The last wait ended by a drain's wake, so the consumer is likely to wake again.
+    woken: bool,
+}
+
+impl Pace {
+    pub(super) fn new(recheck: Recheck) -> Self {
+        Self { recheck, woken: false }
+    }
+
+    /// How long to sleep at most before look number `round`.
+    pub(super) fn pause(&self, round: u32) -> Option<Duration> {
+        self.recheck.pause(if self.woken { u32::MAX } else { round })
+    }
+
+    /// How the wait ended.
+    pub(super) fn note(&mut self, woken: bool) {
+        self.woken = woken;
     }
 }
 
@@ -57,5 +82,16 @@ mod tests {
         let longest_is_max = Recheck::Backoff { first: Duration::MAX, longest: Duration::MAX };
         assert_eq!(longest_is_max.pause(9), Some(Duration::MAX));
         assert_eq!(Recheck::Never.pause(0), None);
+    }
+
+    #[test]
+    fn where_drains_wake_there_is_no_hurry_to_look() {
+        let ms = Duration::from_millis;
+        let mut pace = Pace::new(Recheck::Backoff { first: ms(1), longest: ms(5) });
+        assert_eq!(pace.pause(0), Some(ms(1)));
+        pace.note(true);
+        assert_eq!(pace.pause(0), Some(ms(5)));
+        pace.note(false);
+        assert_eq!(pace.pause(0), Some(ms(1)));
     }
 }

@@ -1,0 +1,100 @@
+//! The program's handle: several of them, their options, and what they refuse.
+
+use super::*;
+
+#[test]
+fn a_program_goes_on_after_its_map_handle_is_gone() {
+    if !may_bpf() {
+        return;
+    }
+    let map = Map::create("gone", 4096).unwrap();
+    let mut program = DrainProgram::load(&map, 4096).unwrap();
+    let mut ring = RawRing::new(&map);
+    drop(map);
+    ring.send(b"still");
+    assert!(program.run(&QUIET).unwrap().samples().eq([b"still"]));
+}
+
+#[test]
+fn two_programs_keep_their_logs_apart() {
+    if !may_bpf() {
+        return;
+    }
+    let map = Map::create("two", 4096).unwrap();
+    let mut one = DrainProgram::load(&map, 4096).unwrap();
+    let mut two = DrainProgram::load(&map, 4096).unwrap();
+    let mut ring = RawRing::new(&map);
+    ring.send(b"one");
+    let first = one.run(&QUIET).unwrap();
+    ring.send(b"two");
+    assert!(two.run(&QUIET).unwrap().samples().eq([b"two"]));
+    assert!(first.samples().eq([b"one"]));
+}
+
+#[test]
+fn options_that_a_program_does_not_have_are_refused() {
+    if !may_bpf() {
+        return;
+    }
+    let map = Map::create("options", 4096).unwrap();
+    let mut plain = DrainProgram::load(&map, 0).unwrap();
+    assert_eq!(plain.run(&QUIET.nested(true)).unwrap_err(), DrainError::NotTroublesome);
+    assert_eq!(plain.run(&QUIET.delay(Duration::from_nanos(1))).unwrap_err(), DrainError::NotTroublesome);
+    let mut troublesome = DrainProgram::load_troublesome(&map, 0).unwrap();
+    let delay = Duration::from_secs(1);
+    let max = DrainOptions::MAX_DELAY;
+    assert_eq!(troublesome.run(&QUIET.delay(delay)).unwrap_err(), DrainError::DelayTooLong { delay, max });
+}
+
+#[test]
+fn a_log_above_the_limit_is_refused() {
+    if !may_bpf() {
+        return;
+    }
+    let map = Map::create("log", 4096).unwrap();
+    for bytes in [MAX_LOG + 1, usize::MAX, DrainProgram::log_bytes(usize::MAX, 8)] {
+        assert_eq!(DrainProgram::load(&map, bytes).unwrap_err(), DrainError::LogTooLarge { bytes, max: MAX_LOG });
+    }
+}
+
+#[test]
+fn loading_without_rights_names_the_capability_and_running_needs_none() {
+    if !may_bpf() {
+        return;
+    }
+    let map = Map::create("rights", 4096).unwrap();
+    let mut ring = RawRing::new(&map);
+    let mut program = DrainProgram::load(&map, 4096).unwrap();
+    without_rights(|| {
+        for log_bytes in [0, 4096] {
+            let error = DrainProgram::load(&map, log_bytes).unwrap_err();
+            assert!(matches!(error, DrainError::NotPermitted { needs: Capability::Bpf, .. }), "{error:?}");
+            assert!(error.to_string().contains("CAP_BPF"), "{error}");
+        }
+        ring.send(b"free");
+        assert!(program.run(&QUIET).unwrap().samples().eq([b"free"]));
+    });
+}
+
+#[test]
+fn the_verifiers_words_stand_in_the_error() {
+    if !may_bpf() {
+        return;
+    }
+    // A handle under which another map was put in the descriptor's place.
+    let impostor = Map::create("replaced", 4096).unwrap();
+    let array = objects::map(2, 4, 8, 1);
+    // SAFETY: the number is open; `ManuallyDrop` leaves it to `impostor` to close it.
+    let mut place = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(impostor.as_raw_fd()) });
+    rustix::io::dup2(&array, &mut place).unwrap();
+    match DrainProgram::load(&impostor, 4096).unwrap_err() {
+        error @ DrainError::Rejected { .. } => {
+            assert!(error.to_string().contains("bpf_user_ringbuf_drain"), "{error}");
+            let DrainError::Rejected { error, log } = error else { unreachable!() };
+            assert_eq!(error.command, BpfCommand::ProgLoad);
+            assert!(log.lines().count() > 5, "{log}");
+        }
+        error => panic!("{error:?}"),
+    }
+    assert_eq!(Map::from_borrowed(&impostor).unwrap_err(), MapError::WrongType { found: 2 });
+}

@@ -1,0 +1,103 @@
+//! Several producers that share a ring, against a drainer.
+
+use std::sync::Arc;
+
+use ::loom::thread;
+use user_ringbuf_core::Shared;
+
+use super::exclusive::drain_all;
+use super::{Model, kernel, ring, verify};
+use crate::loom::LoomMemory;
+
+fn push(producer: &Shared<Arc<LoomMemory>>, sample: &[u8]) {
+    while let Err(error) = producer.push(sample) {
+        assert!(error.is_full(), "refused sample: {error}");
+        thread::yield_now();
+    }
+}
+
+/// The ring is full of an earlier lap's samples, drained already: both producers write over them.
+pub(super) const TWO: Model = Model {
+    name: "shared",
+    about: "two producers at once: every sample comes out whole and once",
+    preemptions: None,
+    cases: 1,
+    body: |orderings, _| {
+        const SENT: [&[u8]; 2] = [b"of one..", b"other"];
+        let memory = ring(32, 16, orderings);
+        let producer = Arc::new(Shared::attach(Arc::clone(&memory)).expect("a drained ring"));
+        let writers = SENT.map(|sample| {
+            let producer = Arc::clone(&producer);
+            thread::spawn(move || {
+                producer.push(sample).expect("an empty ring");
+            })
+        });
+        let mut taken = Vec::new();
+        kernel::drain(&memory, &mut taken);
+        for writer in writers {
+            writer.join().expect("no panic");
+        }
+        kernel::drain(&memory, &mut taken);
+        verify::same_in_any_order(&taken, &SENT);
+    },
+};
+
+/// One record fills the ring. Both producers try once for its place while it is drained, so that each may find the room
+/// that the other one takes.
+///
+/// At most 3 preemptions: without a bound the model takes longer than five minutes, and it takes one preemption to let
+/// the drainer in between the two producers, and one more to let each of these into the other.
+pub(super) const FULL: Model = Model {
+    name: "shared-full",
+    about: "two producers at a full ring: one takes the room that the kernel has left, whoever found it",
+    preemptions: Some(3),
+    cases: 1,
+    body: |orderings, _| {
+        const SENT: [&[u8]; 2] = [b"of one..", b"other"];
+        let memory = ring(16, 16, orderings);
+        let producer = Arc::new(Shared::attach(Arc::clone(&memory)).expect("a drained ring"));
+        producer.push(b"there").expect("an empty ring");
+        let writers = SENT.map(|sample| {
+            let producer = Arc::clone(&producer);
+            thread::spawn(move || match producer.push(sample) {
+                Ok(_) => Some(sample),
+                Err(error) if error.is_full() => None,
+                Err(error) => panic!("refused sample: {error}"),
+            })
+        });
+        let mut taken = Vec::new();
+        kernel::drain(&memory, &mut taken);
+        let accepted = writers.map(|writer| writer.join().expect("no panic"));
+        kernel::drain(&memory, &mut taken);
+        let accepted: Vec<&[u8]> = accepted.into_iter().flatten().collect();
+        verify::same(&taken[..1], &[b"there"]);
+        verify::same_in_any_order(&taken[1..], &accepted);
+    },
+};
+
+/// One thread works in a lane, the other pushes beside it.
+///
+/// At most 3 preemptions: without a bound the model takes half a minute, and finds no more.
+pub(super) const LANE: Model = Model {
+    name: "shared-lane",
+    about: "a lane beside another producer: both threads' samples come out, each thread's in order",
+    preemptions: Some(3),
+    cases: 1,
+    body: |orderings, _| {
+        const LANE: [&[u8]; 2] = [b"in lane", b"also"];
+        const BESIDE: [&[u8]; 1] = [b"beside"];
+        let memory = ring(64, 48, orderings);
+        let producer = Arc::new(Shared::attach(Arc::clone(&memory)).expect("a drained ring"));
+        let mut lane = producer.lane_owned(32).expect("an empty ring");
+        let writer = thread::spawn(move || {
+            for sample in LANE {
+                lane.push(sample).expect("it fits");
+            }
+        });
+        let beside = thread::spawn(move || push(&producer, BESIDE[0]));
+        let taken = drain_all(&memory, 3);
+        verify::same(&taken, &[LANE[0], LANE[1], BESIDE[0]]);
+        writer.join().expect("no panic");
+        beside.join().expect("no panic");
+    },
+};

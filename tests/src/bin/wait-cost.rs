@@ -1,0 +1,214 @@
+//! What waiting costs: CPU while there is no room, and how soon a drain is noticed.
+
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::{scope, sleep};
+use std::time::{Duration, Instant};
+
+use anyhow::{anyhow, bail, ensure};
+use clap::Parser;
+use rustix::event::{Timespec, epoll};
+use rustix::time::{ClockId, clock_gettime};
+use serde::Serialize;
+use user_ringbuf_linux::{BlockingError, EpollWaiter, Map, Mapping, Producer, Recheck, WakeupFlags};
+use user_ringbuf_tests::kernel::{Drainer, ring};
+use user_ringbuf_tests::outcome::{exit_code, print};
+
+const RING: u64 = 4096;
+/// Half of the ring stays free, so that the map polls as writable throughout.
+const FILLED: usize = 2048 - 8;
+/// More than is free.
+const WANTED: usize = 3000;
+/// Most of the wait that may be spent on the CPU.
+const MOST: f64 = 0.005;
+
+#[derive(Parser)]
+#[command(about = "Measure the CPU time that waiting for room takes, and the time from a drain to the wake-up")]
+struct Args {
+    /// How long to wait for room that does not come, in milliseconds
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    wait_ms: u64,
+    /// How many wake-ups to time
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    wakes: u32,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    /// CPU time a second of waiting: edge-triggered, default re-check.
+    cpu_share: f64,
+    /// The same without the re-check.
+    no_recheck_cpu_share: f64,
+    /// The same for level-triggered waiting.
+    level_triggered_cpu_share: f64,
+    /// Ours, while a consumer drains every millisecond with `BPF_RB_NO_WAKEUP` and makes no room.
+    no_wakeup_cpu_share: f64,
+    wake_us: WakeTimes,
+}
+
+#[derive(Serialize)]
+struct WakeTimes {
+    waking: Percentiles,
+    no_wakeup: Percentiles,
+}
+
+#[derive(Serialize)]
+struct Percentiles {
+    p50: f64,
+    p99: f64,
+}
+
+fn main() -> ExitCode {
+    exit_code(run(&Args::parse()))
+}
+
+fn run(args: &Args) -> anyhow::Result<bool> {
+    let timeout = Duration::from_millis(args.wait_ms);
+    let report = Report {
+        cpu_share: waiting_in_vain(timeout, Recheck::default())?,
+        no_recheck_cpu_share: waiting_in_vain(timeout, Recheck::Never)?,
+        level_triggered_cpu_share: level_triggered_in_vain(timeout)?,
+        no_wakeup_cpu_share: waiting_beside_a_silent_consumer(timeout)?,
+        wake_us: WakeTimes {
+            waking: time_wakes(args.wakes, WakeupFlags::IF_CONSUMED)?,
+            no_wakeup: time_wakes(args.wakes, WakeupFlags::NEVER)?,
+        },
+    };
+    print(&report, args.json)?;
+    Ok(report.cpu_share <= MOST && report.no_wakeup_cpu_share <= MOST)
+}
+
+/// A ring that is half full.
+fn partly_full() -> anyhow::Result<(Map, Producer<Mapping>)> {
+    let map = ring(RING)?;
+    let mut producer = Producer::attach(Mapping::new(&map)?)?;
+    producer.push(&[0; FILLED])?;
+    Ok((map, producer))
+}
+
+fn waiting_in_vain(timeout: Duration, recheck: Recheck) -> anyhow::Result<f64> {
+    let (map, mut producer) = partly_full()?;
+    let mut waiter = EpollWaiter::with_recheck(&map, recheck)?;
+    let cpu = CpuTime::begin();
+    let reserved = producer.reserve_blocking(WANTED, &mut waiter, Some(timeout));
+    let share = cpu.share();
+    ensure!(matches!(reserved, Err(BlockingError::TimedOut { .. })), "there should be no room: {reserved:?}");
+    Ok(share)
+}
+
+/// As libbpf waits, and whoever registers the map without `EPOLLET`.
+fn level_triggered_in_vain(timeout: Duration) -> anyhow::Result<f64> {
+    let (map, mut producer) = partly_full()?;
+    let fd = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    epoll::add(&fd, &map, epoll::EventData::new_u64(0), epoll::EventFlags::OUT)?;
+    let cpu = CpuTime::begin();
+    let deadline = Instant::now() + timeout;
+    while producer.reserve(WANTED).is_err() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(cpu.share());
+        }
+        let left = Timespec::try_from(left)?;
+        let mut events = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }];
+        epoll::wait(&fd, &mut events[..], Some(&left))?;
+    }
+    bail!("there should be no room")
+}
+
+fn waiting_beside_a_silent_consumer(timeout: Duration) -> anyhow::Result<f64> {
+    let map = ring(RING)?;
+    let mapping = Mapping::new(&map)?;
+    let mut producer = Producer::attach(&mapping)?;
+    // Never submitted: drains stop in front of it.
+    let head = producer.reserve_detached(FILLED)?;
+    let mut drainer = Drainer::new(&map, FILLED)?.wakeup(WakeupFlags::NEVER);
+    let mut waiter = EpollWaiter::new(&map)?;
+    let began = Instant::now();
+    let share = scope(|scope| {
+        let draining = scope.spawn(move || {
+            while began.elapsed() < timeout {
+                drainer.drain(|_| ())?;
+                sleep(Duration::from_millis(1));
+            }
+            anyhow::Ok(())
+        });
+        let cpu = CpuTime::begin();
+        let reserved = producer.reserve_blocking(WANTED, &mut waiter, Some(timeout));
+        let share = cpu.share();
+        ensure!(matches!(reserved, Err(BlockingError::TimedOut { .. })), "there should be no room: {reserved:?}");
+        draining.join().map_err(|_| anyhow!("the consumer panicked"))??;
+        Ok(share)
+    })?;
+    head.discard();
+    Ok(share)
+}
+
+/// A thread waits for room, again and again; another drains after a pause that differs from one time to the next.
+fn time_wakes(wakes: u32, flags: WakeupFlags) -> anyhow::Result<Percentiles> {
+    let map = ring(RING)?;
+    let mut producer = Producer::attach(Mapping::new(&map)?)?;
+    let mut drainer = Drainer::new(&map, WANTED)?.wakeup(flags);
+    let mut waiter = EpollWaiter::new(&map)?;
+    let (tell_waiting, waiting) = channel();
+    let (tell_drain, drained) = channel();
+    let mut took = scope(|scope| {
+        let draining =
+            scope.spawn(move || drain_now_and_then(&mut drainer, &waiting, |at| tell_drain.send(at).is_ok()));
+        let mut took = Vec::new();
+        for round in 0..wakes {
+            producer.push(&[0; WANTED])?;
+            tell_waiting.send(round)?;
+            producer.reserve_blocking(WANTED, &mut waiter, Some(Duration::from_secs(10)))?.discard();
+            let woken = Instant::now();
+            took.push(woken.saturating_duration_since(drained.recv()?));
+        }
+        drop(tell_waiting);
+        draining.join().map_err(|_| anyhow!("the consumer panicked"))??;
+        anyhow::Ok(took)
+    })?;
+    took.sort_unstable();
+    let percentile = |percent: usize| took.get((took.len() - 1) * percent / 100).copied().unwrap_or_default();
+    let micros = |time: Duration| time.as_secs_f64() * 1e6;
+    Ok(Percentiles { p50: micros(percentile(50)), p99: micros(percentile(99)) })
+}
+
+fn drain_now_and_then(
+    drainer: &mut Drainer,
+    waiting: &Receiver<u32>,
+    mut tell: impl FnMut(Instant) -> bool,
+) -> anyhow::Result<()> {
+    while let Ok(round) = waiting.recv() {
+        // From 1 to 20 ms, so that a drain falls anywhere between two looks.
+        sleep(Duration::from_micros(1000 + u64::from(round.wrapping_mul(2_654_435_761) % 19_000)));
+        let at = Instant::now();
+        ensure!(drainer.drain(|_| ())? == 1, "one sample should have been drained");
+        if !tell(at) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// CPU time of this thread against time on the clock.
+struct CpuTime {
+    cpu: Duration,
+    clock: Instant,
+}
+
+impl CpuTime {
+    fn begin() -> Self {
+        Self { cpu: Self::now(), clock: Instant::now() }
+    }
+
+    fn now() -> Duration {
+        let now = clock_gettime(ClockId::ThreadCPUTime);
+        Duration::try_from(now).unwrap_or_default()
+    }
+
+    fn share(&self) -> f64 {
+        (Self::now() - self.cpu).as_secs_f64() / self.clock.elapsed().as_secs_f64()
+    }
+}

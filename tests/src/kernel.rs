@@ -1,0 +1,112 @@
+//! A ring in the real kernel and a program that drains it.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use user_ringbuf_linux::{DrainOptions, DrainProgram, Map, WakeupFlags};
+
+use crate::stamp::MIN_LEN;
+
+/// Most samples that one drain of a [`Drainer`] takes: its log has room for as many.
+const SAMPLES_A_DRAIN: u32 = 4096;
+
+/// This process has not the rights, or the kernel not the means, to make a ring and a program that drains it.
+#[derive(Debug)]
+pub struct Unavailable {
+    why: String,
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "this needs a kernel that lets us make a user ring buffer and drain it: {}", self.why)
+    }
+}
+
+impl std::error::Error for Unavailable {}
+
+fn unavailable(why: impl fmt::Display) -> Unavailable {
+    Unavailable { why: why.to_string() }
+}
+
+/// A new ring of `bytes` bytes.
+///
+/// # Errors
+/// [`Unavailable`], with what is missing.
+pub fn ring(bytes: u64) -> Result<Map, Unavailable> {
+    Map::create("urb_tests", bytes).map_err(unavailable)
+}
+
+/// A program that drains `map` and logs `log_bytes` bytes a run; 0 drains and forgets.
+///
+/// # Errors
+/// [`Unavailable`], with what is missing.
+pub fn drain_program(map: &Map, log_bytes: usize) -> Result<DrainProgram, Unavailable> {
+    DrainProgram::load(map, log_bytes).map_err(unavailable)
+}
+
+/// A ring's consumer: drains on demand and hands over every sample.
+#[derive(Debug)]
+pub struct Drainer {
+    program: DrainProgram,
+    options: DrainOptions,
+}
+
+impl Drainer {
+    /// A consumer of `map`, whose samples have at most `longest` bytes each.
+    ///
+    /// # Errors
+    /// [`Unavailable`], with what is missing.
+    pub fn new(map: &Map, longest: usize) -> Result<Self, Unavailable> {
+        let samples = usize::try_from(SAMPLES_A_DRAIN).unwrap_or(usize::MAX);
+        let program = drain_program(map, DrainProgram::log_bytes(samples, longest.max(MIN_LEN)))?;
+        Ok(Self { program, options: DrainOptions::new().stop_after(SAMPLES_A_DRAIN) })
+    }
+
+    /// Whom its drains wake.
+    #[must_use]
+    pub fn wakeup(mut self, flags: WakeupFlags) -> Self {
+        self.options = self.options.wakeup(flags);
+        self
+    }
+
+    /// Drains once, hands each sample to `see`, and says how many there were.
+    ///
+    /// # Errors
+    /// What the kernel refused, or samples too long for the log.
+    pub fn drain(&mut self, mut see: impl FnMut(&[u8])) -> anyhow::Result<u32> {
+        let drained = self.program.run(&self.options).context("running the drain program")?;
+        let count = drained.returned().context("draining")?;
+        anyhow::ensure!(drained.unlogged() == 0, "{} samples were longer than expected", drained.unlogged());
+        drained.samples().for_each(&mut see);
+        Ok(count)
+    }
+
+    /// Drains again and again until `stop` is set and nothing is left, with a pause after a drain that found nothing:
+    /// zero gives the core to whoever else wants it.
+    ///
+    /// # Errors
+    /// As [`drain`](Self::drain).
+    pub fn drain_until(
+        &mut self,
+        stop: &AtomicBool,
+        pause: Duration,
+        mut see: impl FnMut(&[u8]),
+    ) -> anyhow::Result<()> {
+        loop {
+            // Read before the drain, which then sees what was submitted before the flag was set: acquire, pairs with
+            // the release store of whoever sets it.
+            let last = stop.load(Ordering::Acquire);
+            let count = self.drain(&mut see)?;
+            if count == 0 && last {
+                return Ok(());
+            }
+            if count == 0 && pause.is_zero() {
+                std::thread::yield_now();
+            } else if count == 0 {
+                std::thread::sleep(pause);
+            }
+        }
+    }
+}

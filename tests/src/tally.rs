@@ -1,0 +1,179 @@
+//! What arrived, against what was sent: lost, duplicated, torn, out of order.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::stamp::Stamp;
+
+/// What became of all samples. All zero but `samples` if the ring kept its word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Samples sent.
+    pub samples: u64,
+    /// Sent and never seen.
+    pub lost: u64,
+    /// Seen more than once, or never sent.
+    pub duplicated: u64,
+    /// Seen with wrong bytes.
+    pub torn: u64,
+    /// Seen after a later one of the same producer.
+    pub out_of_order: u64,
+}
+
+impl Verdict {
+    /// Whether everything arrived once, whole, and in order.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        *self == Self { samples: self.samples, ..Self::default() }
+    }
+}
+
+/// One producer's samples as they arrive.
+#[derive(Debug, Default)]
+struct Seen {
+    /// One more than the highest sequence seen.
+    next: u64,
+    /// Below `next` and not seen yet.
+    missing: BTreeSet<u64>,
+}
+
+/// Counts samples as they arrive from several producers, each of which numbers its own from 0 on.
+#[derive(Debug)]
+pub struct Tally {
+    seen: Vec<Seen>,
+    verdict: Verdict,
+    first_wrong: Option<String>,
+}
+
+impl Tally {
+    /// Nothing has arrived yet from `producers` producers, numbered from 0.
+    #[must_use]
+    pub fn new(producers: usize) -> Self {
+        Self { seen: (0..producers).map(|_| Seen::default()).collect(), verdict: Verdict::default(), first_wrong: None }
+    }
+
+    /// Checks one sample.
+    pub fn note(&mut self, sample: &[u8]) {
+        let stamp = match Stamp::read(sample) {
+            Ok(stamp) => stamp,
+            Err(torn) => {
+                self.verdict.torn += 1;
+                self.wrong(|| torn.to_string());
+                return;
+            }
+        };
+        let producer = usize::try_from(stamp.producer).unwrap_or(usize::MAX);
+        let Some(seen) = self.seen.get_mut(producer) else {
+            self.verdict.duplicated += 1;
+            self.wrong(|| format!("no such producer: {stamp:?}"));
+            return;
+        };
+        if stamp.sequence == seen.next {
+            seen.next += 1;
+        } else if stamp.sequence > seen.next {
+            let expected = std::mem::replace(&mut seen.next, stamp.sequence.saturating_add(1));
+            seen.missing.extend(expected..stamp.sequence);
+            self.wrong(|| format!("{stamp:?} came where {expected} was due"));
+        } else if seen.missing.remove(&stamp.sequence) {
+            self.verdict.out_of_order += 1;
+        } else {
+            self.verdict.duplicated += 1;
+            self.wrong(|| format!("{stamp:?} came twice"));
+        }
+    }
+
+    /// Samples that arrived whole so far, each once.
+    #[must_use]
+    pub fn arrived(&self) -> u64 {
+        self.seen.iter().map(|seen| seen.next - u64::try_from(seen.missing.len()).unwrap_or(0)).sum()
+    }
+
+    /// Samples that each producer sent and that arrived.
+    #[must_use]
+    pub fn arrived_by_producer(&self) -> Vec<u64> {
+        self.seen.iter().map(|seen| seen.next - u64::try_from(seen.missing.len()).unwrap_or(0)).collect()
+    }
+
+    /// The first thing that was wrong, in words.
+    #[must_use]
+    pub fn first_wrong(&self) -> Option<&str> {
+        self.first_wrong.as_deref()
+    }
+
+    /// The verdict, given how many samples each producer sent.
+    #[must_use]
+    pub fn verdict(&self, sent: &[u64]) -> Verdict {
+        let mut verdict = self.verdict;
+        for (seen, sent) in self.seen.iter().zip(sent) {
+            verdict.samples += sent;
+            verdict.lost += u64::try_from(seen.missing.len()).unwrap_or(u64::MAX) + sent.saturating_sub(seen.next);
+            // More than were ever sent.
+            verdict.duplicated += seen.next.saturating_sub(*sent);
+        }
+        verdict
+    }
+
+    fn wrong(&mut self, what: impl FnOnce() -> String) {
+        self.first_wrong.get_or_insert_with(what);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(producer: u32, sequence: u64) -> Vec<u8> {
+        let mut bytes = vec![0; 32];
+        Stamp { producer, sequence }.write(&mut bytes);
+        bytes
+    }
+
+    fn verdict_on(arrived: &[(u32, u64)], sent: &[u64]) -> Verdict {
+        let mut tally = Tally::new(sent.len());
+        for (producer, sequence) in arrived {
+            tally.note(&sample(*producer, *sequence));
+        }
+        tally.verdict(sent)
+    }
+
+    #[test]
+    fn samples_that_arrive_once_and_in_their_producers_order_are_clean() {
+        let verdict = verdict_on(&[(0, 0), (1, 0), (1, 1), (0, 1)], &[2, 2]);
+        assert_eq!(verdict, Verdict { samples: 4, ..Verdict::default() });
+        assert!(verdict.is_clean());
+    }
+
+    #[test]
+    fn what_is_missing_in_the_middle_or_at_the_end_is_lost() {
+        let verdict = verdict_on(&[(0, 0), (0, 2)], &[5]);
+        assert_eq!(verdict, Verdict { samples: 5, lost: 3, ..Verdict::default() });
+        assert!(!verdict.is_clean());
+    }
+
+    #[test]
+    fn what_comes_late_is_out_of_order_and_not_lost() {
+        let verdict = verdict_on(&[(0, 1), (0, 0), (0, 2)], &[3]);
+        assert_eq!(verdict, Verdict { samples: 3, out_of_order: 1, ..Verdict::default() });
+    }
+
+    #[test]
+    fn what_comes_twice_or_was_never_sent_is_duplicated() {
+        assert_eq!(verdict_on(&[(0, 0), (0, 0)], &[1]).duplicated, 1);
+        assert_eq!(verdict_on(&[(0, 0), (0, 1)], &[1]).duplicated, 1);
+        assert_eq!(verdict_on(&[(0, 0), (7, 0)], &[1]).duplicated, 1);
+    }
+
+    #[test]
+    fn wrong_bytes_are_torn_and_the_first_wrong_thing_is_told() {
+        let mut tally = Tally::new(1);
+        let mut torn = sample(0, 0);
+        torn[20] ^= 1;
+        tally.note(&torn);
+        tally.note(&sample(0, 0));
+        tally.note(&sample(0, 0));
+        assert_eq!(tally.verdict(&[1]), Verdict { samples: 1, torn: 1, duplicated: 1, ..Verdict::default() });
+        assert!(tally.first_wrong().unwrap().contains("checksum"));
+        assert_eq!(tally.arrived(), 1);
+    }
+}
