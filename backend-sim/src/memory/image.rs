@@ -23,9 +23,15 @@ impl RingImage {
 
     /// A ring with this data area, which repeats `bytes` from its beginning on as often as need be.
     pub fn from_bytes(size: RingSize, consumer: u64, producer: u64, bytes: &[u8]) -> Self {
-        let mut data = Vec::with_capacity(size.bytes() as usize);
-        data.extend(bytes.iter().copied().cycle().take(size.bytes() as usize));
-        data.resize(size.bytes() as usize, 0);
+        let len = size.bytes() as usize;
+        let mut data = Vec::with_capacity(len);
+        data.extend_from_slice(&bytes[..bytes.len().min(len)]);
+        while !data.is_empty() && data.len() < len {
+            // What stands there ends with whole repetitions, so that copying from its beginning goes on with them.
+            let whole = data.len() - data.len() % bytes.len();
+            data.extend_from_within(..whole.min(len - data.len()));
+        }
+        data.resize(len, 0);
         Self { size, data, consumer, producer }
     }
 

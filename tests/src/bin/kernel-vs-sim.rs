@@ -1,0 +1,71 @@
+//! The fake kernel against the real one: ring images and producers' programs from a seed, every answer compared.
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use user_ringbuf_sim::Fault;
+use user_ringbuf_tests::fidelity::trial::{Plan, Report, against_the_kernel};
+use user_ringbuf_tests::outcome::exit_code;
+
+#[derive(Parser)]
+#[command(
+    name = "kernel-vs-sim",
+    about = "Put ring images through the real kernel and the fake one, and compare every answer",
+    after_help = "Exit code: 0 if there is no difference, 1 if there is one, 2 without the rights to make maps"
+)]
+struct Args {
+    /// How many images to draw
+    #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..))]
+    images: u64,
+    /// What they are drawn from [default: a random seed, which is printed]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Repeat this image only
+    #[arg(long, value_name = "NUMBER")]
+    image: Option<u64>,
+    /// Switch on a fault of the fake kernel, which must then be found; `list` names them
+    #[arg(long, value_name = "NAME")]
+    plant: Option<String>,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if args.plant.as_deref() == Some("list") {
+        Fault::ALL.iter().for_each(|fault| println!("{fault}"));
+        return ExitCode::SUCCESS;
+    }
+    match args.plant.as_deref().map(str::parse).transpose() {
+        Ok(plant) => exit_code(run(&args, plant)),
+        Err(unknown) => Args::command().error(ErrorKind::InvalidValue, unknown).exit(),
+    }
+}
+
+fn run(args: &Args, plant: Option<Fault>) -> anyhow::Result<bool> {
+    let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
+    if !args.json {
+        println!("seed {seed}");
+    }
+    let report = against_the_kernel(&Plan { images: args.images, seed, only: args.image, plant })?;
+    if args.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        tell(&report);
+    }
+    Ok(report.differences == 0)
+}
+
+fn tell(report: &Report) {
+    println!("{} images, {} a second, {} differences", report.images, report.images_per_second, report.differences);
+    for (outcome, count) in &report.outcomes {
+        let why = report.rare.get(outcome).map_or_else(String::new, |why| format!("  (rare: {why})"));
+        println!("{count:>12} {outcome}{why}");
+    }
+    if let Some(found) = &report.found {
+        println!("\nimage {} differs; shrunk:\n{}", found.image, found.case);
+        println!("{}\n\nrepeat it: {}", found.difference, found.repeat);
+    }
+}

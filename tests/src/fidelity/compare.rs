@@ -1,0 +1,232 @@
+//! One case on both sides: every answer compared, and with a second reading of the rules as well.
+
+use std::fmt;
+
+use user_ringbuf_fuzz::second_reading::{Order, Reading, Ring, read};
+use user_ringbuf_sim::Program;
+use user_ringbuf_sim::core::{Corruption, MAX_SAMPLE_LEN, Repair, repair};
+
+use super::image::{Call, Case, Image, Start, Work};
+use super::outcome::{Met, Outcome};
+use super::script::record;
+use super::side::{Answer, Side};
+
+/// Rings up to this size are wiped whole between two cases, larger ones where they were written.
+const WIPED: u32 = 1 << 16;
+
+/// Drains in which a repaired ring must be empty.
+const DRAINS: u32 = 8;
+
+/// The two rings that are compared, of the same size.
+#[derive(Debug)]
+pub struct Pair<R, F> {
+    /// The one that is right.
+    pub real: R,
+    /// The one on trial.
+    pub fake: F,
+    answers: [Answer; 2],
+}
+
+/// Where the two differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// In which step.
+    pub step: String,
+    /// What the real one answered.
+    pub real: String,
+    /// What the fake one did, or the second reading.
+    pub fake: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n  real: {}\n  fake: {}", self.step, self.real, self.fake)
+    }
+}
+
+type Verdict = anyhow::Result<Option<Difference>>;
+
+fn differ(step: &str, real: impl fmt::Display, fake: impl fmt::Display) -> Option<Difference> {
+    Some(Difference { step: step.to_owned(), real: real.to_string(), fake: fake.to_string() })
+}
+
+impl<R: Side, F: Side> Pair<R, F> {
+    /// Two empty rings of the same size whose bytes are all zero.
+    pub fn new(real: R, fake: F) -> Self {
+        Self { real, fake, answers: Default::default() }
+    }
+
+    /// Puts a case on both. The rings are empty and zero before and afterwards.
+    ///
+    /// # Errors
+    /// If something could not be tried.
+    pub fn run(&mut self, case: &Case, met: &mut Met) -> Verdict {
+        let start = self.place(case.start)?;
+        let verdict = match &case.work {
+            Work::Drain(image, calls) => self.drain_image(start, image, calls, met),
+            Work::Repair(image) => self.repair_image(start, image, met),
+            Work::Produce(program) => self.produce(start, program, met),
+        };
+        self.clean(start, case);
+        verdict
+    }
+
+    /// Moves both to where the case begins.
+    fn place(&mut self, start: Start) -> anyhow::Result<u64> {
+        let now = self.real.consumer();
+        let target = match start {
+            Start::Offset(offset) => {
+                let size = u64::from(self.real.size());
+                now + u64::from(offset).wrapping_sub(now) % size
+            }
+            Start::Before4GiB(bytes) => (now + u64::from(bytes)).next_multiple_of(1 << 32) - u64::from(bytes),
+        };
+        self.real.move_to(target)?;
+        self.fake.move_to(target)?;
+        Ok(target)
+    }
+
+    fn clean(&mut self, start: u64, case: &Case) {
+        wipe(&mut self.real, start, case);
+        wipe(&mut self.fake, start, case);
+        let consumer = self.real.consumer();
+        self.real.set_producer(consumer);
+        self.fake.set_producer(consumer);
+    }
+
+    fn put(&mut self, start: u64, image: &Image) {
+        for piece in &image.pieces {
+            self.real.write(start + u64::from(piece.at), &piece.bytes);
+            self.fake.write(start + u64::from(piece.at), &piece.bytes);
+        }
+        let producer = image.tail.position(start);
+        self.real.set_producer(producer);
+        self.fake.set_producer(producer);
+    }
+
+    fn drain_image(&mut self, start: u64, image: &Image, calls: &[Call], met: &mut Met) -> Verdict {
+        self.put(start, image);
+        for call in calls {
+            if let Some(difference) = self.drain(call, met)? {
+                return Ok(Some(difference));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Drains both, and reads the rules once more.
+    fn drain(&mut self, call: &Call, met: &mut Met) -> Verdict {
+        let reading = self.read(call, met);
+        let [real, fake] = &mut self.answers;
+        self.real.drain(call, real)?;
+        self.fake.drain(call, fake)?;
+        fake.woke = self.fake.woke(false)?;
+        real.woke = self.real.woke(fake.woke)?;
+        if real != fake {
+            return Ok(differ(&call.to_string(), real.told(fake), fake.told(real)));
+        }
+        let count = u32::try_from(real.samples.len()).unwrap_or(u32::MAX) + real.samples.unlogged;
+        let found = (real.returned, real.consumer, count, real.woke);
+        let expected = (reading.returned, reading.consumer, reading.samples, reading.wakes);
+        if found != expected {
+            let step = format!("{call}, read once more: returned, consumer, samples, woke");
+            return Ok(differ(&step, format!("{found:?}"), format!("{expected:?}, by the second reading")));
+        }
+        Ok(None)
+    }
+
+    fn read(&self, call: &Call, met: &mut Met) -> Reading {
+        let (consumer, producer) = (self.real.consumer(), self.real.producer());
+        let ring = Ring { size: self.real.size(), consumer, producer, word: |offset| self.fake.word(offset) };
+        let order = Order { flags: call.flags, stop_after: call.stop_after };
+        let reading = read(&ring, order, |_, len| {
+            if len == MAX_SAMPLE_LEN {
+                met.add(Outcome::Longest);
+            }
+        });
+        met.add_drain(ring.size, consumer, producer, call, &reading);
+        reading
+    }
+
+    /// Both repaired by the core, and drained until nothing is left.
+    fn repair_image(&mut self, start: u64, image: &Image, met: &mut Met) -> Verdict {
+        self.put(start, image);
+        let (real, fake) = (repaired(&self.real), repaired(&self.fake));
+        if real != fake {
+            return Ok(differ("the repair", format!("{real:?}"), format!("{fake:?}")));
+        }
+        for _ in 0..DRAINS {
+            if let Some(difference) = self.drain(&Call { flags: 1, ..Call::default() }, &mut Met::default())? {
+                return Ok(Some(difference));
+            }
+            if self.real.consumer() == self.real.producer() {
+                met.add(Outcome::Repaired);
+                return Ok(None);
+            }
+        }
+        let left = format!("consumer {} and producer {}", self.real.consumer(), self.real.producer());
+        Ok(differ("the repaired ring, which must be drained to empty", left, format!("the same, after {real:?}")))
+    }
+
+    /// The program on both, each held against the reference model, and what was drained compared.
+    fn produce(&mut self, start: u64, program: &Program, met: &mut Met) -> Verdict {
+        met.add(Outcome::Produced);
+        let program = Program { start, ..program.clone() };
+        let fake = record(&program, &mut self.fake, None)?;
+        let real = record(&program, &mut self.real, Some(&fake.drains))?;
+        for (n, (real, fake)) in real.drains.iter().zip(&fake.drains).enumerate() {
+            if real != fake {
+                return Ok(differ(&format!("drain {n} of the program"), real.told(fake), fake.told(real)));
+            }
+        }
+        if real.result != fake.result || real.drains.len() != fake.drains.len() {
+            return Ok(differ("the program", format!("{:?}", real.result), format!("{:?}", fake.result)));
+        }
+        if let Err(mismatch) = &real.result {
+            return Ok(differ("the program, held against the reference model", mismatch, "the same"));
+        }
+        if real.after != fake.after {
+            return Ok(differ("the ring afterwards", format!("{:?}", real.after), format!("{:?}", fake.after)));
+        }
+        Ok(None)
+    }
+}
+
+fn wipe(side: &mut impl Side, start: u64, case: &Case) {
+    let size = side.size();
+    match &case.work {
+        Work::Drain(image, _) if size > WIPED => {
+            for piece in &image.pieces {
+                side.zero(start + u64::from(piece.at), u32::try_from(piece.bytes.len()).unwrap_or(size));
+            }
+        }
+        _ => side.zero(0, size),
+    }
+}
+
+fn repaired(side: &impl Side) -> (Result<(), Corruption>, Vec<Repair>) {
+    let mut repairs = Vec::new();
+    // SAFETY: a trial has no producer while it repairs: those of its programs are gone with them.
+    let result = unsafe { repair(&*side.memory(), |repair| repairs.push(repair)) };
+    (result, repairs)
+}
+
+impl Answer {
+    /// In words, with the first sample that another answer does not have.
+    fn told(&self, other: &Self) -> String {
+        let mut told =
+            format!("returned {}, consumer {}, {} samples", self.returned, self.consumer, self.samples.len());
+        let (mine, theirs) = (self.samples.iter(), other.samples.iter().map(Some).chain(std::iter::repeat(None)));
+        if let Some((n, (sample, _))) = mine.zip(theirs).enumerate().find(|(_, (mine, theirs))| Some(*mine) != *theirs)
+        {
+            let shown = &sample[..sample.len().min(16)];
+            told += &format!(", sample {n} of {} bytes: {shown:02x?}", sample.len());
+        }
+        for (value, name) in [(self.nested, "nested drain"), (self.samples.unlogged.into(), "unlogged samples")] {
+            if value != 0 {
+                told += &format!(", {name} {value}");
+            }
+        }
+        told + if self.woke { ", woke" } else { ", woke nobody" }
+    }
+}

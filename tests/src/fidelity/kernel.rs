@@ -1,0 +1,257 @@
+//! The real kernel's side: a map, the shipped drain program, and an epoll instance that watches for wakeups.
+//!
+//! **Moving the consumer.** A real consumer position can't be written. It is moved by draining discarded records of up
+//! to 2^24 bytes, 131,072 of them a drain: so 2^32 is near in any ring, and 2^64 some hours away in a large one.
+//!
+//! **Wakeups** are asynchronous: the drain queues an `irq_work`. One that must come is waited for. That none came is
+//! asked at once after each drain that must not wake, and every so often behind a fence: a forced wakeup through
+//! another map. A CPU runs its queued work in one interrupt, and the thread is bound to one CPU, so once the fence has
+//! been seen, whatever the drain queued before has been done too. An event that comes late stays on epoll's list and
+//! is found then.
+
+use std::mem::MaybeUninit;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use anyhow::{Context, ensure};
+use rustix::event::{Timespec, epoll};
+use rustix::fd::OwnedFd;
+use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
+use user_ringbuf_linux::{DISCARD_BIT, DrainOptions, DrainProgram, Map, Mapping, WakeupFlags};
+use user_ringbuf_sim::RingImage;
+use user_ringbuf_sim::core::RingSize;
+
+use super::image::Call;
+use super::pages::Pages;
+use super::side::{Answer, Side};
+use crate::kernel::{drain_program, ring};
+
+/// How long a wakeup that must come may take.
+const PATIENCE: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+
+/// After so many drains that must not wake comes a fence.
+const FENCE_EVERY: u32 = 64;
+
+/// Largest record by which the consumer is moved.
+const STRIDE: u32 = 1 << 24;
+
+const QUIET: DrainOptions = DrainOptions::new().wakeup(WakeupFlags::NEVER);
+
+/// A real ring and its consumer.
+#[derive(Debug)]
+pub struct KernelRing {
+    pages: Pages,
+    mapping: Arc<Mapping>,
+    program: DrainProgram,
+    nesting: Option<DrainProgram>,
+    wakeups: Wakeups,
+    fence: Rc<Fence>,
+    unfenced: u32,
+}
+
+/// An edge-triggered watch for wakeups of one map.
+#[derive(Debug)]
+struct Wakeups {
+    epoll: OwnedFd,
+    /// Held, because a registration lives no longer than its file.
+    _map: Map,
+}
+
+impl Wakeups {
+    fn of(map: Map) -> anyhow::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).context("epoll_create1")?;
+        let flags = epoll::EventFlags::OUT | epoll::EventFlags::ET;
+        epoll::add(&epoll, &map, epoll::EventData::new_u64(0), flags).context("epoll_ctl")?;
+        let wakeups = Self { epoll, _map: map };
+        // The event of the registration: a new ring is empty.
+        ensure!(wakeups.event(false)?, "epoll did not report a new ring as writable");
+        Ok(wakeups)
+    }
+
+    /// Takes the event, if there is one, or if one comes within our patience.
+    fn event(&self, patient: bool) -> anyhow::Result<bool> {
+        let timeout = if patient { PATIENCE } else { Timespec { tv_sec: 0, tv_nsec: 0 } };
+        let mut events = [MaybeUninit::uninit(); 1];
+        loop {
+            match epoll::wait(&self.epoll, &mut events, Some(&timeout)) {
+                Ok((events, _)) => return Ok(!events.is_empty()),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno).context("epoll_pwait2"),
+            }
+        }
+    }
+}
+
+/// A ring that is there to be woken.
+#[derive(Debug)]
+pub struct Fence {
+    wakeups: Wakeups,
+    program: std::cell::RefCell<DrainProgram>,
+}
+
+impl Fence {
+    /// Binds this thread to the CPU it runs on: all drains must queue their work there.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::kernel::Unavailable) without rights, and what the kernel refused.
+    pub fn new() -> anyhow::Result<Rc<Self>> {
+        let mut cpus = CpuSet::new();
+        cpus.set(sched_getcpu());
+        sched_setaffinity(None, &cpus).context("sched_setaffinity")?;
+        let map = ring(1)?;
+        let program = std::cell::RefCell::new(drain_program(&map, 0)?);
+        Ok(Rc::new(Self { wakeups: Wakeups::of(map)?, program }))
+    }
+
+    /// Returns once all wakeups are done that were queued before.
+    fn pass(&self) -> anyhow::Result<()> {
+        self.program.borrow_mut().run(&QUIET.wakeup(WakeupFlags::ALWAYS)).context("running the fence's program")?;
+        ensure!(self.wakeups.event(true)?, "a forced wakeup did not come");
+        Ok(())
+    }
+}
+
+impl KernelRing {
+    /// A new ring of `size` bytes with a log of `log_bytes`; its callback can drain again if it is `nesting`.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::kernel::Unavailable) without rights, and what the kernel refused.
+    pub fn new(size: u32, log_bytes: usize, nesting: bool, fence: &Rc<Fence>) -> anyhow::Result<Self> {
+        let map = ring(size.into())?;
+        ensure!(map.size() == size, "the kernel made a ring of {} bytes, not {size}", map.size());
+        let nesting = nesting.then(|| DrainProgram::load_troublesome(&map, log_bytes)).transpose()?;
+        Ok(Self {
+            pages: Pages::new(&map)?,
+            mapping: Arc::new(Mapping::new(&map)?),
+            program: drain_program(&map, log_bytes)?,
+            nesting,
+            wakeups: Wakeups::of(map)?,
+            fence: Rc::clone(fence),
+            unfenced: 0,
+        })
+    }
+
+    /// Writes the header of a discarded record of `extent` bytes.
+    fn discarded(&self, position: u64, extent: u32) {
+        self.pages.write(position, &(DISCARD_BIT | (extent - 8)).to_ne_bytes());
+    }
+
+    /// Drains up to `target`, which only discarded records lie before.
+    fn drain_to(&mut self, target: u64) -> anyhow::Result<()> {
+        self.pages.set_producer(target);
+        while self.consumer() != target {
+            let before = self.consumer();
+            let drained = self.program.run(&QUIET).context("moving the consumer")?;
+            ensure!(
+                drained.raw_returned() == 0 && self.pages.consumer() > before,
+                "the drain of discarded records from {before} to {target} returned {} and stopped at {}",
+                drained.raw_returned(),
+                self.pages.consumer()
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Side for KernelRing {
+    type Memory = Mapping;
+
+    fn name(&self) -> &'static str {
+        "real"
+    }
+
+    fn size(&self) -> u32 {
+        self.pages.size()
+    }
+
+    fn memory(&self) -> Arc<Mapping> {
+        Arc::clone(&self.mapping)
+    }
+
+    fn consumer(&self) -> u64 {
+        self.pages.consumer()
+    }
+
+    fn producer(&self) -> u64 {
+        self.pages.producer()
+    }
+
+    fn set_producer(&mut self, position: u64) {
+        self.pages.set_producer(position);
+    }
+
+    fn write(&mut self, position: u64, bytes: &[u8]) {
+        self.pages.write(position, bytes);
+    }
+
+    fn zero(&mut self, position: u64, len: u32) {
+        self.pages.zero(position, len);
+    }
+
+    fn word(&self, offset: u32) -> u32 {
+        self.pages.word(offset)
+    }
+
+    fn snapshot(&self) -> RingImage {
+        // A kernel's size is one that a ring may have.
+        let size = RingSize::new(self.size().into()).unwrap_or_else(|error| panic!("{error}"));
+        RingImage::from_bytes(size, self.consumer(), self.producer(), &self.pages.data())
+    }
+
+    fn move_to(&mut self, target: u64) -> anyhow::Result<()> {
+        let stride = self.size().min(STRIDE);
+        let start = self.consumer();
+        // First a record that leaves whole strides, then the strides.
+        let first = u32::try_from(target.wrapping_sub(start) % u64::from(stride))?;
+        if first > 0 {
+            self.discarded(start, first);
+            self.drain_to(start + u64::from(first))?;
+            self.pages.zero(start, 8);
+        }
+        let start = self.consumer();
+        if start != target {
+            let headers = (0..self.size() / stride).map(|n| start + u64::from(n * stride));
+            headers.clone().for_each(|at| self.discarded(at, stride));
+            self.drain_to(target)?;
+            headers.for_each(|at| self.pages.zero(at, 8));
+        }
+        self.pages.set_producer(target);
+        Ok(())
+    }
+
+    fn drain(&mut self, call: &Call, answer: &mut Answer) -> anyhow::Result<()> {
+        let options = DrainOptions::new().wakeup(WakeupFlags(call.flags)).stop_after(call.stop_after);
+        let (program, options) = match &mut self.nesting {
+            Some(program) if call.nested => (program, options.nested(true)),
+            _ => (&mut self.program, options),
+        };
+        let drained = program.run(&options).context("running the drain program")?;
+        answer.samples.clear();
+        drained.samples().for_each(|sample| answer.samples.push(sample));
+        answer.samples.unlogged = drained.unlogged();
+        answer.returned = drained.raw_returned();
+        answer.nested = match drained.nested() {
+            None => 0,
+            Some(Ok(count)) => count.into(),
+            Some(Err(errno)) => -i64::from(errno.raw_os_error()),
+        };
+        answer.consumer = self.pages.consumer();
+        Ok(())
+    }
+
+    fn woke(&mut self, expected: bool) -> anyhow::Result<bool> {
+        if !expected {
+            self.unfenced += 1;
+            if self.unfenced == FENCE_EVERY {
+                self.unfenced = 0;
+                self.fence.pass()?;
+            }
+        }
+        // epoll reports nothing while the ring looks full, so it is looked at as an empty one.
+        let producer = self.pages.producer();
+        self.pages.set_producer(self.pages.consumer());
+        let woke = self.wakeups.event(expected)?;
+        self.pages.set_producer(producer);
+        Ok(woke)
+    }
+}

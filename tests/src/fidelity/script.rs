@@ -1,0 +1,89 @@
+//! A program of the operation language on one side, every drain of it kept.
+
+use anyhow::anyhow;
+use user_ringbuf_sim::{Bench, Damage, DrainError, Mismatch, Program, Report, RingImage, run, stale_ring};
+
+use super::image::Call;
+use super::side::{Answer, Side};
+
+/// What a program came to on one side.
+#[derive(Debug)]
+pub(super) struct Record {
+    /// Its drains, in order.
+    pub(super) drains: Vec<Answer>,
+    /// What the reference model says to it.
+    pub(super) result: Result<Report, Mismatch>,
+    /// The ring afterwards.
+    pub(super) after: RingImage,
+}
+
+/// Runs `program` on `side`, whose positions are at its start. `expected` are the other side's drains.
+pub(super) fn record<S: Side>(program: &Program, side: &mut S, expected: Option<&[Answer]>) -> anyhow::Result<Record> {
+    side.write(0, stale_ring(program.size, 0).data());
+    let memory = side.memory();
+    let mut recorder = Recorder { side, drains: Vec::new(), expected, failure: None };
+    let result = run(program, &*memory, &mut recorder);
+    let Recorder { drains, failure, .. } = recorder;
+    match failure {
+        Some(failure) => Err(failure),
+        None => Ok(Record { drains, result, after: side.snapshot() }),
+    }
+}
+
+struct Recorder<'s, S> {
+    side: &'s mut S,
+    drains: Vec<Answer>,
+    expected: Option<&'s [Answer]>,
+    failure: Option<anyhow::Error>,
+}
+
+impl<S: Side> Recorder<'_, S> {
+    fn try_drain(&mut self, call: &Call) -> anyhow::Result<(Result<u32, DrainError>, Answer)> {
+        let mut answer = Answer::default();
+        self.side.drain(call, &mut answer)?;
+        let expected = self.expected.and_then(|expected| expected.get(self.drains.len()));
+        answer.woke = self.side.woke(expected.is_some_and(|expected| expected.woke))?;
+        let returned = match answer.returned {
+            -7 => Err(DrainError::TooBig),
+            -16 => Err(DrainError::Busy),
+            -22 => Err(DrainError::Invalid),
+            code => Ok(u32::try_from(code).map_err(|_| anyhow!("the drain returned {code}"))?),
+        };
+        Ok((returned, answer))
+    }
+}
+
+impl<S: Side> Bench for Recorder<'_, S> {
+    fn drain(&mut self, flags: u64, stop_after: Option<u32>) -> user_ringbuf_sim::Answer {
+        let call = Call { flags, stop_after: stop_after.map_or(0, |samples| samples.max(1)), nested: false };
+        let (returned, answer) = self.try_drain(&call).unwrap_or_else(|error| {
+            self.failure.get_or_insert(error);
+            (Err(DrainError::Busy), Answer::default())
+        });
+        let samples = answer.samples.iter().map(<[u8]>::to_vec).collect();
+        let woke = Some(answer.woke);
+        self.drains.push(answer);
+        user_ringbuf_sim::Answer { returned, samples, woke }
+    }
+
+    fn snapshot(&self) -> RingImage {
+        self.side.snapshot()
+    }
+
+    fn positions(&self) -> (u64, u64) {
+        (self.side.consumer(), self.side.producer())
+    }
+
+    fn damage(&mut self, damage: Damage) -> bool {
+        match damage {
+            Damage::Producer(by) => self.side.set_producer(self.side.producer().wrapping_add_signed(by)),
+            Damage::Header { offset, word } => {
+                let at = self.side.consumer().wrapping_add(offset.into()) & !7;
+                self.side.write(at, &word.to_ne_bytes());
+            }
+            // A real consumer position can't be written; nor is there more damage.
+            _ => return false,
+        }
+        true
+    }
+}
