@@ -1,4 +1,4 @@
-//! The `user-ringbuf` command: probe, demo, create and send for BPF user ring buffers.
+//! The `user-ringbuf` command: probe, demo, create, send, inspect and repair for BPF user ring buffers.
 //!
 //! One module a subcommand. The library exists for the command, its tests and its fuzzers: [`run`] is the command,
 //! [`framing`] cuts standard input into samples. Its interface may change with any version.
@@ -7,7 +7,9 @@ mod bytes;
 mod create;
 mod demo;
 pub mod framing;
+mod inspect;
 mod probe;
+mod repair;
 mod report;
 mod send;
 mod target;
@@ -15,7 +17,8 @@ mod target;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 
 use report::Output;
 
@@ -37,11 +40,26 @@ enum Command {
     Demo(demo::Demo),
     Create(create::Create),
     Send(send::Send),
+    Inspect(inspect::Inspect),
+    Repair(repair::Repair),
+}
+
+impl Cli {
+    /// What clap can't say in its own words.
+    fn checked(self) -> Result<Self, clap::Error> {
+        match &self.command {
+            Command::Repair(repair) => match repair.wrong_usage() {
+                Some(why) => Err(Self::command().error(ErrorKind::MissingRequiredArgument, why)),
+                None => Ok(self),
+            },
+            _ => Ok(self),
+        }
+    }
 }
 
 /// Runs the command with these arguments, the program's name first, and answers its exit status.
 pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match Cli::try_parse_from(args).and_then(Cli::checked) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are errors to clap too, with status 0. If they can't be printed, nothing can.
@@ -55,6 +73,8 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitC
         Command::Demo(demo) => demo.run(&output),
         Command::Create(create) => create.run(&output),
         Command::Send(send) => send.run(&output),
+        Command::Inspect(inspect) => inspect.run(&output),
+        Command::Repair(repair) => repair.run(&output),
     };
     output.finish(outcome)
 }

@@ -29,6 +29,14 @@ impl Target {
         };
         map.with_context(|| format!("cannot open {self}"))
     }
+
+    /// The arguments that name this ring to another subcommand.
+    pub(crate) fn args(&self) -> String {
+        match (&self.pin, self.id) {
+            (Some(path), _) => format!("--pin {}", path.display()),
+            (None, id) => format!("--id {}", id.unwrap_or_default()),
+        }
+    }
 }
 
 impl fmt::Display for Target {

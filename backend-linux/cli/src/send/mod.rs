@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use user_ringbuf_linux::{EpollWaiter, Mapping, Producer};
+use user_ringbuf_linux::{AttachError, Corruption, EpollWaiter, Mapping, Producer};
 
 use crate::framing::{Framing, Parser};
 use crate::report::{Output, Report, Verdict, per_second};
@@ -70,7 +70,8 @@ impl Send {
     pub(crate) fn run(&self, output: &Output) -> anyhow::Result<Verdict> {
         let map = self.target.open()?;
         let failed = || format!("cannot produce into {}", self.target);
-        let producer = Producer::attach(Mapping::new(&map).with_context(failed)?).with_context(failed)?;
+        let producer =
+            Producer::attach(Mapping::new(&map).with_context(failed)?).map_err(|error| self.not_attached(error))?;
         let max = producer.max_sample_len();
         let stdin = io::stdin().lock();
         // A spinner would run into what is typed.
@@ -116,6 +117,24 @@ impl Send {
             time,
         })?;
         Ok(if good { Verdict::Good } else { Verdict::Bad })
+    }
+
+    /// A ring that takes no producer wants a look, and maybe a repair.
+    fn not_attached(&self, error: AttachError) -> anyhow::Error {
+        let args = self.target.args();
+        let repair = match error {
+            AttachError::Busy { .. } | AttachError::Damaged { .. } => true,
+            AttachError::Corrupted(why) => !matches!(why, Corruption::UnalignedConsumer { .. }),
+            _ => false,
+        };
+        let mut text = format!("cannot produce into {}: {error}", self.target);
+        if repair {
+            text = format!(
+                "{text}; `user-ringbuf inspect {args}` shows the ring, and once no producer is alive `user-ringbuf \
+                 repair {args} --producer-is-gone` frees it"
+            );
+        }
+        anyhow::anyhow!(text)
     }
 }
 

@@ -5,7 +5,9 @@
 
 mod create;
 mod demo;
+mod inspect;
 mod probe;
+mod repair;
 mod send;
 mod support;
 mod usage;

@@ -92,7 +92,10 @@ pub(crate) fn run_without_rights(args: &[&str]) -> Run {
     }
     let directory = Directory::new();
     let copy = directory.path("user-ringbuf");
-    std::fs::copy(env!("CARGO_BIN_EXE_user-ringbuf"), &copy).unwrap();
+    // Not by ourselves: a child forked by another test meanwhile would hold the copy open for writing, and the kernel
+    // runs no such file (ETXTBSY).
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_user-ringbuf")).arg(&copy).status().unwrap();
+    assert!(copied.success());
     let output = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all", "--"])
         .arg(&copy)

@@ -23,6 +23,23 @@ fn wrong_usage_exits_2_and_prints_nothing_on_standard_output() {
         &["demo", "--backend", "dreams"],
         &["probe", "--hard"],
         &["probe", "there"],
+        &["inspect"],
+        &["inspect", "--pin", "/x", "--id", "1"],
+        &["inspect", "--id", "-1"],
+        &["inspect", "--id", "1", "--records", "-1"],
+        &["inspect", "--id", "1", "--records", "1000001"],
+        &["inspect", "--id", "1", "--times", "3"],
+        &["inspect", "--id", "1", "--every", "3"],
+        &["inspect", "--id", "1", "--watch", "--times", "0"],
+        &["inspect", "--id", "1", "--watch", "--every", "0"],
+        &["inspect", "--id", "1", "--producer-is-gone"],
+        &["repair"],
+        &["repair", "--dry-run"],
+        &["repair", "--producer-is-gone"],
+        &["repair", "--id", "1"],
+        &["repair", "--id", "1", "--records", "2"],
+        &["repair", "--id", "4294967296", "--producer-is-gone"],
+        &["repair", "--id", "1", "--producer-is-gone=maybe"],
     ] {
         let run = run(args);
         run.failed(2);
