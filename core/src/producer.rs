@@ -284,7 +284,9 @@ fn look_for_room(seen: Seen, expected: Position, at: Position, len: usize) -> Re
         return Err(ReserveError::BatchFull { needed, left: narrow(left) });
     }
     let limit = consumer.advance(size.bytes_u64());
-    let available = limit.distance_from(at);
+    // A limit behind the end of a batch, of a consumer that went back, leaves nothing.
+    let room = limit.distance_from(at);
+    let available = if room <= size.bytes_u64() { room } else { 0 };
     if u64::from(needed) > available {
         return Err(ReserveError::Full { needed, available: narrow(available) });
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use user_ringbuf_linux::{BeyondSample, Producer};
+use user_ringbuf_linux::{AttachError, BeyondSample, Producer};
 use user_ringbuf_tests::raw::{BUSY, DISCARD};
 use user_ringbuf_tests::ring::{Ring, page, pattern};
 
@@ -146,15 +146,15 @@ fn a_sample_outlives_its_producer_where_it_shares_the_memory() {
     let mut producer = Producer::attach(mapping.clone()).unwrap();
     let mut sample = producer.reserve_detached(4).unwrap();
     drop(producer);
-    // The next producer begins behind it.
-    let mut next = Producer::attach(mapping).unwrap();
-    next.push(b"next").unwrap();
+    // Until it is submitted, nobody can tell whether its owner lives: the next producer has to wait.
+    assert!(matches!(Producer::attach(mapping.clone()), Err(AttachError::Busy { .. })));
     assert!(ring.drain().is_empty());
     let late = std::thread::spawn(move || {
         sample.copy_from_slice(b"late");
         sample.submit()
     });
     assert_eq!(late.join().unwrap().get(), 16);
+    Producer::attach(mapping).unwrap().push(b"next").unwrap();
     assert_eq!(ring.drain(), [b"late", b"next"]);
 }
 
