@@ -292,6 +292,7 @@ impl<M: RingMemory> Shared<M> {
         let expected = Position::new(limit.get().wrapping_sub(room));
         if found.in_flight() == 0 && published != expected {
             // Nobody was in flight before the load or after it, so what stands there is not ours.
+            published.occupied(consumer, size)?;
             return Err(ReserveError::ForeignProducer { expected, found: published });
         }
         self.memory.store_word(&self.limit, limit.get(), Role::StoreLimit);

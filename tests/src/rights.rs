@@ -66,22 +66,31 @@ pub fn without_rights<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 /// # Panics
 /// If `work` does, or the kernel takes no seccomp filter.
 pub fn without_bpf_call<T: Send>(errno: Errno, work: impl FnOnce() -> T + Send) -> T {
+    without_calls(&[libc::SYS_bpf], errno, work)
+}
+
+/// Runs `work` on a thread of its own in which these system calls answer `errno`, by a seccomp filter.
+///
+/// # Panics
+/// If `work` does, or the kernel takes no seccomp filter.
+pub fn without_calls<T: Send>(calls: &[i64], errno: Errno, work: impl FnOnce() -> T + Send) -> T {
     // BPF_LD | BPF_W | BPF_ABS, BPF_JMP | BPF_JEQ | BPF_K, BPF_RET | BPF_K; the system call's number is word 0.
     const LOAD: u16 = 0x20;
     const JUMP_IF_EQUAL: u16 = 0x15;
     const RETURN: u16 = 0x06;
     let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
-    let number = u32::try_from(libc::SYS_bpf).expect("numbers of system calls are small");
     let errno = u32::try_from(errno.raw_os_error()).expect("error numbers are positive");
-    let mut filter = [
-        step(LOAD, 0, 0, 0),
-        step(JUMP_IF_EQUAL, 0, 1, number),
-        step(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | errno),
-        step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
+    let mut filter = vec![step(LOAD, 0, 0, 0)];
+    for call in calls {
+        let number = u32::try_from(*call).expect("numbers of system calls are small");
+        filter.push(step(JUMP_IF_EQUAL, 0, 1, number));
+        filter.push(step(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | errno));
+    }
+    filter.push(step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW));
     on_a_thread(move || {
         set_no_new_privs(true).expect("no_new_privs is always allowed");
-        let program = libc::sock_fprog { len: 4, filter: filter.as_mut_ptr() };
+        let len = u16::try_from(filter.len()).expect("a short filter");
+        let program = libc::sock_fprog { len, filter: filter.as_mut_ptr() };
         // SAFETY: program and filter live across the call; without TSYNC it binds this thread only.
         let answer = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) };
         assert_eq!(answer, 0, "seccomp: {}", std::io::Error::last_os_error());

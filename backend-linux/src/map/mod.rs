@@ -102,8 +102,8 @@ impl Map {
     ///
     /// # Errors
     ///
-    /// [`MapError::PathMissing`], [`MapError::NotOnBpffs`], [`MapError::PathForbidden`], [`MapError::NotAMap`] if
-    /// something else is pinned there, and as [`from_fd`](Self::from_fd).
+    /// [`MapError::PathMissing`], [`MapError::NotOnBpffs`], [`MapError::PathForbidden`], [`MapError::PathTooLong`],
+    /// [`MapError::NotAMap`] if something else is pinned there, and as [`from_fd`](Self::from_fd).
     pub fn from_pin(path: impl Arg) -> Result<Self, MapError> {
         with_c_str(path, pin::get).and_then(Self::from_fd)
     }
@@ -162,7 +162,7 @@ impl Map {
     /// # Errors
     ///
     /// [`MapError::NotOnBpffs`], [`MapError::PathTaken`], [`MapError::PathMissing`] for a missing directory,
-    /// [`MapError::PathHasDot`], [`MapError::PathForbidden`].
+    /// [`MapError::PathHasDot`], [`MapError::PathForbidden`], [`MapError::PathTooLong`].
     pub fn pin(&self, path: impl Arg) -> Result<(), MapError> {
         with_c_str(path, |path| pin::pin(borrow(&self.fd), path))
     }
