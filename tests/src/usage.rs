@@ -22,3 +22,13 @@ pub fn mapped_maps() -> Vec<String> {
         .expect("/proc is mounted");
     text.lines().filter(|line| line.contains("bpf-map") || line.contains("bpf_map")).map(str::to_owned).collect()
 }
+
+/// Memory of this process that is resident now, in KiB.
+///
+/// # Panics
+/// If `/proc` can't be read.
+pub fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc is mounted");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("every process has VmRSS");
+    line.trim().trim_end_matches(" kB").parse().expect("a number of kB")
+}
