@@ -5,11 +5,13 @@
 //!   trusts nothing of ours.
 //! - [`bpffs`], [`objects`] and [`usage`] are the surroundings: pins, BPF objects of other kinds, what a process holds.
 //! - [`send`] sends [`stamp`]ed samples through every interface, [`kernel`] drains them and [`tally`] counts what arrived;
-//!   [`crash`] kills the sender, [`fidelity`] asks the real kernel and the fake one. [`outcome`] is how a program ends.
+//!   [`crash`] kills the sender, [`jam`] jams the ring, [`fidelity`] asks the real kernel and the fake one. [`outcome`] is
+//!   how a program ends.
 
 pub mod bpffs;
 pub mod crash;
 pub mod fidelity;
+pub mod jam;
 pub mod kernel;
 pub mod objects;
 pub mod outcome;

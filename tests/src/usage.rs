@@ -47,3 +47,13 @@ pub fn with_little_address_space<T>(work: impl FnOnce() -> T) -> T {
     let used = pages * u64::try_from(rustix::param::page_size()).expect("a page is small");
     with_limit(Resource::As, used + (16 << 20), work)
 }
+
+/// Memory of this process that is resident now, in KiB.
+///
+/// # Panics
+/// If `/proc` can't be read.
+pub fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc is mounted");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("every process has VmRSS");
+    line.trim().trim_end_matches(" kB").parse().expect("a number of kB")
+}
