@@ -92,7 +92,9 @@ pub fn check<E: Send>(
     workers: usize,
     run: impl Fn(&'static Model, Change) -> Result<Outcome, E> + Sync,
 ) -> Result<Table, E> {
-    let until_caught = |change| -> Result<(Option<(&'static Model, Finding)>, u64), E> {
+    /// What was found and by which model, and how many interleavings passed before.
+    type Found = (Option<(&'static Model, Finding)>, u64);
+    let until_caught = |change| -> Result<Found, E> {
         let mut seen = 0;
         for &model in models::ALL {
             match run(model, change)? {
