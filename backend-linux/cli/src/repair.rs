@@ -6,7 +6,9 @@ use std::io::{self, Write};
 use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
-use user_ringbuf_linux::{Mapping, MappingView, Repair as Mended, RingSize, RingView, Survey, plan_repair, repair};
+use user_ringbuf_linux::{
+    Mapping, MappingView, Repair as Mended, RingSize, RingView, Survey, Verdict as RingVerdict, plan_repair, repair,
+};
 
 use crate::inspect::Row;
 use crate::report::{Output, Report, Verdict, plural};
@@ -93,9 +95,11 @@ impl Sum {
             parts.push(format!("{discard} {records} ({} bytes)", self.discarded_bytes));
         }
         if self.filled > 0 {
-            let (stretches, fillers) =
-                (plural(self.filled, "damaged stretch"), plural(self.fillers, "discarded record"));
-            let stretches = stretches.replace("stretchs", "stretches");
+            let stretches = match self.filled {
+                1 => "1 damaged stretch".to_owned(),
+                more => format!("{more} damaged stretches"),
+            };
+            let fillers = plural(self.fillers, "discarded record");
             parts.push(format!("{fill} {stretches} ({} bytes) with {fillers}", self.filled_bytes));
         }
         if parts.is_empty() {
@@ -197,13 +201,12 @@ impl Repair {
             repairs,
             omitted,
         })?;
-        use user_ringbuf_linux::Verdict::{Empty, Flowing};
-        let good = self.dry_run || matches!(after, Empty | Flowing);
+        let good = self.dry_run || matches!(after, RingVerdict::Empty | RingVerdict::Flowing);
         Ok(if good { Verdict::Good } else { Verdict::Bad })
     }
 }
 
-fn verdict(view: &impl RingView) -> user_ringbuf_linux::Verdict {
+fn verdict(view: &impl RingView) -> RingVerdict {
     Survey::of(view, |_| ()).verdict
 }
 

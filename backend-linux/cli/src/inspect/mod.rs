@@ -179,7 +179,10 @@ impl Unchanged {
         // An obstacle that stays counts from when it was first seen, although the head may still come up to it.
         let head = if obstacle.is_some() { Position::new(0) } else { survey.consumer };
         match self.seen {
-            Some((before, old_head, when)) if (before, old_head) == (obstacle, head) && self.is_about(survey) => {
+            // An empty ring does not wait for anything.
+            Some((before, old_head, when))
+                if (before, old_head) == (obstacle, head) && survey.verdict != RingVerdict::Empty =>
+            {
                 now.saturating_duration_since(when)
             }
             _ => {
@@ -187,11 +190,6 @@ impl Unchanged {
                 Duration::ZERO
             }
         }
-    }
-
-    /// An empty ring does not wait for anything.
-    fn is_about(&self, survey: &user_ringbuf_linux::Survey) -> bool {
-        survey.verdict != RingVerdict::Empty
     }
 }
 
