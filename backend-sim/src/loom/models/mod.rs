@@ -84,20 +84,22 @@ impl Model {
         self.preemptions
     }
 
-    /// Runs the model in all its interleavings with these orderings, and says how many those were.
-    ///
-    /// It does so twice: once as loom does it, up to the [`preemption_bound`](Self::preemption_bound) if there is one;
-    /// and once [without the reduction](LoomMemory::without_reduction) that loom applies, up to
-    /// [`UNREDUCED_PREEMPTIONS`].
+    /// Runs the model in all its interleavings with these orderings, as far as `depth` says, and tells how many those
+    /// were.
     ///
     /// # Panics
     /// At the first interleaving in which something is wrong: a data race, a lost, torn or invented sample, a deadlock.
-    pub fn check(&self, orderings: Orderings) -> u64 {
-        let unreduced = Some(self.preemptions.unwrap_or(usize::MAX).min(UNREDUCED_PREEMPTIONS));
+    pub fn check(&self, orderings: Orderings, depth: Depth) -> u64 {
+        let few = Some(self.preemptions.unwrap_or(usize::MAX).min(FEW_PREEMPTIONS));
         (0..self.cases)
             .map(|case| {
-                let setup = Setup { orderings, case, reduced: true };
-                self.explore(setup, self.preemptions) + self.explore(Setup { reduced: false, ..setup }, unreduced)
+                let reduced = Setup { orderings, case, reduced: true };
+                match depth {
+                    Depth::Quick => self.explore(reduced, few),
+                    Depth::Full => {
+                        self.explore(reduced, self.preemptions) + self.explore(Setup { reduced: false, ..reduced }, few)
+                    }
+                }
             })
             .sum()
     }
@@ -116,8 +118,18 @@ impl Model {
     }
 }
 
-/// Preemptions that are tried where loom leaves out no schedule. A weakened ordering takes one or two to show.
-pub const UNREDUCED_PREEMPTIONS: usize = 2;
+/// Preemptions that are tried where not all are. A weakened ordering takes one or two to show.
+pub const FEW_PREEMPTIONS: usize = 2;
+
+/// How far a model is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// With [`FEW_PREEMPTIONS`]: a second at most, to find what is easily found.
+    Quick,
+    /// Twice: as loom explores, up to the model's [preemption bound](Model::preemption_bound) if it has one; and with
+    /// [`FEW_PREEMPTIONS`], [without the reduction](LoomMemory::without_reduction) that loom applies.
+    Full,
+}
 
 /// How one run of a model is set up.
 #[derive(Clone, Copy)]
