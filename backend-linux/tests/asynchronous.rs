@@ -7,8 +7,8 @@ use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
 use user_ringbuf_linux::{
-    AsyncError, AsyncProducer, AsyncShared, BlockingError, DrainOptions, DrainProgram, Map, Mapping, Producer, Reactor,
-    ReactorError, Recheck, ReserveError, Shared, TokioShared, WakeFd, WakeupFlags,
+    AsyncError, AsyncProducer, AsyncShared, BlockingError, DrainOptions, DrainProgram, EpollWaiter, Map, Mapping,
+    Producer, Reactor, ReactorError, Recheck, ReserveError, Shared, TokioShared, WakeFd, WakeupFlags,
 };
 
 #[expect(dead_code, reason = "tasks need little of what the others share")]
@@ -305,28 +305,18 @@ over_each_reactor! {
         });
     }
 
-    fn two_handles_on_one_map_are_both_woken<R>() {
-        let map = Map::create("handles", 4096).unwrap();
-        let mut program = DrainProgram::load(&map, 0).unwrap();
-        let mapping = Mapping::new(&map).unwrap();
-        let mut producer = Producer::attach(&mapping).unwrap();
-        let end = producer.push(b"sample").unwrap();
-        let handles: [AsyncShared<&Mapping, R::Reactor>; 2] = R::block_on(async {
-            [0; 2].map(|_| {
-                let shared = Shared::attach(&mapping).unwrap();
-                AsyncShared::with_recheck(shared, &map, Recheck::Never).unwrap()
-            })
-        });
+    fn a_task_and_a_thread_wait_on_one_ring_side_by_side<R>() {
+        let (map, ring, mut program) = half_full::<R>(Recheck::Never);
         scope(|scope| {
-            let threads = [0, 1].map(|at: usize| {
-                let handle = &handles[at];
-                scope.spawn(move || R::block_on(handle.wait_consumed(end)))
+            let task = scope.spawn(|| R::block_on(ring.reserve(WANTED)).map(drop));
+            let thread = scope.spawn(|| {
+                let mut waiter = EpollWaiter::with_recheck(&map, Recheck::Never).unwrap();
+                ring.shared().wait_consumed(ring.shared().position(), &mut waiter, None)
             });
             sleep(20 * MS);
             drain(&mut program, WAKING);
-            for thread in threads {
-                thread.join().unwrap().unwrap();
-            }
+            task.join().unwrap().unwrap();
+            thread.join().unwrap().unwrap();
         });
     }
 

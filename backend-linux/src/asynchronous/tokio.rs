@@ -12,6 +12,27 @@ use crate::mapping::Mapping;
 
 /// A producer for many tokio tasks.
 ///
+/// ```no_run
+/// use std::sync::Arc;
+/// use user_ringbuf_linux::{Map, Mapping, Shared, TokioShared};
+///
+/// # async fn send() -> Result<(), Box<dyn std::error::Error>> {
+/// let map = Map::from_pin("/sys/fs/bpf/to_kernel")?;
+/// let shared = Shared::attach(Mapping::new(&map)?)?;
+/// let ring = Arc::new(TokioShared::new(shared, &map)?);
+/// tokio::spawn({
+///     let ring = Arc::clone(&ring);
+///     async move {
+///         let mut sample = ring.reserve(16).await?;
+///         sample.fill(7);
+///         sample.submit();
+///         Ok::<(), user_ringbuf_linux::AsyncError>(())
+///     }
+/// });
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Panics
 /// [`AsyncShared::new`] panics, as tokio does, in a runtime that was built without `enable_io`.
 pub type TokioShared<M = Mapping> = AsyncShared<M, AsyncFd<WakeFd>>;

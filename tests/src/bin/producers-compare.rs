@@ -4,18 +4,24 @@
 //! while the clock does: the ring takes a round's samples, and is emptied before the next.
 
 use std::process::ExitCode;
-use std::sync::{Barrier, Mutex};
-use std::thread::scope;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{ScopedJoinHandle, scope};
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, ensure};
 use clap::Parser;
+use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
-use user_ringbuf_linux::{DrainProgram, Mapping, Producer, Shared};
+use user_ringbuf_linux::{DrainOptions, DrainProgram, Mapping, Producer, Shared, WakeupFlags};
 use user_ringbuf_tests::kernel::{drain_program, ring};
 use user_ringbuf_tests::outcome::{exit_code, print};
 
 const LEN: usize = 32;
+/// Threads that get less of the CPUs' time than this have not run at the same time, and shown nothing.
+const RUNNING: f64 = 0.75;
+/// How many rounds are tried for one that counts.
+const TRIES: u32 = 20;
 /// Bytes of a record of [`LEN`].
 const RECORD: usize = LEN + 8;
 
@@ -26,10 +32,10 @@ struct Args {
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     threads: u32,
     /// Samples of one thread in one round
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     samples: u32,
-    /// Rounds of each kind
-    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    /// Rounds of each kind in which all threads have to run at the same time
+    #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
     /// Bytes of a lane
     #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(40..=1_048_576))]
@@ -43,10 +49,13 @@ struct Args {
 struct Report {
     threads: u32,
     sample_bytes: usize,
-    rounds: u32,
+    /// Rounds that count: those in which all threads ran at the same time, or all if there were none such.
+    rounds: Figures<usize>,
     /// Of a round's time by all its samples: the medians of the rounds.
     ns_a_sample: Figures<f64>,
     fastest_ns_a_sample: Figures<f64>,
+    /// How many of the threads ran at the same time: CPU time by the clock's, the medians of the rounds.
+    running: Figures<f64>,
 }
 
 #[derive(Default, Serialize)]
@@ -70,9 +79,10 @@ fn run(args: &Args) -> anyhow::Result<bool> {
     let mut round = Round { threads, samples, program: drain_program(&map, 0)? };
     let lane = usize::try_from(args.lane)?;
 
-    let mut took = Figures::<Vec<f64>>::default();
+    let mut took = Figures::<Vec<Timed>>::default();
+    let wanted = usize::try_from(args.rounds)?;
     // The first round of each warms up.
-    for number in 0..=args.rounds {
+    for number in 0..=args.rounds.saturating_mul(TRIES) {
         let shared = Shared::attach(&mapping)?;
         let by_shared = round.time(|| {
             for _ in 0..samples {
@@ -90,6 +100,8 @@ fn run(args: &Args) -> anyhow::Result<bool> {
             }
             Ok(())
         })?;
+        // One producer at a time.
+        drop(shared);
         let producer = Mutex::new(Producer::attach(&mapping)?);
         let by_mutex = round.time(|| {
             for _ in 0..samples {
@@ -102,18 +114,20 @@ fn run(args: &Args) -> anyhow::Result<bool> {
             took.lanes.push(by_lanes);
             took.mutex.push(by_mutex);
         }
+        let enough = took.each(|rounds| rounds.iter().filter(|round| round.is_parallel(threads)).count() >= wanted);
+        if enough.shared && enough.lanes && enough.mutex {
+            break;
+        }
     }
-    let each = |pick: fn(&mut [f64]) -> f64, took: &mut Figures<Vec<f64>>| Figures {
-        shared: pick(&mut took.shared),
-        lanes: pick(&mut took.lanes),
-        mutex: pick(&mut took.mutex),
-    };
+    let took = took.each(|rounds| telling(rounds, threads));
     let report = Report {
         threads: args.threads,
         sample_bytes: LEN,
-        rounds: args.rounds,
-        ns_a_sample: each(median, &mut took),
-        fastest_ns_a_sample: each(|times| times.iter().copied().fold(f64::INFINITY, f64::min), &mut took),
+        rounds: took.each(Vec::len),
+        ns_a_sample: took.each(|rounds| median(rounds, |timed| timed.ns_a_sample)),
+        fastest_ns_a_sample: took
+            .each(|rounds| rounds.iter().map(|timed| timed.ns_a_sample).fold(f64::INFINITY, f64::min)),
+        running: took.each(|rounds| median(rounds, |timed| timed.running)),
     };
     print(&report, args.json)?;
     Ok(true)
@@ -124,9 +138,62 @@ fn sample() -> [u8; LEN] {
     std::hint::black_box([7; LEN])
 }
 
-fn median(times: &mut [f64]) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
+impl<T> Figures<T> {
+    fn each<U>(&self, figure: impl Fn(&T) -> U) -> Figures<U> {
+        Figures { shared: figure(&self.shared), lanes: figure(&self.lanes), mutex: figure(&self.mutex) }
+    }
+}
+
+fn median(rounds: &[Timed], figure: impl Fn(&Timed) -> f64) -> f64 {
+    let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// One round.
+#[derive(Clone, Copy)]
+struct Timed {
+    ns_a_sample: f64,
+    running: f64,
+}
+
+impl Timed {
+    fn is_parallel(&self, threads: usize) -> bool {
+        #[expect(clippy::cast_precision_loss, reason = "a handful of threads")]
+        let threads = threads as f64;
+        self.running >= RUNNING * threads
+    }
+}
+
+fn telling(rounds: &[Timed], threads: usize) -> Vec<Timed> {
+    let parallel: Vec<Timed> = rounds.iter().copied().filter(|round| round.is_parallel(threads)).collect();
+    if parallel.is_empty() { rounds.to_vec() } else { parallel }
+}
+
+/// One thread's part of a round.
+struct Span {
+    began: Instant,
+    ended: Instant,
+    cpu: Duration,
+}
+
+/// Lets threads go at the same moment, which one that sleeps until it is woken would miss.
+struct Start {
+    missing: AtomicUsize,
+}
+
+impl Start {
+    fn wait(&self) {
+        // Relaxed: it hands nothing over.
+        self.missing.fetch_sub(1, Ordering::Relaxed);
+        while self.missing.load(Ordering::Relaxed) > 0 {
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn cpu_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 struct Round {
@@ -136,38 +203,35 @@ struct Round {
 }
 
 impl Round {
-    /// Lets all threads send at once, and says how many nanoseconds a sample took. The ring is empty again after that,
-    /// and all samples have arrived.
-    fn time(&mut self, send: impl Fn() -> anyhow::Result<()> + Sync) -> anyhow::Result<f64> {
-        let start = Barrier::new(self.threads);
+    /// Lets all threads send at once. The ring is empty again after that, and all samples have arrived.
+    fn time(&mut self, send: impl Fn() -> anyhow::Result<()> + Sync) -> anyhow::Result<Timed> {
+        let start = Start { missing: AtomicUsize::new(self.threads) };
         let (start, send) = (&start, &send);
-        let spans: Vec<(Instant, Instant)> = scope(|scope| {
-            let threads: Vec<_> = (0..self.threads)
-                .map(|_| {
-                    scope.spawn(move || {
-                        start.wait();
-                        let began = Instant::now();
-                        send()?;
-                        anyhow::Ok((began, Instant::now()))
-                    })
-                })
-                .collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().map_err(|_| anyhow!("a thread panicked"))?)
-                .collect::<Result<_, _>>()
+        let part = || {
+            start.wait();
+            let (began, cpu) = (Instant::now(), cpu_time());
+            send()?;
+            anyhow::Ok(Span { began, ended: Instant::now(), cpu: cpu_time() - cpu })
+        };
+        let spans: Vec<Span> = scope(|scope| {
+            let threads: Vec<_> = (0..self.threads).map(|_| scope.spawn(part)).collect();
+            let join = |thread: ScopedJoinHandle<'_, anyhow::Result<Span>>| {
+                thread.join().map_err(|_| anyhow!("a thread panicked"))?
+            };
+            threads.into_iter().map(join).collect::<Result<_, _>>()
         })?;
-        let began = spans.iter().map(|span| span.0).min();
-        let ended = spans.iter().map(|span| span.1).max();
-        let took = began.zip(ended).map_or(Duration::ZERO, |(began, ended)| ended - began);
         let sent = self.threads * self.samples;
         ensure!(self.empty()? == sent, "not all of {sent} samples have arrived");
+        let began = spans.iter().map(|span| span.began).min();
+        let ended = spans.iter().map(|span| span.ended).max();
+        let took = began.zip(ended).map_or(Duration::ZERO, |(began, ended)| ended - began).as_secs_f64();
+        let cpu: Duration = spans.iter().map(|span| span.cpu).sum();
         #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-        Ok(took.as_secs_f64() * 1e9 / sent as f64)
+        Ok(Timed { ns_a_sample: took * 1e9 / sent as f64, running: cpu.as_secs_f64() / took })
     }
 
     fn empty(&mut self) -> anyhow::Result<usize> {
-        let options = user_ringbuf_linux::DrainOptions::new().wakeup(user_ringbuf_linux::WakeupFlags::NEVER);
+        let options = DrainOptions::new().wakeup(WakeupFlags::NEVER);
         let mut drained = 0;
         loop {
             match self.program.run(&options)?.returned()? {
