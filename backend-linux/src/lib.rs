@@ -31,7 +31,7 @@ pub use asynchronous::{TokioProducer, TokioShared};
 pub use bpf::{BpfCommand, BpfError};
 pub use drain::{DrainError, DrainOptions, DrainProgram, Drained, MAX_LOG, Samples, WakeupFlags};
 pub use map::{Capability, MAX_NAME, MAX_SIZE, Map, MapError, map_type_name, rounded_size};
-pub use mapping::{Mapping, MappingError, MappingView};
+pub use mapping::{Mapping, MappingError, MappingRef, MappingView};
 pub use probe::{KernelRelease, Obstacle, Probe, Support, probe};
 pub use user_ringbuf_core::*;
 pub use wait::{Canceller, EpollWaiter, Recheck, Spin, WaiterError, Yield};

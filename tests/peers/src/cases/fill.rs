@@ -47,7 +47,7 @@ fn contenders<'m>(
     let len = size as usize;
     let [ours, copy, floor, libbpf, libbpf_rs] = [(); 5].map(|()| sources.clone());
     Ok(vec![
-        Box::new(Ours::new(memory, move |producer, first, count| {
+        Box::new(Ours::new(memory.by_value(), move |producer, first, count| {
             let len = black_box(len);
             for number in first..first + count {
                 let mut sample = producer.reserve(len)?;

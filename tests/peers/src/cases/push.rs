@@ -4,7 +4,7 @@
 //! same copy.
 
 use anyhow::Result;
-use user_ringbuf_linux::{Mapping, Producer, ReserveError};
+use user_ringbuf_linux::{Mapping, MappingRef, Producer, ReserveError};
 
 use super::{SMALL_RING, add_rows};
 use crate::options::Options;
@@ -33,7 +33,7 @@ pub(crate) fn in_batches(options: &Options, table: &mut Table) -> Result<()> {
 // Inlined, so that the producer is a local variable of the loop's function.
 #[inline(always)]
 fn push<const LEN: usize>(
-    producer: &mut Producer<&Mapping>,
+    producer: &mut Producer<MappingRef<'_>>,
     samples: &Samples<LEN>,
     first: u64,
     count: u64,
@@ -46,7 +46,7 @@ fn push<const LEN: usize>(
 
 #[inline(always)]
 fn push_batches<const LEN: usize>(
-    producer: &mut Producer<&Mapping>,
+    producer: &mut Producer<MappingRef<'_>>,
     samples: &Samples<LEN>,
     first: u64,
     count: u64,
@@ -66,14 +66,14 @@ fn measure<const LEN: usize>(
     options: &Options,
     table: &mut Table,
     name: &str,
-    work: impl Fn(&mut Producer<&Mapping>, &Samples<LEN>, u64, u64) -> Result<(), ReserveError>,
+    work: impl Fn(&mut Producer<MappingRef<'_>>, &Samples<LEN>, u64, u64) -> Result<(), ReserveError>,
     goal: Option<Goal>,
 ) -> Result<()> {
     let case = format!("{name}/{LEN}");
     if !options.wants(&case) {
         return Ok(());
     }
-    let mut ring = TestRing::new(SMALL_RING.max(LEN as u64 * 2048))?;
+    let mut ring = TestRing::new(SMALL_RING)?;
     let size = u32::try_from(LEN)?;
     let memory = Mapping::new(ring.map())?;
     let mut contenders = contenders::<LEN>(&ring, &memory, size, work)?;
@@ -89,11 +89,11 @@ fn contenders<'m, const LEN: usize>(
     ring: &TestRing,
     memory: &'m Mapping,
     size: u32,
-    work: impl Fn(&mut Producer<&Mapping>, &Samples<LEN>, u64, u64) -> Result<(), ReserveError> + 'm,
+    work: impl Fn(&mut Producer<MappingRef<'_>>, &Samples<LEN>, u64, u64) -> Result<(), ReserveError> + 'm,
 ) -> Result<Vec<Box<dyn Contender + 'm>>> {
     let [ours, floor, libbpf, libbpf_rs] = [(); 4].map(|()| Sources::fixed::<LEN>());
     Ok(vec![
-        Box::new(Ours::new(memory, move |producer, first, count| work(producer, &ours, first, count))),
+        Box::new(Ours::new(memory.by_value(), move |producer, first, count| work(producer, &ours, first, count))),
         Box::new(Floor::new(ring.map(), move |pages, first, count| {
             let mut number = first;
             // SAFETY: a burst is what the ring holds; contenders take turns; `LEN` bytes are the sample's size.

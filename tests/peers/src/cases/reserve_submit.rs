@@ -24,7 +24,7 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
         if !options.wants(&case) {
             continue;
         }
-        let mut ring = TestRing::new(SMALL_RING.max(u64::from(size) * 2048))?;
+        let mut ring = TestRing::new(SMALL_RING.max(u64::from(size) * 256))?;
         let memory = Mapping::new(ring.map())?;
         let mut contenders = contenders(&ring, &memory, size)?;
         let plan = Plan { rounds: options.rounds(), burst: ring.holds(size) };
@@ -41,7 +41,7 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
 fn contenders<'m>(ring: &TestRing, memory: &'m Mapping, size: u32) -> Result<Vec<Box<dyn Contender + 'm>>> {
     let len = size as usize;
     Ok(vec![
-        Box::new(Ours::new(memory, move |producer, first, count| {
+        Box::new(Ours::new(memory.by_value(), move |producer, first, count| {
             let len = black_box(len);
             for number in first..first + count {
                 let mut sample = producer.reserve(len)?;

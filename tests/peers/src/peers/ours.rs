@@ -1,31 +1,29 @@
 //! Ours: the exclusive producer over the real map.
 
 use anyhow::{Context, Result};
-use user_ringbuf_linux::{Mapping, Producer, ReserveError};
+use user_ringbuf_linux::{Producer, ReserveError, RingMemory};
 
 use crate::rounds::Contender;
 
 /// A producer that begins anew each round, since the peers move the producer position meanwhile.
-pub(crate) struct Ours<'m, F> {
-    memory: &'m Mapping,
+pub(crate) struct Ours<M: RingMemory, F> {
+    memory: M,
     /// From `begin` on.
-    producer: Option<Producer<&'m Mapping>>,
+    producer: Option<Producer<M>>,
     work: F,
 }
 
-impl<'m, F> Ours<'m, F>
-where
-    F: FnMut(&mut Producer<&'m Mapping>, u64, u64) -> Result<(), ReserveError>,
-{
+impl<M: RingMemory + Copy, F: FnMut(&mut Producer<M>, u64, u64) -> Result<(), ReserveError>> Ours<M, F> {
     /// `work` publishes samples: the first number, and how many.
-    pub(crate) fn new(memory: &'m Mapping, work: F) -> Self {
+    pub(crate) fn new(memory: M, work: F) -> Self {
         Self { memory, producer: None, work }
     }
 }
 
-impl<'m, F> Contender for Ours<'m, F>
+impl<M, F> Contender for Ours<M, F>
 where
-    F: FnMut(&mut Producer<&'m Mapping>, u64, u64) -> Result<(), ReserveError>,
+    M: RingMemory + Copy,
+    F: FnMut(&mut Producer<M>, u64, u64) -> Result<(), ReserveError>,
 {
     fn name(&self) -> &'static str {
         "ours"
