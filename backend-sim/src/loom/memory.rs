@@ -53,7 +53,7 @@ impl Granule {
 
     /// Writes `bytes` from `at` on, as plain memory is written.
     #[track_caller]
-    fn write(&self, at: usize, bytes: &[u8], access: Access) {
+    fn write(&self, at: usize, bytes: &[u8], access: Access, plain: Ordering) {
         let first = tracked(access, || {
             self.bytes.with_mut(|cell| {
                 // SAFETY: loom has just checked that nobody else reads or writes the cell now.
@@ -63,7 +63,7 @@ impl Granule {
             })
         });
         if at < 4 {
-            self.word.store(u32::from_ne_bytes(first), Ordering::Relaxed);
+            self.word.store(u32::from_ne_bytes(first), plain);
         }
     }
 
@@ -90,6 +90,8 @@ pub struct LoomMemory {
     consumed: UnsafeCell<u64>,
     /// Where there is one, every access exchanges it first: see [`without_reduction`](Self::without_reduction).
     turn: Option<AtomicU32>,
+    /// How a plain write shows in the word of its granule.
+    plain: Ordering,
     busy: AtomicU32,
     claimed: AtomicU32,
 }
@@ -122,6 +124,7 @@ impl LoomMemory {
             consumer_pos: AtomicU64::new(position.get()),
             consumed: UnsafeCell::new(position.get()),
             turn: None,
+            plain: Ordering::Relaxed,
             busy: AtomicU32::new(0),
             claimed: AtomicU32::new(0),
         }
@@ -137,6 +140,19 @@ impl LoomMemory {
     #[must_use]
     pub fn without_reduction(mut self) -> Self {
         self.turn = Some(AtomicU32::new(0));
+        self
+    }
+
+    /// Lets who sees a plain write of a header see, too, what its writer had seen before: as on processors where a store
+    /// becomes visible to all others at once (x86, Arm, RISC-V).
+    ///
+    /// Loom's memory is weaker, as is the language's: there, somebody who walks the ring may find the header of a sample
+    /// that is not published yet, and then an older consumer position than the one that made room for it. The kernel
+    /// looks at published headers only. Use this for models of such walks and nothing else, for it also orders what must
+    /// be ordered by other means.
+    #[must_use]
+    pub fn multi_copy_atomic(mut self) -> Self {
+        self.plain = Ordering::Release;
         self
     }
 
@@ -173,7 +189,7 @@ impl LoomMemory {
     #[track_caller]
     fn write_bytes(&self, from: usize, bytes: &[u8]) {
         for (granule, inside, at) in self.stretch(from, bytes.len()) {
-            granule.write(inside.start, &bytes[at..at + inside.len()], Access::WritePayload);
+            granule.write(inside.start, &bytes[at..at + inside.len()], Access::WritePayload, self.plain);
         }
     }
 }
@@ -246,7 +262,7 @@ unsafe impl RingMemory for LoomMemory {
 
     unsafe fn write_header(&self, offset: u32, header: Header) {
         self.turn();
-        self.granule(offset).write(0, &header.with_pad().to_ne_bytes(), Access::WriteHeader);
+        self.granule(offset).write(0, &header.with_pad().to_ne_bytes(), Access::WriteHeader, self.plain);
     }
 
     unsafe fn commit_header(&self, offset: u32, header: Header) {

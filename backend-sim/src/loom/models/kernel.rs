@@ -31,7 +31,7 @@ pub(super) fn check(returned: Result<u32, DrainError>) -> Option<u32> {
         Ok(count) => Some(count),
         Err(DrainError::Busy) => None,
         // Memory that a correct producer wrote jams no kernel: what was read there was no header yet.
-        Err(error) => panic!("stale header: the kernel answers {error}"),
+        Err(error) => panic!("stale header: {error}"),
     }
 }
 

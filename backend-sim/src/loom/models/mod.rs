@@ -142,9 +142,13 @@ struct Setup {
 impl Setup {
     /// A ring of `bytes`, filled and drained up to `position`.
     fn ring(self, bytes: u64, position: u64) -> Arc<LoomMemory> {
+        Arc::new(self.memory(bytes, position))
+    }
+
+    fn memory(self, bytes: u64, position: u64) -> LoomMemory {
         let size = RingSize::new(bytes).expect("the models' rings are powers of two");
         let memory = LoomMemory::starting_at(size, Position::new(position), self.orderings);
-        Arc::new(if self.reduced { memory } else { memory.without_reduction() })
+        if self.reduced { memory } else { memory.without_reduction() }
     }
 }
 

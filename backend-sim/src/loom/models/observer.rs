@@ -68,16 +68,15 @@ pub(super) const LANE: Model = Model {
 
 /// The second sample takes the place of the first, in the next lap, while somebody walks and the kernel drains.
 ///
-/// The walk may find the next lap's header in the place of this lap's record: what tells it that the kernel has been
-/// there is a second look at `consumer_pos`, and nothing orders that look behind the plain write of a header that is
-/// not published yet. Processors on which a store becomes visible to all at once don't show it; the model does.
+/// On memory on which a store becomes visible to all at once: on weaker one the walk may take the next lap's header for
+/// one of this lap, as [`LoomMemory::multi_copy_atomic`] says.
 pub(super) const BESIDE_DRAINER: Model = Model {
     name: "observe-drain",
     about: "a walk beside a producer and a drainer finds no record that never was",
     preemptions: None,
     cases: 1,
     body: |setup| {
-        let memory = setup.ring(16, 16);
+        let memory = Arc::new(setup.memory(16, 16).multi_copy_atomic());
         let mut producer = Producer::attach(Arc::clone(&memory)).expect("a drained ring");
         producer.push(b"eight...").expect("an empty ring");
         let writer = thread::spawn(move || producer.push(b"two").is_ok());
@@ -85,7 +84,7 @@ pub(super) const BESIDE_DRAINER: Model = Model {
             let memory = Arc::clone(&memory);
             thread::spawn(move || kernel::drain(&memory, &mut Vec::new()))
         };
-        known(&walk(&memory), &[(16, 8, Submitted), (32, 3, Submitted), (16, 3, Submitted)]);
+        known(&walk(&memory), &[(16, 8, Submitted), (32, 3, Submitted)]);
         writer.join().expect("no panic");
         drainer.join().expect("no panic");
     },
