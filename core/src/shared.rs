@@ -36,11 +36,21 @@ use crate::wait::{BlockingError, Wait, block_on, or_not_yet};
 pub struct Shared<M: RingMemory> {
     memory: Claimed<M>,
     /// [`Reservations`].
-    reservations: M::Word,
+    reservations: Alone<M::Word>,
     /// A consumer position that somebody saw, plus the ring's size. An old one may overwrite a newer one: that costs a
     /// look at the consumer position, no more.
     limit: M::Word,
 }
+
+/// A word on a cache line of its own. A thread in flight reads the rest of [`Shared`]; on the same line it would have to
+/// fetch that back from whoever has just exchanged the word, and be in flight for longer.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Alone<W>(W);
+
+/// Pauses of a thread whose exchange failed, before it looks again: long enough for the other thread to get through its
+/// own exchanges while it has the cache line. Nobody depends on a thread that pauses here, it is not in flight.
+const PAUSES: u32 = 4;
 
 impl<M: RingMemory> Shared<M> {
     /// Begins where the last producer of this ring stopped.
@@ -52,7 +62,7 @@ impl<M: RingMemory> Shared<M> {
     }
 
     pub(crate) fn new(memory: Claimed<M>, position: Position, limit: Position) -> Self {
-        let reservations = memory.new_word(Reservations::none_in_flight(position).0);
+        let reservations = Alone(memory.new_word(Reservations::none_in_flight(position).0));
         let limit = memory.new_word(limit.get());
         Self { memory, reservations, limit }
     }
@@ -160,14 +170,14 @@ impl<M: RingMemory> Shared<M> {
         // The two are loaded one after the other: if the end seems too far ahead, the consumer may have moved in
         // between. Only wrong positions stay so; a consumer that no kernel moves may not keep us here for ever.
         for _ in 0..1000 {
-            let reserved = Reservations(self.memory.load_word(&self.reservations, Role::ObserveInFlight));
+            let reserved = Reservations(self.memory.load_word(&self.reservations.0, Role::ObserveInFlight));
             let end = reserved.end_near(consumer);
             let before = core::mem::replace(&mut consumer, self.memory.load_consumer());
             if end.distance_from(before) <= size || consumer == before {
                 return (before, end);
             }
         }
-        let reserved = Reservations(self.memory.load_word(&self.reservations, Role::ObserveInFlight));
+        let reserved = Reservations(self.memory.load_word(&self.reservations.0, Role::ObserveInFlight));
         (consumer, reserved.end_near(consumer))
     }
 
@@ -210,7 +220,7 @@ impl<M: RingMemory> Shared<M> {
     /// Takes the record's extent, and counts this thread as in flight.
     #[inline]
     fn take_room(&self, len: SampleLen) -> Result<Position, ReserveError> {
-        let mut found = Reservations(self.memory.load_word(&self.reservations, Role::LoadReservations));
+        let mut found = self.load_reservations();
         loop {
             let mut limit = Position::new(self.memory.load_word(&self.limit, Role::LoadLimit));
             let mut room = found.room(limit);
@@ -218,7 +228,7 @@ impl<M: RingMemory> Shared<M> {
                 match self.look_for_room(found, len)? {
                     Some(newer) => limit = newer,
                     None => {
-                        found = Reservations(self.memory.load_word(&self.reservations, Role::LoadReservations));
+                        found = self.load_reservations();
                         continue;
                     }
                 }
@@ -227,21 +237,29 @@ impl<M: RingMemory> Shared<M> {
             let Some(taken) = found.with_another(len.extent()) else {
                 // 65,535 threads between two neighbouring instructions: let them get on.
                 core::hint::spin_loop();
-                found = Reservations(self.memory.load_word(&self.reservations, Role::LoadReservations));
+                found = self.load_reservations();
                 continue;
             };
-            match self.exchange(found, taken, Role::TakeRoom, Role::LoadReservations) {
-                Ok(()) => return Ok(Position::new(limit.get().wrapping_sub(room))),
-                Err(now) => found = now,
+            if self.exchange(found, taken, Role::TakeRoom, Role::LoadReservations).is_ok() {
+                return Ok(Position::new(limit.get().wrapping_sub(room)));
             }
+            for _ in 0..PAUSES {
+                core::hint::spin_loop();
+            }
+            found = self.load_reservations();
         }
+    }
+
+    #[inline(always)]
+    fn load_reservations(&self) -> Reservations {
+        Reservations(self.memory.load_word(&self.reservations.0, Role::LoadReservations))
     }
 
     /// Leaves the flight, and publishes everything reserved if nobody else is in it. `end` is where the caller's own
     /// record ends.
     #[inline]
     fn finish(&self, end: Position) {
-        let mut found = Reservations(self.memory.load_word(&self.reservations, Role::ObserveInFlight));
+        let mut found = Reservations(self.memory.load_word(&self.reservations.0, Role::ObserveInFlight));
         loop {
             if found.in_flight() == 1 {
                 // Pairs with the acquire load of producer_pos in the kernel's peek: all headers up to there are
@@ -258,7 +276,7 @@ impl<M: RingMemory> Shared<M> {
 
     #[inline(always)]
     fn exchange(&self, current: Reservations, new: Reservations, role: Role, found: Role) -> Result<(), Reservations> {
-        self.memory.exchange_word(&self.reservations, current.0, new.0, role, found).map_err(Reservations)
+        self.memory.exchange_word(&self.reservations.0, current.0, new.0, role, found).map_err(Reservations)
     }
 
     /// The slow path: looks how far the kernel has come, and whether the ring is still ours. `None` if the reservations
@@ -268,14 +286,14 @@ impl<M: RingMemory> Shared<M> {
     fn look_for_room(&self, found: Reservations, len: SampleLen) -> Result<Option<Position>, ReserveError> {
         let size = self.memory.size();
         // Acquire, so that what was published before the word became `found` is seen below.
-        let before = self.memory.load_word(&self.reservations, Role::ObserveInFlight);
+        let before = self.memory.load_word(&self.reservations.0, Role::ObserveInFlight);
         // Acquire, as is the consumer position: whoever published or consumed beyond `found` had taken that room
         // before, so the second look at the word sees it.
         let published = self.memory.load_producer(Role::ObserveProducer);
         let consumer = self.memory.load_consumer();
         let limit = consumer.advance(size.bytes_u64());
         let room = found.room(limit);
-        let after = self.memory.load_word(&self.reservations, Role::LoadReservations);
+        let after = self.memory.load_word(&self.reservations.0, Role::LoadReservations);
         if before != found.0 || after != found.0 {
             return Ok(None);
         }

@@ -46,6 +46,8 @@ pub(crate) struct Row {
     pub(crate) ours: f64,
     pub(crate) theirs: f64,
     pub(crate) goal: Option<Goal>,
+    /// What the store floor took in the same rounds: nothing can be faster here.
+    pub(crate) floor: Option<f64>,
 }
 
 impl Row {
@@ -81,6 +83,9 @@ impl Row {
             row.insert(format!("ours_at_most_{unit}"), rounded(most));
         }
         row.insert("met".into(), json!(self.met()));
+        if let Some(floor) = self.floor {
+            row.insert("floor_ratio".into(), rounded(self.theirs / floor));
+        }
         Value::Object(row)
     }
 
@@ -97,7 +102,10 @@ impl Row {
         match (self.met(), self.goal) {
             (None, _) | (_, None) => String::new(),
             (Some(true), _) => "met".into(),
-            (Some(false), Some(Goal::Times(_))) => format!("MISSED: {:.2} x", self.ratio()),
+            (Some(false), Some(Goal::Times(_))) => match self.floor {
+                Some(floor) => format!("MISSED: {:.2} x, the floor reaches {:.2} x", self.ratio(), self.theirs / floor),
+                None => format!("MISSED: {:.2} x", self.ratio()),
+            },
             (Some(false), Some(Goal::Within(_))) => format!("MISSED: {:.2} of it", self.ours / self.theirs),
             (Some(false), Some(Goal::AtMost(_))) => format!("MISSED: {:.2} {}", self.ours, self.unit.name()),
         }
@@ -167,7 +175,15 @@ mod tests {
     use super::*;
 
     fn row(ours: f64, theirs: f64, goal: Goal) -> Row {
-        Row { case: "case/40".into(), peer: "peer", unit: Unit::Nanoseconds, ours, theirs, goal: Some(goal) }
+        Row {
+            case: "case/40".into(),
+            peer: "peer",
+            unit: Unit::Nanoseconds,
+            ours,
+            theirs,
+            goal: Some(goal),
+            floor: None,
+        }
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
 
 fn add(table: &mut Table, case: &str, unit: Unit, ours: f64, theirs: f64) {
     let goal = Some(Goal::Times(1.0));
-    table.add(Row { case: case.into(), peer: "libbpf", unit, ours, theirs, goal });
+    table.add(Row { case: case.into(), peer: "libbpf", unit, ours, theirs, goal, floor: None });
 }
 
 /// Asking what the map is, as libbpf does, is part of it; unmapping is not.

@@ -35,7 +35,7 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
             let roomy = room == "roomy";
             let [ours, theirs] = measure(options, bytes, flags, roomy)?;
             let goal = Some(Goal::Times(goal));
-            table.add(Row { case, peer: "libbpf", unit: Unit::Nanoseconds, ours, theirs, goal });
+            table.add(Row { case, peer: "libbpf", unit: Unit::Nanoseconds, ours, theirs, goal, floor: None });
         }
     }
     Ok(())

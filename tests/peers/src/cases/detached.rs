@@ -7,7 +7,7 @@ use user_ringbuf_linux::Mapping;
 
 use super::{SMALL_RING, add_rows, check_number};
 use crate::options::Options;
-use crate::peers::{libbpf::Libbpf, libbpf_rs::LibbpfRs, ours::Ours};
+use crate::peers::{floor::Floor, libbpf::Libbpf, libbpf_rs::LibbpfRs, ours::Ours};
 use crate::report::{Goal, Table};
 use crate::ring::TestRing;
 use crate::rounds::{Contender, Plan, compare};
@@ -48,6 +48,10 @@ fn contenders<'m>(ring: &TestRing, memory: &'m Mapping) -> Result<Vec<Box<dyn Co
             }
             Ok(())
         })),
+        Box::new(Floor::new(ring.map(), |pages, first, count| {
+            // SAFETY: a burst is what the ring holds; contenders take turns; samples have `SIZE` bytes.
+            unsafe { pages.publish_in_reverse::<OUTSTANDING>(black_box(SIZE), first..first + count) };
+        })?),
         Box::new(Libbpf::new(ring.map(), |ring, first, count| {
             let size = black_box(SIZE);
             let mut outstanding = [const { None }; OUTSTANDING];

@@ -44,7 +44,7 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
     }
     let [ours, rtrb, bbqueue] = times.map(|times| median(&times));
     for (peer, theirs) in [("rtrb", rtrb), ("bbqueue", bbqueue)] {
-        table.add(Row { case: CASE.into(), peer, unit: Unit::Nanoseconds, ours, theirs, goal: None });
+        table.add(Row { case: CASE.into(), peer, unit: Unit::Nanoseconds, ours, theirs, goal: None, floor: None });
     }
     Ok(())
 }

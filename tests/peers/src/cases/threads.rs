@@ -54,7 +54,7 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
     for ((case, goal), ours) in cases.into_iter().zip([lanes, shared]) {
         if options.wants(case) {
             let (case, goal) = (case.to_owned(), Some(Goal::Times(goal)));
-            table.add(Row { case, peer: "libbpf, mutex", unit: Unit::Nanoseconds, ours, theirs, goal });
+            table.add(Row { case, peer: "libbpf, mutex", unit: Unit::Nanoseconds, ours, theirs, goal, floor: None });
         }
     }
     Ok(())

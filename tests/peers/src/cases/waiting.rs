@@ -50,7 +50,7 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
     }
     let [ours, theirs] = times.map(|times| median(&times));
     let goal = Some(Goal::AtMost(GOAL));
-    table.add(Row { case: case.into(), peer: "libbpf", unit: Unit::Nanoseconds, ours, theirs, goal });
+    table.add(Row { case: case.into(), peer: "libbpf", unit: Unit::Nanoseconds, ours, theirs, goal, floor: None });
     Ok(())
 }
 
