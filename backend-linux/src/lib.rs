@@ -12,17 +12,26 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(feature = "std")]
+mod asynchronous;
 mod bpf;
 mod drain;
+mod fd;
 mod map;
 mod mapping;
 mod probe;
 mod wait;
 
+#[cfg(feature = "std")]
+pub use asynchronous::{AsyncError, AsyncProducer, AsyncShared, Reactor, ReactorError, WakeFd};
+#[cfg(feature = "async-io")]
+pub use asynchronous::{AsyncIoProducer, AsyncIoShared};
+#[cfg(feature = "tokio")]
+pub use asynchronous::{TokioProducer, TokioShared};
 pub use bpf::{BpfCommand, BpfError};
 pub use drain::{DrainError, DrainOptions, DrainProgram, Drained, MAX_LOG, Samples, WakeupFlags};
 pub use map::{Capability, MAX_NAME, MAX_SIZE, Map, MapError, map_type_name, rounded_size};
-pub use mapping::{Mapping, MappingError, MappingView};
+pub use mapping::{Mapping, MappingError, MappingRef, MappingView};
 pub use probe::{KernelRelease, Obstacle, Probe, Support, probe};
 pub use user_ringbuf_core::*;
 pub use wait::{Canceller, EpollWaiter, Recheck, Spin, WaiterError, Yield};

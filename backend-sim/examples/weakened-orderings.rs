@@ -14,7 +14,7 @@ use std::{env, io, thread};
 use clap::Parser;
 use serde_json::{Value, json};
 use user_ringbuf_sim::core::Role;
-use user_ringbuf_sim::loom::models::Model;
+use user_ringbuf_sim::loom::models::{Depth, Model};
 use user_ringbuf_sim::loom::table::{self, Change, Control, Row, Table};
 use user_ringbuf_sim::loom::{Finding, Outcome, run_and_exit};
 use user_ringbuf_sim::role_by_name;
@@ -47,6 +47,8 @@ struct Alone {
     weaken: Option<Role>,
     #[arg(long, hide = true, value_parser = role, requires = "alone")]
     strengthen: Option<Role>,
+    #[arg(long, hide = true, requires = "alone")]
+    quick: bool,
 }
 
 fn role(name: &str) -> Result<Role, String> {
@@ -69,7 +71,8 @@ fn main() -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
             (None, Some(role)) => Change::Strengthened(role),
             (None, None) => Change::Unchanged,
         };
-        run_and_exit(model, change.orderings());
+        let depth = if args.alone.quick { Depth::Quick } else { Depth::Full };
+        run_and_exit(model, change.orderings(), depth);
     }
     let roles = args.role.map_or_else(|| Role::ALL.to_vec(), |role| vec![role]);
     let table = table::check(&roles, args.jobs, run_alone)?;
@@ -82,7 +85,7 @@ fn main() -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
 }
 
 /// Runs one model in a process of its own.
-fn run_alone(model: &'static Model, change: Change) -> Result<Outcome, Box<dyn Error + Send + Sync>> {
+fn run_alone(model: &'static Model, change: Change, depth: Depth) -> Result<Outcome, Box<dyn Error + Send + Sync>> {
     let mut command = Command::new(env::current_exe()?);
     command.args(["--alone", model.name()]);
     match change {
@@ -93,6 +96,9 @@ fn run_alone(model: &'static Model, change: Change) -> Result<Outcome, Box<dyn E
         Change::Strengthened(role) => {
             command.args(["--strengthen", role.name()]);
         }
+    }
+    if depth == Depth::Quick {
+        command.arg("--quick");
     }
     let output = command.stdin(Stdio::null()).output()?;
     let stdout = String::from_utf8(output.stdout).map_err(io::Error::other)?;

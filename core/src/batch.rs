@@ -36,8 +36,7 @@ impl<'p, M: RingMemory> Batch<'p, M> {
     /// the ring. The batch stays as it is, and may be submitted without the sample.
     #[inline]
     pub fn reserve(&mut self, len: usize) -> Result<BatchSample<'_, M>, ReserveError> {
-        let len = self.producer.sample_len(len)?;
-        self.producer.make_room(self.tail, len)?;
+        let len = self.producer.make_room(self.tail, len)?;
         // SAFETY: `make_room` found the record's extent free from `tail` on; the batch borrows the ring's one
         // producer, and the sample borrows the batch, so nobody else takes these bytes.
         let payload = unsafe { OwnPayload::new(self.producer.memory(), self.tail, len) };

@@ -56,10 +56,26 @@ impl<M: RingMemory> BusyRecord<M> {
         fits
     }
 
-    /// Hands the sample in front to the kernel. What is left behind it becomes a record as `rest` says. The answer is
+    /// Hands the sample in front to the kernel; the stretch behind it stays, busy. The answer is the position at which
+    /// the sample's record ends.
+    #[inline]
+    pub(crate) fn commit_front(&mut self) -> Position {
+        self.commit(Header::busy)
+    }
+
+    /// Hands the sample to the kernel, and lets go of the stretch: what is left behind it is discarded. The answer is
     /// the position at which the sample's record ends.
     #[inline]
-    pub(crate) fn commit(&mut self, rest: fn(u32) -> Header) -> Position {
+    pub(crate) fn commit_last(&mut self) -> Position {
+        let end = self.commit(Header::discarded);
+        // The kernel may be past the rest by now, and the room somebody else's: nothing more may be stored there.
+        self.extent = 0;
+        end
+    }
+
+    /// What is left behind the sample becomes a record as `rest` says.
+    #[inline]
+    fn commit(&mut self, rest: fn(u32) -> Header) -> Position {
         let len = self.payload.sample_len();
         // A sample is begun within the stretch and only ever shortened.
         let left = self.extent.saturating_sub(len.extent());

@@ -7,7 +7,6 @@ use core::ops::{Deref, DerefMut};
 
 use crate::busy::BusyRecord;
 use crate::error::BeyondSample;
-use crate::header::Header;
 use crate::lane::Lane;
 use crate::memory::RingMemory;
 use crate::payload::Payload;
@@ -33,7 +32,7 @@ impl<M: RingMemory> DetachedSample<M> {
     /// Hands the sample to the kernel. The answer is the position at which its record ends.
     #[inline]
     pub fn submit(mut self) -> Position {
-        self.record.commit(Header::discarded)
+        self.record.commit_last()
     }
 
     /// Submits the first `len` bytes only. The rest of the record becomes a discarded one, which the kernel skips.

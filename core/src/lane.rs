@@ -7,7 +7,6 @@ use core::ops::{Deref, DerefMut};
 
 use crate::busy::BusyRecord;
 use crate::error::{BeyondSample, ReserveError};
-use crate::header::Header;
 use crate::layout::record_extent;
 use crate::memory::RingMemory;
 use crate::payload::Payload;
@@ -80,7 +79,7 @@ impl<M: RingMemory> LaneSample<'_, M> {
     /// Hands the sample to the kernel. The answer is the position at which its record ends.
     #[inline]
     pub fn submit(self) -> Position {
-        self.lane.record.commit(Header::busy)
+        self.lane.record.commit_front()
     }
 
     /// Submits the first `len` bytes only; the rest stays with the lane.

@@ -72,6 +72,14 @@ impl RingSize {
 pub struct SampleLen(u32);
 
 impl SampleLen {
+    /// `len` as a length that the kernel accepts in a ring that is large enough, or `None`. It counts as checked against
+    /// a ring once [`extent`](Self::extent) bytes were found in it.
+    #[inline(always)]
+    pub(crate) fn in_some_ring(len: usize) -> Option<Self> {
+        let len = u32::try_from(len).ok()?;
+        if len <= MAX_SAMPLE_LEN { Some(Self(len)) } else { None }
+    }
+
     /// Bytes in the sample.
     #[inline]
     pub const fn bytes(self) -> u32 {
@@ -175,6 +183,18 @@ mod tests {
                 assert_eq!(ring.sample_len(len), None, "{len} in {size}");
             }
         }
+    }
+
+    #[test]
+    fn what_fits_some_ring_and_has_its_extent_in_this_one_fits_this_one() {
+        for size in (3..=31).map(|shift| RingSize::new(1 << shift).unwrap()) {
+            let limits = [size.bytes() as usize, MAX_SAMPLE_LEN as usize];
+            for len in (0..=64).chain(limits.into_iter().flat_map(|limit| limit.saturating_sub(32)..=limit + 32)) {
+                let some = SampleLen::in_some_ring(len).filter(|len| len.extent() <= size.bytes());
+                assert_eq!(some, size.sample_len(len), "{len} in {size:?}");
+            }
+        }
+        assert_eq!(SampleLen::in_some_ring(usize::MAX), None);
     }
 
     #[test]

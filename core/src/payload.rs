@@ -28,6 +28,8 @@ use crate::position::Position;
 pub struct Payload<M: RingMemory, Unsized: ?Sized = [()]> {
     memory: M,
     start: Position,
+    /// Where the header lies in the data area: that of `start`.
+    offset: u32,
     len: SampleLen,
     _unsized: Unsized,
 }
@@ -43,7 +45,8 @@ impl<M: RingMemory> OwnPayload<M> {
     /// else takes, or part of a record that the caller reserved. `len` was checked against this memory's size.
     #[inline(always)]
     pub(crate) unsafe fn new(memory: M, start: Position, len: SampleLen) -> Self {
-        Self { memory, start, len, _unsized: [] }
+        let offset = start.offset(memory.size());
+        Self { memory, start, offset, len, _unsized: [] }
     }
 }
 
@@ -151,6 +154,7 @@ impl<M: RingMemory, Unsized: ?Sized> Payload<M, Unsized> {
     #[inline]
     pub(crate) unsafe fn move_to(&mut self, start: Position) {
         self.start = start;
+        self.offset = start.offset(self.memory.size());
     }
 
     /// The sample's length as checked at reservation, or since shortened.
@@ -167,7 +171,7 @@ impl<M: RingMemory, Unsized: ?Sized> Payload<M, Unsized> {
     /// Where the record's header lies in the data area.
     #[inline(always)]
     pub(crate) fn offset(&self) -> u32 {
-        self.start.offset(self.memory.size())
+        self.offset
     }
 
     #[inline]

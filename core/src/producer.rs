@@ -1,7 +1,8 @@
 //! One exclusive writer, which publishes late: nothing is visible to the kernel before submit.
 //!
 //! Invariants: `position` is what this producer last stored into `producer_pos`. `limit` is a consumer position seen
-//! plus the ring's size, so the bytes from `position` to `limit` are free and stay so: the consumer only moves on.
+//! plus the ring's size, so the bytes from `position` to `limit` are free and stay so: the consumer only moves on. They
+//! are never more than the ring has.
 //! Kernel counterpart: `__bpf_user_ringbuf_peek`, which reads what is published here.
 
 use core::time::Duration;
@@ -13,7 +14,7 @@ use crate::detached::DetachedSample;
 use crate::error::{AttachError, ReserveError};
 use crate::header::RecordState;
 use crate::lane::Lane;
-use crate::layout::{RingSize, SampleLen};
+use crate::layout::{MAX_SAMPLE_LEN, RingSize, SampleLen};
 use crate::memory::RingMemory;
 use crate::payload::OwnPayload;
 use crate::position::Position;
@@ -72,8 +73,7 @@ impl<M: RingMemory> Producer<M> {
     /// must be. Nothing has changed then.
     #[inline]
     pub fn reserve(&mut self, len: usize) -> Result<Sample<'_, M>, ReserveError> {
-        let len = self.sample_len(len)?;
-        self.make_room(self.position, len)?;
+        let len = self.make_room(self.position, len)?;
         let Self { memory, position, .. } = self;
         // SAFETY: `make_room` found the record's extent free from `position` on; this is the ring's one producer, and
         // the sample borrows it, so nobody else takes these bytes.
@@ -103,9 +103,7 @@ impl<M: RingMemory> Producer<M> {
         waiter: &mut W,
         timeout: Option<Duration>,
     ) -> Result<Sample<'_, M>, BlockingError<W::Error>> {
-        block_on(waiter, timeout, || {
-            or_not_yet(self.sample_len(len).and_then(|len| self.make_room(self.position, len)))
-        })?;
+        block_on(waiter, timeout, || or_not_yet(self.make_room(self.position, len)))?;
         // Only this producer takes room, so what was found is still there.
         Ok(self.reserve(len)?)
     }
@@ -151,8 +149,7 @@ impl<M: RingMemory> Producer<M> {
     where
         M: Clone,
     {
-        let len = self.sample_len(len)?;
-        self.make_room(self.position, len)?;
+        let len = self.make_room(self.position, len)?;
         // SAFETY: `make_room` found the record's extent free from `position` on, this is the ring's one producer, and
         // the position moves past the record before anything else is reserved. It is published below.
         let record = unsafe { BusyRecord::new(M::clone(&self.memory), self.position, len) };
@@ -223,32 +220,26 @@ impl<M: RingMemory> Producer<M> {
         &self.memory
     }
 
-    /// `len` as a length that this ring takes.
-    #[inline]
-    pub(crate) fn sample_len(&self, len: usize) -> Result<SampleLen, ReserveError> {
-        let size = self.memory.size();
-        size.sample_len(len).ok_or(ReserveError::TooLarge { len, max: size.max_sample_len() })
-    }
-
     /// Makes sure that a record of `len` fits between `at` and the limit. `at` is `position`, or the end of a batch.
     #[inline]
-    pub(crate) fn make_room(&mut self, at: Position, len: SampleLen) -> Result<(), ReserveError> {
-        if u64::from(len.extent()) <= self.limit.distance_from(at) {
-            return Ok(());
-        }
-        let size = self.memory.size();
-        let found = self.memory.load_producer(Role::LoadOwnProducer);
-        let consumer = self.memory.load_consumer();
-        // Values only, no reference to `self`: a producer that no call sees can stay in registers.
-        match judge(size, self.position, found, consumer) {
-            Ok(limit) => self.limit = limit,
-            Err(why) => {
-                // A producer that has met an error knows of no room, so it looks again each time.
-                self.limit = at;
-                return Err(why);
+    pub(crate) fn make_room(&mut self, at: Position, len: usize) -> Result<SampleLen, ReserveError> {
+        let checked = SampleLen::in_some_ring(len);
+        // The room is at most the ring's size, so what fits into it needs no look at the ring's own limit.
+        if checked.is_none_or(|len| u64::from(len.extent()) > self.limit.distance_from(at)) {
+            // Values only, no reference to `self`: a producer that no call sees can stay in registers.
+            let found = self.memory.load_producer(Role::LoadOwnProducer);
+            let seen = Seen { size: self.memory.size(), found, consumer: self.memory.load_consumer() };
+            match look_for_room(seen, self.position, at, len) {
+                Ok(limit) => self.limit = limit,
+                Err(why) => {
+                    // A producer that has met an error knows of no room, so it looks again each time.
+                    self.limit = at;
+                    return Err(why);
+                }
             }
         }
-        fits(size, at.distance_from(self.position), self.limit.distance_from(at), len)
+        // What no ring takes was an error above. The answer holds only what was asked, so a constant stays one.
+        checked.ok_or(ReserveError::TooLarge { len, max: MAX_SAMPLE_LEN })
     }
 
     /// Parts for a batch, which keeps its own end: the memory, and the published position.
@@ -261,36 +252,45 @@ impl<M: RingMemory> Producer<M> {
 /// Shows everything before `position` to the kernel.
 #[inline]
 pub(crate) fn publish<M: RingMemory>(memory: &M, position: &mut Position, end: Position) -> Position {
-    *position = end;
     // Pairs with the acquire load of producer_pos in the kernel's peek: headers and samples are written by now.
     memory.publish_producer(end);
+    // Last: behind a release store the compiler reads everything anew, and so a loop would wait for this one.
+    *position = end;
     end
 }
 
-/// The slow path: the limit that follows from `consumer`, if the ring is still ours.
+/// What the slow path has found in the shared memory.
+#[derive(Clone, Copy)]
+struct Seen {
+    size: RingSize,
+    found: Position,
+    consumer: Position,
+}
+
+/// The slow path: the limit up to which the kernel has made room, if the ring is still ours and a record of `len` fits
+/// between `at` and there.
 #[cold]
 #[inline(never)]
-fn judge(size: RingSize, expected: Position, found: Position, consumer: Position) -> Result<Position, ReserveError> {
+fn look_for_room(seen: Seen, expected: Position, at: Position, len: usize) -> Result<Position, ReserveError> {
+    let Seen { size, found, consumer } = seen;
+    let len = size.sample_len(len).ok_or(ReserveError::TooLarge { len, max: size.max_sample_len() })?;
     found.occupied(consumer, size)?;
     if found != expected {
         return Err(ReserveError::ForeignProducer { expected, found });
     }
-    Ok(consumer.advance(size.bytes_u64()))
-}
-
-/// Whether a record of `len` fits into `available` bytes, behind a batch that takes `batch` bytes already.
-#[cold]
-#[inline(never)]
-fn fits(size: RingSize, batch: u64, available: u64, len: SampleLen) -> Result<(), ReserveError> {
     let needed = len.extent();
-    let left = size.bytes_u64().saturating_sub(batch);
+    let left = size.bytes_u64().saturating_sub(at.distance_from(expected));
     if u64::from(needed) > left {
         return Err(ReserveError::BatchFull { needed, left: narrow(left) });
     }
+    let limit = consumer.advance(size.bytes_u64());
+    // A limit behind the end of a batch, of a consumer that went back, leaves nothing.
+    let room = limit.distance_from(at);
+    let available = if room <= size.bytes_u64() { room } else { 0 };
     if u64::from(needed) > available {
         return Err(ReserveError::Full { needed, available: narrow(available) });
     }
-    Ok(())
+    Ok(limit)
 }
 
 /// A count of bytes in the ring, which is at most the ring's size.

@@ -156,17 +156,18 @@ impl<M: RingMemory> Shared<M> {
     fn ends(&self) -> (Position, Position) {
         let size = self.memory.size().bytes_u64();
         let mut consumer = self.memory.load_consumer();
+        // Acquire, so that the consumer position loaded next is no older than the one that made the room free.
         // The two are loaded one after the other: if the end seems too far ahead, the consumer may have moved in
         // between. Only wrong positions stay so; a consumer that no kernel moves may not keep us here for ever.
         for _ in 0..1000 {
-            let reserved = Reservations(self.memory.load_word(&self.reservations, Role::LoadReservations));
+            let reserved = Reservations(self.memory.load_word(&self.reservations, Role::ObserveInFlight));
             let end = reserved.end_near(consumer);
             let before = core::mem::replace(&mut consumer, self.memory.load_consumer());
             if end.distance_from(before) <= size || consumer == before {
                 return (before, end);
             }
         }
-        let reserved = Reservations(self.memory.load_word(&self.reservations, Role::LoadReservations));
+        let reserved = Reservations(self.memory.load_word(&self.reservations, Role::ObserveInFlight));
         (consumer, reserved.end_near(consumer))
     }
 
@@ -291,6 +292,7 @@ impl<M: RingMemory> Shared<M> {
         let expected = Position::new(limit.get().wrapping_sub(room));
         if found.in_flight() == 0 && published != expected {
             // Nobody was in flight before the load or after it, so what stands there is not ours.
+            published.occupied(consumer, size)?;
             return Err(ReserveError::ForeignProducer { expected, found: published });
         }
         self.memory.store_word(&self.limit, limit.get(), Role::StoreLimit);

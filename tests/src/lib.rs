@@ -1,7 +1,24 @@
-//! What the programs of this crate share: stamped samples, a ring in the real kernel, and how a program ends.
+//! What the tests and programs that cross the crates share.
+//!
+//! - [`rights`] is the one place that decides whether a test may run against the real kernel.
+//! - [`ring`] is a ring with a consumer in the kernel; [`raw`] is the same ring's bytes through mappings of its own, which
+//!   trusts nothing of ours.
+//! - [`bpffs`], [`objects`] and [`usage`] are the surroundings: pins, BPF objects of other kinds, what a process holds.
+//! - [`send`] sends [`stamp`]ed samples through every interface, [`kernel`] drains them and [`tally`] counts what arrived;
+//!   [`crash`] kills the sender, [`jam`] jams the ring, [`fidelity`] asks the real kernel and the fake one. [`outcome`] is
+//!   how a program ends.
 
+pub mod bpffs;
+pub mod crash;
 pub mod fidelity;
+pub mod jam;
 pub mod kernel;
+pub mod objects;
 pub mod outcome;
+pub mod raw;
+pub mod rights;
+pub mod ring;
+pub mod send;
 pub mod stamp;
 pub mod tally;
+pub mod usage;

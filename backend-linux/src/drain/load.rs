@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 
 use super::DrainError;
@@ -10,6 +10,7 @@ use super::btf;
 use super::program::{FuncInfo, Program};
 use crate::bpf::attr::{BtfLoad, ProgLoad};
 use crate::bpf::{BpfCommand, BpfError, address, bpf_fd, length};
+use crate::fd::borrow;
 use crate::map::info::number;
 
 /// `BPF_PROG_TYPE_SYSCALL`.
@@ -37,7 +38,7 @@ pub(super) fn load(program: &Program) -> Result<OwnedFd, DrainError> {
         license: address(LICENSE.as_ptr()),
         prog_flags: SLEEPABLE,
         prog_name: *b"urb_drain\0\0\0\0\0\0\0",
-        prog_btf_fd: number(btf.as_fd()),
+        prog_btf_fd: number(borrow(&btf)),
         func_info_rec_size: length(size_of::<FuncInfo>()),
         func_info: address(functions.as_ptr()),
         func_info_cnt: length(functions.len()),

@@ -6,13 +6,14 @@
 
 use core::ptr::NonNull;
 
-use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 use super::DrainError;
 use super::program::layout::{CHUNK, HEADER, LOGGED, PREFIX, UNLOGGED, USED};
 use crate::bpf::attr::{MapCreate, MapElem};
 use crate::bpf::{BpfCommand, bpf, bpf_fd, length};
+use crate::fd::borrow;
 use crate::map::info::number;
 
 /// `BPF_MAP_TYPE_ARRAY`.
@@ -58,13 +59,13 @@ impl Log {
         };
         // SAFETY: no address is passed, and the command makes a descriptor.
         let fd = unsafe { bpf_fd(BpfCommand::MapCreate, &mut attr) }?;
-        let mut attr = MapElem { map_fd: number(fd.as_fd()), ..Default::default() };
+        let mut attr = MapElem { map_fd: number(borrow(&fd)), ..Default::default() };
         // SAFETY: no address is passed.
         unsafe { bpf(BpfCommand::MapFreeze, &mut attr) }?;
 
         let mapped = HEADER + capacity;
         // SAFETY: the kernel chooses the place, so that nothing of ours is replaced.
-        let start = unsafe { mmap(core::ptr::null_mut(), mapped, ProtFlags::READ, MapFlags::SHARED, &fd, 0) }
+        let start = unsafe { mmap(core::ptr::null_mut(), mapped, ProtFlags::READ, MapFlags::SHARED, borrow(&fd), 0) }
             .map_err(|errno| DrainError::System { call: "mmap", errno })?;
         let start = NonNull::new(start.cast()).ok_or(too_large)?;
         Ok(Self { fd, start, mapped, capacity })

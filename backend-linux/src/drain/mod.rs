@@ -23,6 +23,7 @@ use rustix::io::Errno;
 
 use crate::bpf::attr::TestRun;
 use crate::bpf::{BpfCommand, address, bpf, length};
+use crate::fd::borrow;
 use crate::map::Map;
 use crate::map::info::number;
 use log::Log;
@@ -127,7 +128,7 @@ impl DrainProgram {
     pub fn run(&mut self, options: &DrainOptions) -> Result<Drained<'_>, DrainError> {
         let mut context = options.context(self.troublesome)?;
         let mut attr = TestRun {
-            prog_fd: number(self.program.as_fd()),
+            prog_fd: number(borrow(&self.program)),
             ctx_size_in: length(size_of::<Context>()),
             ctx_in: address(&raw mut context),
             ..Default::default()
@@ -145,7 +146,7 @@ impl DrainProgram {
 impl AsFd for DrainProgram {
     /// The loaded program.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.program.as_fd()
+        borrow(&self.program)
     }
 }
 
@@ -177,8 +178,9 @@ pub struct DrainOptions {
 }
 
 impl DrainOptions {
-    /// The longest [`delay`](Self::delay).
-    pub const MAX_DELAY: Duration = Duration::from_millis(100);
+    /// The longest [`delay`](Self::delay): 20 ms. The callback looks at the clock at most 2^23 times, which a fast
+    /// machine does in some 40 ms.
+    pub const MAX_DELAY: Duration = Duration::from_millis(20);
 
     /// Drain all there is, and wake those who wait if anything was consumed.
     pub const fn new() -> Self {

@@ -57,6 +57,11 @@ pub enum MapError {
     PathHasDot,
     /// The file's or directory's permissions forbid it.
     PathForbidden,
+    /// The path, or a name in it, is too long.
+    PathTooLong {
+        /// Its length in bytes. A path has at most 4,095, each of its names at most 255.
+        len: usize,
+    },
     /// No map has this id (any more).
     UnknownId {
         /// The id asked for.
@@ -149,6 +154,9 @@ impl fmt::Display for MapError {
             Self::NotOnBpffs => f.write_str("the path is not on a bpffs (mount one: mount -t bpf bpf /sys/fs/bpf)"),
             Self::PathHasDot => f.write_str("a name on a bpffs must not hold a dot"),
             Self::PathForbidden => f.write_str("the path's permissions forbid it"),
+            Self::PathTooLong { len } => {
+                write!(f, "a path of {len} bytes: the limit is 4095, and 255 for each name in it")
+            }
             Self::UnknownId { id } => write!(f, "no map has the id {id}"),
             Self::SizeZero => f.write_str("a ring of size 0"),
             Self::SizeNotRounded { size, next } => write!(

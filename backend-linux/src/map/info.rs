@@ -7,13 +7,14 @@
 
 use core::ffi::CStr;
 
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
+use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{MapError, types};
 use crate::bpf::attr::{InfoByFd, MapElem, MapInfo};
 use crate::bpf::{BpfCommand, BpfError, address, bpf, length};
+use crate::fd::borrow;
 
 /// What a [`Map`](super::Map) remembers about itself.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +34,7 @@ impl Info {
                 other => other,
             }),
             Err(error) => Err(match error.errno {
-                // The kernel answers EBADFD, not EBADF, when the descriptor is closed.
+                // For a closed descriptor this command says EBADFD; others say EBADF.
                 Errno::BADF | Errno::BADFD => MapError::ClosedFd,
                 Errno::INVAL => MapError::NotAMap,
                 _ => MapError::Bpf(error),
@@ -106,7 +107,7 @@ fn read_fdinfo<'b>(fd: BorrowedFd<'_>, buffer: &'b mut [u8]) -> Result<&'b [u8],
     let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match rustix::io::read(file.as_fd(), rest) {
+        match rustix::io::read(borrow(&file), rest) {
             Ok(0) => break,
             Ok(count) => filled = filled.saturating_add(count),
             Err(Errno::INTR) => {}
@@ -155,6 +156,8 @@ fn parse_fdinfo(text: &[u8]) -> Result<Info, MapError> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fd::AsFd;
+
     use super::*;
 
     const RING: &[u8] = b"pos:\t0\nflags:\t02000002\nmap_type:\t31\nkey_size:\t0\nvalue_size:\t0\n\
@@ -174,6 +177,30 @@ mod tests {
         assert_eq!(parse_fdinfo(b"map_type:\t2\nmap_id:\t5\n").unwrap_err(), MapError::WrongType { found: 2 });
         assert_eq!(parse_fdinfo(b"map_type:\t31\nmap_id:\t5\n").unwrap_err(), MapError::NotAMap);
         assert_eq!(parse_fdinfo(b"map_type:\t99999999999\n").unwrap_err(), MapError::NotAMap);
+    }
+
+    #[test]
+    fn a_description_of_type_31_that_is_no_rings_is_not_taken_for_one() {
+        // What BPF_OBJ_GET_INFO_BY_FD writes for a program of type SYSCALL: a tag where a map has its key and value
+        // sizes, and the length of its machine code, here a page, where a map has its size.
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let page = super::super::rounded_size(1).unwrap();
+        let ring = MapInfo { map_type: 31, id: 5, max_entries: page, ..MapInfo::default() };
+        assert!(Info::checked(file.as_fd(), ring).is_ok());
+        for (key_size, value_size) in [(0xdead_beef, 0), (0, 1)] {
+            let program = MapInfo { key_size, value_size, ..ring };
+            assert_eq!(Info::checked(file.as_fd(), program).unwrap_err(), MapError::NotAMap);
+        }
+        let unrounded = MapInfo { max_entries: page + 8, ..ring };
+        assert_eq!(Info::checked(file.as_fd(), unrounded).unwrap_err(), MapError::NotAMap);
+    }
+
+    #[test]
+    fn a_closed_descriptor_is_named_as_such_both_ways() {
+        // SAFETY: nothing is open under so high a number; it is only ever refused.
+        let closed = unsafe { BorrowedFd::borrow_raw(950) };
+        assert_eq!(Info::of(closed).unwrap_err(), MapError::ClosedFd);
+        assert_eq!(Info::by_fdinfo(closed).unwrap_err(), MapError::ClosedFd);
     }
 
     #[test]

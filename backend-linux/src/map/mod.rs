@@ -18,6 +18,7 @@ use rustix::path::Arg;
 
 use crate::bpf::attr::{GetId, MapCreate};
 use crate::bpf::{BpfCommand, BpfError, bpf_fd};
+use crate::fd::borrow;
 use info::Info;
 
 pub use error::{Capability, MapError};
@@ -68,7 +69,7 @@ impl Map {
     /// [`MapError::ClosedFd`], [`MapError::NotAMap`], [`MapError::WrongType`], or
     /// [`MapError::InfoForbidden`] if both ways are barred. The descriptor is closed then.
     pub fn from_fd(fd: OwnedFd) -> Result<Self, MapError> {
-        let info = Info::of(fd.as_fd())?;
+        let info = Info::of(borrow(&fd))?;
         Ok(Self { fd, info })
     }
 
@@ -82,7 +83,7 @@ impl Map {
     ///
     /// As [`from_fd`](Self::from_fd); [`MapError::InfoForbidden`] if `/proc` is not mounted or not readable.
     pub fn from_fd_via_fdinfo(fd: OwnedFd) -> Result<Self, MapError> {
-        let info = Info::by_fdinfo(fd.as_fd())?;
+        let info = Info::by_fdinfo(borrow(&fd))?;
         Ok(Self { fd, info })
     }
 
@@ -101,8 +102,8 @@ impl Map {
     ///
     /// # Errors
     ///
-    /// [`MapError::PathMissing`], [`MapError::NotOnBpffs`], [`MapError::PathForbidden`], [`MapError::NotAMap`] if
-    /// something else is pinned there, and as [`from_fd`](Self::from_fd).
+    /// [`MapError::PathMissing`], [`MapError::NotOnBpffs`], [`MapError::PathForbidden`], [`MapError::PathTooLong`],
+    /// [`MapError::NotAMap`] if something else is pinned there, and as [`from_fd`](Self::from_fd).
     pub fn from_pin(path: impl Arg) -> Result<Self, MapError> {
         with_c_str(path, pin::get).and_then(Self::from_fd)
     }
@@ -161,9 +162,9 @@ impl Map {
     /// # Errors
     ///
     /// [`MapError::NotOnBpffs`], [`MapError::PathTaken`], [`MapError::PathMissing`] for a missing directory,
-    /// [`MapError::PathHasDot`], [`MapError::PathForbidden`].
+    /// [`MapError::PathHasDot`], [`MapError::PathForbidden`], [`MapError::PathTooLong`].
     pub fn pin(&self, path: impl Arg) -> Result<(), MapError> {
-        with_c_str(path, |path| pin::pin(self.fd.as_fd(), path))
+        with_c_str(path, |path| pin::pin(borrow(&self.fd), path))
     }
 
     /// The id by which the kernel knows the map; no other map has it as long as this one lives.
@@ -194,13 +195,13 @@ impl Map {
     ///
     /// [`MapError::System`] if no descriptor is left.
     pub fn try_clone(&self) -> Result<Self, MapError> {
-        Ok(Self { fd: duplicate(self.fd.as_fd())?, info: self.info })
+        Ok(Self { fd: duplicate(borrow(&self.fd))?, info: self.info })
     }
 }
 
 impl AsFd for Map {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        borrow(&self.fd)
     }
 }
 

@@ -27,6 +27,7 @@ pub(super) fn get(path: &CStr) -> Result<OwnedFd, MapError> {
     // SAFETY: the path ends in a zero, and the command makes a descriptor.
     unsafe { bpf_fd(BpfCommand::ObjGet, &mut attr) }.map_err(|error| match error.errno {
         Errno::NOENT | Errno::NOTDIR => MapError::PathMissing,
+        Errno::NAMETOOLONG => MapError::PathTooLong { len: path.count_bytes() },
         Errno::PERM | Errno::ACCESS => refused(path, error),
         _ => MapError::other(error, Capability::Bpf),
     })
@@ -40,6 +41,7 @@ pub(super) fn pin(fd: BorrowedFd<'_>, path: &CStr) -> Result<(), MapError> {
         Ok(_) => Ok(()),
         Err(error) => Err(match error.errno {
             Errno::NOENT | Errno::NOTDIR => MapError::PathMissing,
+            Errno::NAMETOOLONG => MapError::PathTooLong { len: path.count_bytes() },
             Errno::EXIST => MapError::PathTaken,
             Errno::PERM | Errno::ACCESS => not_pinned(path, error),
             _ => MapError::other(error, Capability::Bpf),

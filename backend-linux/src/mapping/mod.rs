@@ -4,17 +4,20 @@
 //! on the data area, twice in a row, so that a record which passes the end is contiguous. Kernel counterpart:
 //! `ringbuf_map_mmap_user` and `bpf_ringbuf_area_alloc`.
 
+mod by_value;
 mod claim;
 mod error;
 mod region;
 mod view;
 
-use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, AtomicU64};
 
-use user_ringbuf_core::{ContiguousMemory, HEADER_LEN, Header, Position, RingMemory, RingSize, RingView, Role};
+use user_ringbuf_core::{ContiguousMemory, Header, Position, RingMemory, RingSize, RingView, Role};
 
 use crate::map::Map;
+pub use by_value::MappingRef;
 use claim::Claim;
 pub use error::MappingError;
 use region::Region;
@@ -74,31 +77,33 @@ impl Mapping {
         })
     }
 
-    #[inline(always)]
-    fn consumer_pos(&self) -> &AtomicU64 {
-        // SAFETY: `new` mapped the consumer page for as long as `self` lives; the position is its first word.
-        unsafe { self.consumer_pos.as_ref() }
-    }
-
-    #[inline(always)]
-    fn producer_pos(&self) -> &AtomicU64 {
-        // SAFETY: `new` mapped the producer page for as long as `self` lives; the position is its first word.
-        unsafe { self.producer_pos.as_ref() }
-    }
-
-    /// The length word of the header at `offset`.
+    /// This mapping with its addresses at hand: see [`MappingRef`].
     ///
-    /// # Safety
-    /// `offset` is a multiple of 8 below the ring's size.
+    /// ```no_run
+    /// use user_ringbuf_linux::{Map, Mapping, Producer};
+    ///
+    /// # fn dispatches() -> std::vec::IntoIter<[u8; 40]> { vec![].into_iter() }
+    /// let mapping = Mapping::new(&Map::from_pin("/sys/fs/bpf/dispatch")?)?;
+    /// let mut producer = Producer::attach(mapping.by_value())?;
+    /// for dispatch in dispatches() {
+    ///     producer.push(&dispatch)?;
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline(always)]
-    unsafe fn length_word(&self, offset: u32) -> &AtomicU32 {
-        // SAFETY: within the data area by the caller's promise, which also makes it aligned: the area is page-aligned.
-        unsafe { self.data.add(offset as usize).cast().as_ref() }
+    pub fn by_value(&self) -> MappingRef<'_> {
+        MappingRef {
+            data: self.data,
+            producer_pos: self.producer_pos,
+            consumer_pos: self.consumer_pos,
+            size: self.size,
+            has_producer: &self.has_producer,
+            _mapping: PhantomData,
+        }
     }
 }
 
-// SAFETY: 1: the size is what the kernel said and never changes. 2: `length_word` stays within the mapped data area,
-// and the orderings are the roles' own. 3: references and clones of them name the same mapping.
+// SAFETY: by value or by reference it is the same ring, whose [`MappingRef`] keeps every obligation.
 unsafe impl RingView for Mapping {
     #[inline(always)]
     fn size(&self) -> RingSize {
@@ -107,96 +112,90 @@ unsafe impl RingView for Mapping {
 
     #[inline(always)]
     fn load_consumer(&self) -> Position {
-        Position::new(self.consumer_pos().load(Role::LoadConsumer.ordering()))
+        self.by_value().load_consumer()
     }
 
     #[inline(always)]
     fn load_producer(&self, role: Role) -> Position {
-        Position::new(self.producer_pos().load(role.ordering()))
+        self.by_value().load_producer(role)
     }
 
     #[inline(always)]
     unsafe fn load_header(&self, offset: u32) -> Header {
         // SAFETY: the caller's promise is passed on.
-        Header::from_word(unsafe { self.length_word(offset) }.load(Role::ObserveHeader.ordering()))
+        unsafe { self.by_value().load_header(offset) }
     }
 }
 
-// SAFETY: 1: writes go to `data + offset` and on; the area is mapped twice in a row, so that `offset < size` and a
-// record of at most `size` bytes stay inside. 2: the orderings are the roles' own. 3: `Claim` keeps a second mapping
-// for producing out of this process, and the drain program only reads. 4: all references share `has_producer`.
+// SAFETY: as above.
 unsafe impl RingMemory for Mapping {
     type Word = AtomicU64;
 
+    #[inline(always)]
     fn claim_producer(&self) -> bool {
-        // Acquire: pairs with the release store below, so that the last producer's writes come before ours.
-        !self.has_producer.swap(true, Ordering::Acquire)
+        self.by_value().claim_producer()
     }
 
+    #[inline(always)]
     fn release_producer(&self) {
-        self.has_producer.store(false, Ordering::Release);
+        self.by_value().release_producer();
     }
 
     #[inline(always)]
     fn publish_producer(&self, position: Position) {
-        self.producer_pos().store(position.get(), Role::PublishProducer.ordering());
+        self.by_value().publish_producer(position);
     }
 
     #[inline(always)]
     unsafe fn write_header(&self, offset: u32, header: Header) {
-        // SAFETY: within the data area and the caller's own, by the caller's promise; offset and area are 8-aligned.
-        unsafe { self.data.add(offset as usize).cast::<u64>().write(header.with_pad()) };
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.by_value().write_header(offset, header) };
     }
 
     #[inline(always)]
     unsafe fn commit_header(&self, offset: u32, header: Header) {
         // SAFETY: the caller's promise is passed on.
-        unsafe { self.length_word(offset) }.store(header.word(), Role::CommitHeader.ordering());
+        unsafe { self.by_value().commit_header(offset, header) };
     }
 
     #[inline(always)]
     unsafe fn write_payload(&self, offset: u32, at: u32, bytes: &[u8]) {
-        // SAFETY: the bytes are the caller's, by its promise, and inside the doubled mapping; they can't overlap a
-        // slice that somebody lent us, since nobody else holds one into them.
-        unsafe {
-            let to = self.payload(offset).add(at as usize);
-            ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
-        }
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.by_value().write_payload(offset, at, bytes) };
     }
 
     #[inline(always)]
     unsafe fn fill_payload(&self, offset: u32, at: u32, byte: u8, len: u32) {
-        // SAFETY: as in `write_payload`.
-        unsafe { ptr::write_bytes(self.payload(offset).add(at as usize), byte, len as usize) };
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.by_value().fill_payload(offset, at, byte, len) };
     }
 
     #[inline(always)]
     fn new_word(&self, value: u64) -> AtomicU64 {
-        AtomicU64::new(value)
+        self.by_value().new_word(value)
     }
 
     #[inline(always)]
     fn load_word(&self, word: &AtomicU64, role: Role) -> u64 {
-        word.load(role.ordering())
+        self.by_value().load_word(word, role)
     }
 
     #[inline(always)]
     fn store_word(&self, word: &AtomicU64, value: u64, role: Role) {
-        word.store(value, role.ordering());
+        self.by_value().store_word(word, value, role);
     }
 
     #[inline(always)]
     fn exchange_word(&self, word: &AtomicU64, current: u64, new: u64, role: Role, found: Role) -> Result<(), u64> {
-        word.compare_exchange_weak(current, new, role.ordering(), found.ordering()).map(|_| ())
+        self.by_value().exchange_word(word, current, new, role, found)
     }
 }
 
-// SAFETY: 1: the data area is mapped twice in a row, so `size` bytes from any offset below `size` are mapped, and stay
-// so while `self` lives. 2: `write_payload` goes through `payload`.
+// SAFETY: as above.
 unsafe impl ContiguousMemory for Mapping {
     #[inline(always)]
     unsafe fn payload(&self, offset: u32) -> *mut u8 {
-        // SAFETY: the header lies within the data area, by the caller's promise, and its copy follows.
-        unsafe { self.data.add(offset as usize + HEADER_LEN as usize).as_ptr() }
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.by_value().payload(offset) }
     }
 }

@@ -7,6 +7,8 @@
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 
+use crate::fd::borrow;
+
 const MAP_TYPE: &[u8] = b"\0BPF_MAP_TYPE_USER_RINGBUF\0";
 const DRAIN_HELPER: &[u8] = b"\0BPF_FUNC_user_ringbuf_drain\0";
 
@@ -41,7 +43,7 @@ impl KernelBtf {
 }
 
 fn read_at(file: &OwnedFd, buffer: &mut [u8], at: u64) -> Option<usize> {
-    rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut *buffer, at)).ok()
+    rustix::io::retry_on_intr(|| rustix::io::pread(borrow(file), &mut *buffer, at)).ok()
 }
 
 /// Looks for the two names in the strings of the BTF that `read_at` reads from; `None` if it can't be read or is none.

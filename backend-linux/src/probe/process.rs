@@ -8,6 +8,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, capabilities};
 
+use crate::fd::borrow;
+
 /// Whether the calling thread has `CAP_BPF`, or `CAP_SYS_ADMIN`, which includes it, in its own user namespace.
 pub(super) fn has_bpf_capability() -> bool {
     capabilities(None).is_ok_and(|sets| sets.effective.intersects(CapabilitySet::BPF | CapabilitySet::SYS_ADMIN))
@@ -42,6 +44,6 @@ pub(super) fn has_seccomp_filter() -> bool {
 /// Reads the beginning of a file.
 fn read<'b>(path: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
     let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    let count = rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut *buffer))?;
+    let count = rustix::io::retry_on_intr(|| rustix::io::read(borrow(&file), &mut *buffer))?;
     Ok(buffer.get(..count).unwrap_or_default())
 }

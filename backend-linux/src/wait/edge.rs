@@ -5,12 +5,13 @@
 //! for every instance that has the map.
 
 use core::fmt;
-use core::mem::MaybeUninit;
 use core::time::Duration;
 
 use rustix::event::{Timespec, epoll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
+
+use crate::fd::borrow;
 
 /// A system call of a waiter that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,12 +31,12 @@ impl fmt::Display for WaiterError {
 impl core::error::Error for WaiterError {}
 
 /// Names the call that an error number came from.
-pub(super) fn named(call: &'static str) -> impl FnOnce(Errno) -> WaiterError {
+pub(crate) fn named(call: &'static str) -> impl FnOnce(Errno) -> WaiterError {
     move |errno| WaiterError { call, errno }
 }
 
 /// A descriptor of our own for the same file.
-pub(super) fn duplicate(fd: impl AsFd) -> Result<OwnedFd, WaiterError> {
+pub(crate) fn duplicate(fd: impl AsFd) -> Result<OwnedFd, WaiterError> {
     fcntl_dupfd_cloexec(fd, 0).map_err(named("fcntl(F_DUPFD_CLOEXEC)"))
 }
 
@@ -44,41 +45,43 @@ const OTHER: u64 = 1;
 
 /// What a look at the instance brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Events {
+pub(crate) struct Events {
     /// A drain has woken since the last look, or the map was just registered.
-    pub(super) drained: bool,
-    /// The other fd is readable.
-    pub(super) other: bool,
+    pub(crate) drained: bool,
+    /// The other fd has something to say.
+    pub(crate) other: bool,
 }
 
 /// The epoll instance, and the map's descriptor that is registered there.
 #[derive(Debug)]
-pub(super) struct Edge {
+pub(crate) struct Edge {
     epoll: OwnedFd,
     /// Ours, so that the registration lives whatever becomes of the caller's.
     _map: OwnedFd,
 }
 
 impl Edge {
-    /// `other` stays readable until it is read: it is registered level-triggered.
-    pub(super) fn new(map: impl AsFd, other: &OwnedFd) -> Result<Self, WaiterError> {
+    /// Registers the map, and `other` for what `interest` says.
+    pub(crate) fn new(map: impl AsFd, other: &OwnedFd, interest: epoll::EventFlags) -> Result<Self, WaiterError> {
         let map = duplicate(map)?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(named("epoll_create1"))?;
         let add = |fd: &OwnedFd, data, flags| {
-            epoll::add(&epoll, fd, epoll::EventData::new_u64(data), flags).map_err(named("epoll_ctl(EPOLL_CTL_ADD)"))
+            epoll::add(borrow(&epoll), borrow(fd), epoll::EventData::new_u64(data), flags)
+                .map_err(named("epoll_ctl(EPOLL_CTL_ADD)"))
         };
         add(&map, MAP, epoll::EventFlags::OUT | epoll::EventFlags::ET)?;
-        add(other, OTHER, epoll::EventFlags::IN)?;
+        add(other, OTHER, interest)?;
         Ok(Self { epoll, _map: map })
     }
 
     /// Fetches what has come, sleeping for it up to `timeout`; a signal ends the sleep without an event.
-    pub(super) fn fetch(&self, timeout: Option<Duration>) -> Result<Events, WaiterError> {
+    pub(crate) fn fetch(&self, timeout: Option<Duration>) -> Result<Events, WaiterError> {
         let timeout = timeout.map(timespec);
-        let mut events = [const { MaybeUninit::uninit() }; 2];
-        match epoll::wait(&self.epoll, &mut events, timeout.as_ref()) {
-            Ok((events, _)) => {
-                let of = |data| events.iter().any(|event| event.data.u64() == data);
+        // Initialised, so that rustix counts them and need not cut the array, for which it would link a panic.
+        let mut events = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 2];
+        match epoll::wait(borrow(&self.epoll), &mut events, timeout.as_ref()) {
+            Ok(count) => {
+                let of = |data| events.iter().take(count).any(|event| event.data.u64() == data);
                 Ok(Events { drained: of(MAP), other: of(OTHER) })
             }
             Err(Errno::INTR) => Ok(Events::default()),
@@ -89,11 +92,11 @@ impl Edge {
 
 impl AsFd for Edge {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.epoll.as_fd()
+        borrow(&self.epoll)
     }
 }
 
 /// The kernel takes a second count of 63 bits, and cuts what its clock can't reach.
-pub(super) fn timespec(duration: Duration) -> Timespec {
+pub(crate) fn timespec(duration: Duration) -> Timespec {
     Timespec { tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX), tv_nsec: duration.subsec_nanos().into() }
 }

@@ -6,14 +6,16 @@
 
 use core::time::Duration;
 
+use rustix::event::epoll::EventFlags;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, read, write};
 use user_ringbuf_core::{Wait, Wake};
 
 use super::edge::{Edge, WaiterError, duplicate, named};
-use super::monotonic;
 use super::recheck::{Pace, Recheck};
+use super::{monotonic, time_left};
+use crate::fd::borrow;
 
 /// Sleeps until a drain wakes, until the time is up, until it is time to look ([`Recheck`]), or until cancelled.
 ///
@@ -48,8 +50,8 @@ impl EpollWaiter {
     /// As [`new`](Self::new).
     pub fn with_recheck(map: impl AsFd, recheck: Recheck) -> Result<Self, WaiterError> {
         let cancel = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(named("eventfd2"))?;
-        // The eventfd stays readable, so once cancelled, a waiter stays so.
-        let edge = Edge::new(map, &cancel)?;
+        // Level-triggered: once cancelled, a waiter stays so.
+        let edge = Edge::new(map, &cancel, EventFlags::IN)?;
         Ok(Self { edge, cancel, pace: Pace::new(recheck) })
     }
 
@@ -58,7 +60,7 @@ impl EpollWaiter {
     /// # Errors
     /// [`WaiterError`] if the fd can't be duplicated.
     pub fn canceller(&self) -> Result<Canceller, WaiterError> {
-        Ok(Canceller { cancel: duplicate(&self.cancel)? })
+        Ok(Canceller { cancel: duplicate(borrow(&self.cancel))? })
     }
 
     /// Takes a cancellation back, so that the waiter can be used again.
@@ -66,7 +68,7 @@ impl EpollWaiter {
     /// # Errors
     /// [`WaiterError`] if the eventfd can't be read.
     pub fn reset(&mut self) -> Result<(), WaiterError> {
-        match read(&self.cancel, &mut [0; 8]) {
+        match read(borrow(&self.cancel), &mut [0; 8]) {
             Ok(_) | Err(Errno::AGAIN) => Ok(()),
             Err(errno) => Err(WaiterError { call: "read(eventfd)", errno }),
         }
@@ -93,7 +95,7 @@ impl Wait for EpollWaiter {
     }
 
     fn wait(&mut self, round: u32, until: Option<Duration>) -> Result<Wake, WaiterError> {
-        let left = until.map(|until| until.saturating_sub(monotonic()));
+        let left = until.map(time_left);
         let pause = self.pace.pause(round);
         // An unlimited pause must not hide the deadline, nor the other way round.
         let sleep = match (left, pause) {
@@ -118,7 +120,7 @@ impl Canceller {
     /// # Errors
     /// [`WaiterError`] if the eventfd can't be written.
     pub fn cancel(&self) -> Result<(), WaiterError> {
-        match write(&self.cancel, &1_u64.to_ne_bytes()) {
+        match write(borrow(&self.cancel), &1_u64.to_ne_bytes()) {
             // The counter is at its top: cancelled long since.
             Ok(_) | Err(Errno::AGAIN) => Ok(()),
             Err(errno) => Err(WaiterError { call: "write(eventfd)", errno }),
@@ -130,6 +132,6 @@ impl Canceller {
     /// # Errors
     /// [`WaiterError`] if the fd can't be duplicated.
     pub fn try_clone(&self) -> Result<Self, WaiterError> {
-        Ok(Self { cancel: duplicate(&self.cancel)? })
+        Ok(Self { cancel: duplicate(borrow(&self.cancel))? })
     }
 }

@@ -10,16 +10,31 @@ mod spin;
 
 use core::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::{ClockId, DynamicClockId, clock_gettime_dynamic};
 
 pub use edge::WaiterError;
+#[cfg(feature = "std")]
+pub(crate) use edge::{Edge, named, timespec};
 pub use epoll::{Canceller, EpollWaiter};
+#[cfg(feature = "std")]
+pub(crate) use recheck::Pace;
 pub use recheck::Recheck;
 pub use spin::{Spin, Yield};
 
+/// Time until `until` on the monotonic clock; none if it is past, and at most 584 years.
+///
+/// In nanoseconds, since `Duration`'s own difference links a panic where the compiler does not know both operands.
+fn time_left(until: Duration) -> Duration {
+    let left = until.as_nanos().saturating_sub(monotonic().as_nanos());
+    Duration::from_nanos(u64::try_from(left).unwrap_or(u64::MAX))
+}
+
 /// Time on the monotonic clock, which no one sets back.
 fn monotonic() -> Duration {
-    let now = clock_gettime(ClockId::Monotonic);
-    // The kernel's monotonic clock begins at 0 and keeps nanoseconds below a second.
-    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+    // The call that may fail, since the other one panics where this one fails, and would be linked. This clock always
+    // works; were it not so, every deadline would have passed.
+    let Ok(now) = clock_gettime_dynamic(DynamicClockId::Known(ClockId::Monotonic)) else { return Duration::MAX };
+    // The kernel's monotonic clock begins at 0 and keeps nanoseconds below a second. `new` would panic otherwise, and
+    // the compiler sees here that it never does.
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0).min(999_999_999))
 }

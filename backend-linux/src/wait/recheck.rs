@@ -45,24 +45,24 @@ impl Recheck {
 
 /// A waiter's pauses, which take into account whether drains wake.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     recheck: Recheck,
     /// The last wait ended by a drain's wake, so the consumer is likely to wake again.
     woken: bool,
 }
 
 impl Pace {
-    pub(super) fn new(recheck: Recheck) -> Self {
+    pub(crate) fn new(recheck: Recheck) -> Self {
         Self { recheck, woken: false }
     }
 
     /// How long to sleep at most before look number `round`.
-    pub(super) fn pause(&self, round: u32) -> Option<Duration> {
+    pub(crate) fn pause(&self, round: u32) -> Option<Duration> {
         self.recheck.pause(if self.woken { u32::MAX } else { round })
     }
 
     /// How the wait ended.
-    pub(super) fn note(&mut self, woken: bool) {
+    pub(crate) fn note(&mut self, woken: bool) {
         self.woken = woken;
     }
 }

@@ -7,3 +7,4 @@ mod drain;
 mod map;
 mod probe;
 mod support;
+mod waiting;

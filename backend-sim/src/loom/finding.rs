@@ -5,7 +5,7 @@ use std::panic;
 use std::process;
 
 use super::access;
-use super::models::Model;
+use super::models::{Depth, Model};
 use crate::Orderings;
 
 /// What a run of a model came to.
@@ -102,7 +102,7 @@ impl std::error::Error for NoOutcome {}
 ///
 /// Loom ends a model by panicking in the middle of it, and what it leaves behind can't be used again nor always be
 /// cleaned up; the end of the process is the one clean end.
-pub fn run_and_exit(model: &Model, orderings: Orderings) -> ! {
+pub fn run_and_exit(model: &Model, orderings: Orderings, depth: Depth) -> ! {
     panic::set_hook(Box::new(|panic| {
         let payload = panic.payload();
         let message = payload
@@ -112,7 +112,7 @@ pub fn run_and_exit(model: &Model, orderings: Orderings) -> ! {
             .unwrap_or("panic: without a message");
         finish(&Outcome::Caught(Finding::from_panic(message)));
     }));
-    finish(&Outcome::Passed { interleavings: model.check(orderings) })
+    finish(&Outcome::Passed { interleavings: model.check(orderings, depth) })
 }
 
 fn finish(outcome: &Outcome) -> ! {

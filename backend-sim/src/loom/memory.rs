@@ -85,8 +85,17 @@ pub struct LoomMemory {
     granules: Box<[Granule]>,
     producer_pos: AtomicU64,
     consumer_pos: AtomicU64,
+    /// `consumer_pos` as the kernel itself knows it. Drains take turns, so it is a plain word: were it loaded where it
+    /// is stored, loom would overlook races of that store with the producers' loads.
+    consumed: UnsafeCell<u64>,
+    /// Where there is one, every access exchanges it first: see [`without_reduction`](Self::without_reduction).
+    turn: Option<AtomicU32>,
     busy: AtomicU32,
+    claimed: AtomicU32,
 }
+
+// SAFETY: as for a granule.
+unsafe impl Sync for LoomMemory {}
 
 impl LoomMemory {
     /// A ring of `size` bytes, its positions 0, with these orderings.
@@ -111,7 +120,31 @@ impl LoomMemory {
             granules: (0..granules).map(|_| Granule::stale()).collect(),
             producer_pos: AtomicU64::new(position.get()),
             consumer_pos: AtomicU64::new(position.get()),
+            consumed: UnsafeCell::new(position.get()),
+            turn: None,
             busy: AtomicU32::new(0),
+            claimed: AtomicU32::new(0),
+        }
+    }
+
+    /// Lets loom try schedules that it otherwise takes for equal to others.
+    ///
+    /// Loom leaves out schedules that differ only in the order of accesses that don't depend on each other. It decides
+    /// that by the last access to each word, and so leaves out too many where a thread loads a word that it stores to
+    /// later, or where more than two threads are at work. Of a memory made so, every two accesses depend on each
+    /// other, so nothing is left out; use a preemption bound, for there are many more schedules then. The accesses
+    /// are not ordered by this any more than they are anyway.
+    #[must_use]
+    pub fn without_reduction(mut self) -> Self {
+        self.turn = Some(AtomicU32::new(0));
+        self
+    }
+
+    /// Before each access to a word.
+    #[track_caller]
+    fn turn(&self) {
+        if let Some(turn) = &self.turn {
+            turn.swap(0, Ordering::Relaxed);
         }
     }
 
@@ -145,6 +178,12 @@ impl LoomMemory {
     }
 }
 
+/// Whether the model is still running. When it has failed, loom unwinds its threads, and what is dropped then (a busy
+/// sample, a producer) must not be seen by loom any more: that would hide the failure behind an abort.
+fn goes_on() -> bool {
+    !std::thread::panicking()
+}
+
 fn sample_from(offset: u32, at: u32) -> usize {
     offset as usize + HEADER_LEN as usize + at as usize
 }
@@ -167,33 +206,54 @@ unsafe impl RingView for LoomMemory {
     }
 
     fn load_consumer(&self) -> Position {
+        self.turn();
         Position::new(self.consumer_pos.load(self.orderings.of_load(Role::LoadConsumer)))
     }
 
     fn load_producer(&self, role: Role) -> Position {
+        self.turn();
         Position::new(self.producer_pos.load(self.orderings.of_load(role)))
     }
 
     unsafe fn load_header(&self, offset: u32) -> Header {
+        self.turn();
         Header::from_word(self.granule(offset).word.load(self.orderings.of_load(Role::ObserveHeader)))
     }
 }
 
 // SAFETY: 1. Offsets are taken modulo the data area, granule by granule, and nothing else is written. 2. `orderings`
-// are the role's own unless a check asked otherwise. 3. The fake kernel reads the data area only.
+// are the role's own unless a check asked otherwise. 3. The fake kernel reads the data area only. 4. There is one word
+// to claim, and it changes hands by an exchange.
 unsafe impl RingMemory for LoomMemory {
     type Word = LoomWord;
 
+    fn claim_producer(&self) -> bool {
+        // Pairs with the release below.
+        self.claimed.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    fn release_producer(&self) {
+        if goes_on() {
+            // Pairs with the acquire above: what this producer did comes before the next one.
+            self.claimed.store(0, Ordering::Release);
+        }
+    }
+
     fn publish_producer(&self, position: Position) {
+        self.turn();
         self.producer_pos.store(position.get(), self.orderings.of_store(Role::PublishProducer));
     }
 
     unsafe fn write_header(&self, offset: u32, header: Header) {
+        self.turn();
         self.granule(offset).write(0, &header.with_pad().to_ne_bytes(), Access::WriteHeader);
     }
 
     unsafe fn commit_header(&self, offset: u32, header: Header) {
-        self.granule(offset).word.store(header.word(), self.orderings.of_store(Role::CommitHeader));
+        if goes_on() {
+            self.turn();
+            self.granule(offset).word.store(header.word(), self.orderings.of_store(Role::CommitHeader));
+        }
     }
 
     unsafe fn write_payload(&self, offset: u32, at: u32, bytes: &[u8]) {
@@ -209,14 +269,17 @@ unsafe impl RingMemory for LoomMemory {
     }
 
     fn load_word(&self, word: &LoomWord, role: Role) -> u64 {
+        self.turn();
         word.0.load(self.orderings.of_load(role))
     }
 
     fn store_word(&self, word: &LoomWord, value: u64, role: Role) {
+        self.turn();
         word.0.store(value, self.orderings.of_store(role));
     }
 
     fn exchange_word(&self, word: &LoomWord, current: u64, new: u64, role: Role, found: Role) -> Result<(), u64> {
+        self.turn();
         let (put, found) = (self.orderings.of(role), self.orderings.of_load(found));
         word.0.compare_exchange(current, new, put, found).map(|_| ())
     }
@@ -228,14 +291,17 @@ impl KernelMemory for LoomMemory {
     }
 
     fn kernel_load_producer(&self) -> u64 {
+        self.turn();
         self.producer_pos.load(Ordering::Acquire)
     }
 
     fn kernel_load_consumer(&self) -> u64 {
-        self.consumer_pos.load(Ordering::Acquire)
+        // SAFETY: loom has just checked that no other drain writes the cell now.
+        self.consumed.with(|consumed| unsafe { *consumed })
     }
 
     fn kernel_load_header(&self, offset: u32) -> Header {
+        self.turn();
         let granule = self.granule(offset);
         let word = granule.word.load(Ordering::Acquire);
         // The value of the cell is of no use, a commit does not touch it: that this read is in order is what counts.
@@ -251,14 +317,19 @@ impl KernelMemory for LoomMemory {
     }
 
     fn kernel_store_consumer(&self, position: u64) {
+        self.turn();
+        // SAFETY: loom has just checked that no other drain is at work.
+        self.consumed.with_mut(|consumed| unsafe { *consumed = position });
         self.consumer_pos.store(position, Ordering::Release);
     }
 
     fn kernel_begin_drain(&self) -> bool {
+        self.turn();
         self.busy.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     fn kernel_end_drain(&self) {
+        self.turn();
         self.busy.store(0, Ordering::Release);
     }
 }

@@ -11,7 +11,7 @@ use std::thread;
 use user_ringbuf_core::Role;
 
 use super::finding::{Finding, Outcome};
-use super::models::{self, Model};
+use super::models::{self, Depth, Model};
 use crate::Orderings;
 
 /// What is different from the protocol's orderings.
@@ -85,27 +85,37 @@ impl Table {
 /// Weakens and strengthens each of `roles`. `run` runs one model, in a process of its own
 /// ([`run_and_exit`](super::run_and_exit)), and is called from up to `workers` threads at once.
 ///
+/// The models run to their full [`Depth`] with the protocol's own orderings, and with a weakened one that no quick run
+/// has caught; quickly with a strengthened one.
+///
 /// # Errors
 /// The first error of `run`.
 pub fn check<E: Send>(
     roles: &[Role],
     workers: usize,
-    run: impl Fn(&'static Model, Change) -> Result<Outcome, E> + Sync,
+    run: impl Fn(&'static Model, Change, Depth) -> Result<Outcome, E> + Sync,
 ) -> Result<Table, E> {
-    let until_caught = |change| -> Result<(Option<(&'static Model, Finding)>, u64), E> {
+    let until_caught = |change| {
+        let depths: &[Depth] = match change {
+            Change::Unchanged => &[Depth::Full],
+            Change::Strengthened(_) => &[Depth::Quick],
+            Change::Weakened(_) => &[Depth::Quick, Depth::Full],
+        };
         let mut seen = 0;
-        for &model in models::ALL {
-            match run(model, change)? {
-                Outcome::Passed { interleavings } => seen += interleavings,
-                Outcome::Caught(finding) => return Ok((Some((model, finding)), seen)),
+        for &depth in depths {
+            for &model in models::ALL {
+                match run(model, change, depth)? {
+                    Outcome::Passed { interleavings } => seen += interleavings,
+                    Outcome::Caught(finding) => return Ok((Some((model, finding)), seen)),
+                }
             }
         }
         Ok((None, seen))
     };
-    // The controls last: they run every model to its end, so they even out what the workers have left to do.
     let weakened = roles.iter().filter(|role| role.is_ordered()).map(|&role| Change::Weakened(role));
     let strengthened = roles.iter().map(|&role| Change::Strengthened(role));
-    let changes: Vec<Change> = weakened.chain([Change::Unchanged]).chain(strengthened).collect();
+    // The longest first, so that the workers end at about the same time.
+    let changes: Vec<Change> = [Change::Unchanged].into_iter().chain(weakened).chain(strengthened).collect();
 
     let results = in_parallel(&changes, workers, |change| until_caught(*change));
     let mut table = Table { rows: Vec::new(), controls: Vec::new() };
@@ -152,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_weakening_that_no_model_notices_survives() {
-        let table = check::<()>(Role::ALL, 2, |_, _| Ok(Outcome::Passed { interleavings: 3 })).unwrap();
+        let table = check::<()>(Role::ALL, 2, |_, _, _| Ok(Outcome::Passed { interleavings: 3 })).unwrap();
         let ordered = Role::ALL.iter().filter(|role| role.is_ordered()).count();
         assert_eq!((table.rows.len(), table.caught(), table.is_clean()), (ordered, 0, false));
         assert_eq!((table.controls.len(), table.controls_passed()), (Role::ALL.len() + 1, Role::ALL.len() + 1));
@@ -163,7 +173,7 @@ mod tests {
     #[test]
     fn a_model_that_fails_unweakened_fails_the_controls() {
         let last = models::ALL[models::ALL.len() - 1];
-        let table = check::<()>(Role::ALL, 2, |model, _| {
+        let table = check::<()>(Role::ALL, 2, |model, _, _| {
             Ok(match model.name() == last.name() {
                 true => Outcome::Caught(finding()),
                 false => Outcome::Passed { interleavings: 1 },
@@ -178,7 +188,7 @@ mod tests {
     #[test]
     fn one_role_alone_makes_one_row_and_two_controls_and_errors_come_through() {
         let role = Role::PublishProducer;
-        let table = check::<()>(&[role], 1, |_, change| {
+        let table = check::<()>(&[role], 1, |_, change, _| {
             Ok(match change == Change::Weakened(role) {
                 true => Outcome::Caught(finding()),
                 false => Outcome::Passed { interleavings: 1 },
@@ -186,6 +196,6 @@ mod tests {
         })
         .unwrap();
         assert_eq!((table.rows.len(), table.controls.len(), table.is_clean()), (1, 2, true));
-        assert_eq!(check(&[role], 1, |_, _| Err("no process")).unwrap_err(), "no process");
+        assert_eq!(check(&[role], 1, |_, _, _| Err("no process")).unwrap_err(), "no process");
     }
 }

@@ -98,3 +98,22 @@ fn the_verifiers_words_stand_in_the_error() {
     }
     assert_eq!(Map::from_borrowed(&impostor).unwrap_err(), MapError::WrongType { found: 2 });
 }
+
+#[test]
+fn the_log_is_frozen_so_that_nobody_can_write_it_from_user_space() {
+    if !may_bpf() {
+        return;
+    }
+    let map = Map::create("frozen", 4096).unwrap();
+    let capacity = 12_344;
+    let program = DrainProgram::load(&map, capacity).unwrap();
+    assert_eq!(program.log_capacity(), capacity);
+    let value_size = format!("value_size:\t{}\n", 64 + capacity + 4096);
+    let logs: Vec<_> = std::fs::read_dir("/proc/self/fdinfo")
+        .unwrap()
+        .filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok())
+        .filter(|info| info.contains("map_type:\t2\n") && info.contains(&value_size))
+        .collect();
+    assert_eq!(logs.len(), 1, "{logs:?}");
+    assert!(logs[0].contains("frozen:\t1\n"), "{}", logs[0]);
+}

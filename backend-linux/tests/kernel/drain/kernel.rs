@@ -129,7 +129,7 @@ fn a_drain_within_a_drain_is_busy() {
 
 #[test]
 fn a_slow_callback_takes_its_time_and_keeps_other_drains_out() {
-    const SAMPLES: u32 = 8;
+    const SAMPLES: u32 = 40;
     if !may_bpf() {
         return;
     }

@@ -5,15 +5,20 @@ use std::path::Path;
 
 use super::c_path;
 
-fn bpf(command: i32, attr: &mut [u64]) -> i64 {
+fn bpf(command: i32, attr: &mut [u64]) -> libc::c_long {
     // SAFETY: whoever calls passes addresses that live across the call.
     let answer = unsafe { libc::syscall(libc::SYS_bpf, command, attr.as_mut_ptr(), size_of_val(attr)) };
     assert!(answer >= 0, "bpf({command}): {}", std::io::Error::last_os_error());
     answer
 }
 
+/// The width of what a system call returns differs between architectures.
+fn narrow(answer: impl TryInto<i32, Error: std::fmt::Debug>) -> i32 {
+    answer.try_into().unwrap()
+}
+
 fn bpf_fd(command: i32, attr: &mut [u64]) -> OwnedFd {
-    let raw = i32::try_from(bpf(command, attr)).unwrap();
+    let raw = narrow(bpf(command, attr));
     // SAFETY: the kernel has just made this descriptor for us.
     unsafe { OwnedFd::from_raw_fd(raw) }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ::loom::thread;
 use user_ringbuf_core::Producer;
 
-use super::{Model, kernel, ring, verify};
+use super::{Model, kernel, verify};
 
 /// Two batches, each of which fills the ring; one in between is dropped after both its samples were written.
 pub(super) const WHOLE: Model = Model {
@@ -13,9 +13,9 @@ pub(super) const WHOLE: Model = Model {
     about: "a drain finds all samples of a batch or none, and nothing of a dropped one",
     preemptions: None,
     cases: 1,
-    body: |orderings, _| {
+    body: |setup| {
         const SENT: [&[u8]; 4] = [b"one", b"batch...", b"another", b"8 bytes."];
-        let memory = ring(32, 16, orderings);
+        let memory = setup.ring(32, 16);
         let mut producer = Producer::attach(Arc::clone(&memory)).expect("a drained ring");
         let writer = thread::spawn(move || {
             for pair in [[SENT[0], SENT[1]], [b"no", b"never"], [SENT[2], SENT[3]]] {

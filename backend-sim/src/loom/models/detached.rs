@@ -6,7 +6,7 @@ use ::loom::thread;
 use user_ringbuf_core::Producer;
 
 use super::exclusive::{drain_all, push};
-use super::{Model, kernel, ring, verify};
+use super::{Model, kernel, verify};
 
 /// The first record waits busy while the second is submitted by another thread; what comes after takes their place.
 pub(super) const OUT_OF_ORDER: Model = Model {
@@ -14,9 +14,9 @@ pub(super) const OUT_OF_ORDER: Model = Model {
     about: "detached samples submitted in any order by several threads come out in the order of their reservations",
     preemptions: None,
     cases: 1,
-    body: |orderings, _| {
+    body: |setup| {
         const SENT: [&[u8]; 3] = [b"3 b", b"second..", b"in place"];
-        let memory = ring(64, 24, orderings);
+        let memory = setup.ring(64, 24);
         let mut producer = Producer::attach(Arc::clone(&memory)).expect("a drained ring");
         let mut first = producer.reserve_detached(16).expect("an empty ring");
         let mut second = producer.reserve_detached(8).expect("half a ring");
@@ -42,9 +42,9 @@ pub(super) const DISCARDED: Model = Model {
     about: "a detached sample that is dropped is skipped, and holds up nothing",
     preemptions: None,
     cases: 1,
-    body: |orderings, _| {
+    body: |setup| {
         const SENT: [&[u8]; 2] = [b"kept", b"later..."];
-        let memory = ring(32, 0, orderings);
+        let memory = setup.ring(32, 0);
         let mut producer = Producer::attach(Arc::clone(&memory)).expect("a new ring");
         let mut dropped = producer.reserve_detached(7).expect("an empty ring");
         let mut kept = producer.reserve_detached(4).expect("half a ring");
@@ -67,9 +67,9 @@ pub(super) const LANE: Model = Model {
     about: "each sample of a lane is visible when it is submitted, and what the lane leaves is skipped",
     preemptions: None,
     cases: 1,
-    body: |orderings, _| {
+    body: |setup| {
         const SENT: [&[u8]; 3] = [b"split", b"again...", b"over it"];
-        let memory = ring(64, 40, orderings);
+        let memory = setup.ring(64, 40);
         let mut producer = Producer::attach(Arc::clone(&memory)).expect("a drained ring");
         let mut lane = producer.lane(56).expect("an empty ring");
         let writer = thread::spawn(move || {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ::loom::thread;
 use user_ringbuf_core::Producer;
 
-use super::{Model, kernel, ring, verify};
+use super::{Model, kernel, verify};
 
 /// Three records through a ring that holds two, one pushed before anybody drains.
 pub(super) const TWO: Model = Model {
@@ -13,9 +13,9 @@ pub(super) const TWO: Model = Model {
     about: "two drainers share the samples without taking one twice, and the one that comes too late hears EBUSY",
     preemptions: None,
     cases: 1,
-    body: |orderings, _| {
+    body: |setup| {
         const SENT: [&[u8]; 3] = [b"before", b"during", b"after"];
-        let memory = ring(32, 0, orderings);
+        let memory = setup.ring(32, 0);
         let mut producer = Producer::attach(Arc::clone(&memory)).expect("a new ring");
         producer.push(SENT[0]).expect("an empty ring");
         let other = {

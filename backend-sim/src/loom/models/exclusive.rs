@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ::loom::thread;
 use user_ringbuf_core::Producer;
 
-use super::{Model, kernel, ring, verify};
+use super::{Model, kernel, verify};
 use crate::loom::LoomMemory;
 use crate::{Crash, Hooked, KernelMemory};
 
@@ -35,9 +35,9 @@ pub(super) const SUBMIT: Model = Model {
     about: "a drainer takes each submitted sample whole, once and in order",
     preemptions: None,
     cases: 1,
-    body: |orderings, _| {
+    body: |setup| {
         const SENT: [&[u8]; 3] = [b"first ...", b"2", b"third"];
-        let memory = ring(32, 0, orderings);
+        let memory = setup.ring(32, 0);
         let mut producer = Producer::attach(Arc::clone(&memory)).expect("a new ring");
         let writer = thread::spawn(move || {
             for sample in SENT {
@@ -56,9 +56,9 @@ pub(super) const FULL_RING: Model = Model {
     about: "a full ring takes the next sample only when the kernel is done with the last",
     preemptions: None,
     cases: 1,
-    body: |orderings, _| {
+    body: |setup| {
         const SENT: [&[u8]; 3] = [b"eight by", b"tes a sa", b"mple"];
-        let memory = ring(16, 16, orderings);
+        let memory = setup.ring(16, 16);
         let mut producer = Producer::attach(Arc::clone(&memory)).expect("a drained ring");
         let writer = thread::spawn(move || {
             for sample in SENT {
@@ -77,9 +77,9 @@ pub(super) const DISCARD: Model = Model {
     about: "nothing is seen of discarded samples, nor of the bytes that a shortened one gave up",
     preemptions: None,
     cases: 1,
-    body: |orderings, _| {
+    body: |setup| {
         const SENT: [&[u8]; 2] = [b"short", b"whole .."];
-        let memory = ring(32, 8, orderings);
+        let memory = setup.ring(32, 8);
         let mut producer = Producer::attach(Arc::clone(&memory)).expect("a drained ring");
         let writer = thread::spawn(move || {
             let mut shortened = producer.reserve(24).expect("the ring is empty");
@@ -112,10 +112,10 @@ pub(super) const CRASH: Model = Model {
     about: "a producer killed at any step leaves whole samples and nothing else, and another one goes on",
     preemptions: None,
     cases: STEPS,
-    body: |orderings, step| {
+    body: |setup| {
         const SENT: [&[u8]; 2] = [b"a sample", b"another"];
-        let memory = ring(16, 0, orderings);
-        let mortal = Hooked::new(Arc::clone(&memory), Crash::after(step.into()));
+        let memory = setup.ring(16, 0);
+        let mortal = Hooked::new(Arc::clone(&memory), Crash::after(setup.case.into()));
         let mut producer = Producer::attach(mortal).expect("a new ring");
         let writer = thread::spawn(move || {
             for sample in SENT {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use user_ringbuf_core::drain::NO_WAKEUP;
+use user_ringbuf_core::consumer::NO_WAKEUP;
 use user_ringbuf_core::{Header, RingSize};
 
 use crate::loom::LoomMemory;
@@ -15,13 +15,23 @@ pub(super) fn drain<M: KernelMemory>(memory: M, taken: &mut Vec<Vec<u8>>) -> u32
 
 /// As [`drain`], where another drain may be at work: `None` for the kernel's -EBUSY.
 pub(super) fn try_drain<M: KernelMemory>(memory: M, taken: &mut Vec<Vec<u8>>) -> Option<u32> {
+    check(drain_jammed(memory, taken))
+}
+
+/// As [`drain`], where the ring may be jammed: what was drained before an error is `taken` all the same.
+pub(super) fn drain_jammed<M: KernelMemory>(memory: M, taken: &mut Vec<Vec<u8>>) -> Result<u32, DrainError> {
     let (drained, samples) = FakeKernel::new(memory).collect(NO_WAKEUP);
     taken.extend(samples);
-    match drained.returned {
+    drained.returned
+}
+
+/// What a drain of a sound ring returned: `None` for the kernel's -EBUSY.
+pub(super) fn check(returned: Result<u32, DrainError>) -> Option<u32> {
+    match returned {
         Ok(count) => Some(count),
         Err(DrainError::Busy) => None,
         // Memory that a correct producer wrote jams no kernel: what was read there was no header yet.
-        Err(error) => panic!("stale header: the kernel answers {error:?}"),
+        Err(error) => panic!("stale header: the kernel answers {error}"),
     }
 }
 

@@ -10,9 +10,13 @@ mod detached;
 mod drainers;
 mod exclusive;
 mod kernel;
+mod observer;
+#[expect(unsafe_code, reason = "damages rings, and states that their producers are gone")]
+mod repair;
 mod shared;
 mod takeover;
 mod verify;
+mod waits;
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,7 +33,7 @@ pub struct Model {
     about: &'static str,
     preemptions: Option<usize>,
     cases: u32,
-    body: fn(Orderings, u32),
+    body: fn(Setup),
 }
 
 /// Every model, in the order in which the ordering table tries them.
@@ -48,6 +52,14 @@ pub const ALL: &[&Model] = &[
     &shared::TWO,
     &shared::FULL,
     &shared::LANE,
+    &observer::LANE,
+    &observer::BESIDE_DRAINER,
+    &waits::ROOM,
+    &waits::CONSUMED,
+    &waits::BESIDE_OTHERS,
+    &repair::BUSY,
+    &repair::DAMAGED,
+    &repair::MISPLACED,
 ];
 
 impl Model {
@@ -72,23 +84,67 @@ impl Model {
         self.preemptions
     }
 
-    /// Runs the model in all its interleavings with these orderings, and says how many those were.
+    /// Runs the model in all its interleavings with these orderings, as far as `depth` says, and tells how many those
+    /// were.
     ///
     /// # Panics
     /// At the first interleaving in which something is wrong: a data race, a lost, torn or invented sample, a deadlock.
-    pub fn check(&self, orderings: Orderings) -> u64 {
+    pub fn check(&self, orderings: Orderings, depth: Depth) -> u64 {
+        let few = Some(self.preemptions.unwrap_or(usize::MAX).min(FEW_PREEMPTIONS));
+        (0..self.cases)
+            .map(|case| {
+                let reduced = Setup { orderings, case, reduced: true };
+                match depth {
+                    Depth::Quick => self.explore(reduced, few),
+                    Depth::Full => {
+                        self.explore(reduced, self.preemptions) + self.explore(Setup { reduced: false, ..reduced }, few)
+                    }
+                }
+            })
+            .sum()
+    }
+
+    fn explore(&self, setup: Setup, preemptions: Option<usize>) -> u64 {
         let runs = Arc::new(AtomicU64::new(0));
-        for case in 0..self.cases {
-            let mut builder = ::loom::model::Builder::new();
-            builder.preemption_bound = self.preemptions;
-            builder.max_branches = 20_000;
-            let (body, counter) = (self.body, Arc::clone(&runs));
-            builder.check(move || {
-                counter.fetch_add(1, Ordering::Relaxed);
-                body(orderings, case);
-            });
-        }
+        let mut builder = ::loom::model::Builder::new();
+        builder.preemption_bound = preemptions;
+        builder.max_branches = 20_000;
+        let (body, counter) = (self.body, Arc::clone(&runs));
+        builder.check(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            body(setup);
+        });
         runs.load(Ordering::Relaxed)
+    }
+}
+
+/// Preemptions that are tried where not all are. A weakened ordering takes one or two to show.
+pub const FEW_PREEMPTIONS: usize = 2;
+
+/// How far a model is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// With [`FEW_PREEMPTIONS`]: a second at most, to find what is easily found.
+    Quick,
+    /// Twice: as loom explores, up to the model's [preemption bound](Model::preemption_bound) if it has one; and with
+    /// [`FEW_PREEMPTIONS`], [without the reduction](LoomMemory::without_reduction) that loom applies.
+    Full,
+}
+
+/// How one run of a model is set up.
+#[derive(Clone, Copy)]
+struct Setup {
+    orderings: Orderings,
+    case: u32,
+    reduced: bool,
+}
+
+impl Setup {
+    /// A ring of `bytes`, filled and drained up to `position`.
+    fn ring(self, bytes: u64, position: u64) -> Arc<LoomMemory> {
+        let size = RingSize::new(bytes).expect("the models' rings are powers of two");
+        let memory = LoomMemory::starting_at(size, Position::new(position), self.orderings);
+        Arc::new(if self.reduced { memory } else { memory.without_reduction() })
     }
 }
 
@@ -99,10 +155,4 @@ impl fmt::Debug for Model {
             .field("preemptions", &self.preemptions)
             .finish_non_exhaustive()
     }
-}
-
-/// A ring of `bytes`, filled and drained up to `position`.
-fn ring(bytes: u64, position: u64, orderings: Orderings) -> Arc<LoomMemory> {
-    let size = RingSize::new(bytes).expect("the models' rings are powers of two");
-    Arc::new(LoomMemory::starting_at(size, Position::new(position), orderings))
 }

@@ -6,7 +6,7 @@ use ::loom::thread;
 use user_ringbuf_core::Shared;
 
 use super::exclusive::drain_all;
-use super::{Model, kernel, ring, verify};
+use super::{Model, kernel, verify};
 use crate::loom::LoomMemory;
 
 fn push(producer: &Shared<Arc<LoomMemory>>, sample: &[u8]) {
@@ -22,9 +22,9 @@ pub(super) const TWO: Model = Model {
     about: "two producers at once: every sample comes out whole and once",
     preemptions: None,
     cases: 1,
-    body: |orderings, _| {
+    body: |setup| {
         const SENT: [&[u8]; 2] = [b"of one..", b"other"];
-        let memory = ring(32, 16, orderings);
+        let memory = setup.ring(32, 16);
         let producer = Arc::new(Shared::attach(Arc::clone(&memory)).expect("a drained ring"));
         let writers = SENT.map(|sample| {
             let producer = Arc::clone(&producer);
@@ -52,9 +52,9 @@ pub(super) const FULL: Model = Model {
     about: "two producers at a full ring: one takes the room that the kernel has left, whoever found it",
     preemptions: Some(3),
     cases: 1,
-    body: |orderings, _| {
+    body: |setup| {
         const SENT: [&[u8]; 2] = [b"of one..", b"other"];
-        let memory = ring(16, 16, orderings);
+        let memory = setup.ring(16, 16);
         let producer = Arc::new(Shared::attach(Arc::clone(&memory)).expect("a drained ring"));
         producer.push(b"there").expect("an empty ring");
         let writers = SENT.map(|sample| {
@@ -83,10 +83,10 @@ pub(super) const LANE: Model = Model {
     about: "a lane beside another producer: both threads' samples come out, each thread's in order",
     preemptions: Some(3),
     cases: 1,
-    body: |orderings, _| {
+    body: |setup| {
         const LANE: [&[u8]; 2] = [b"in lane", b"also"];
         const BESIDE: [&[u8]; 1] = [b"beside"];
-        let memory = ring(64, 48, orderings);
+        let memory = setup.ring(64, 48);
         let producer = Arc::new(Shared::attach(Arc::clone(&memory)).expect("a drained ring"));
         let mut lane = producer.lane_owned(32).expect("an empty ring");
         let writer = thread::spawn(move || {

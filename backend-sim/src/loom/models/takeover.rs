@@ -3,35 +3,45 @@
 use std::sync::Arc;
 
 use ::loom::thread;
-use user_ringbuf_core::Producer;
+use user_ringbuf_core::{AttachError, Producer};
 
 use super::exclusive::{drain_all, push};
 use super::kernel::Shifted;
-use super::{Model, ring, verify};
+use super::{Model, kernel, verify};
 
-/// The first producer fills the ring and is gone; the drainer is at work when the second attaches.
+/// The first producer writes its last sample and goes, in a thread of its own; the second attaches if it may, while the
+/// drainer is at work.
 pub(super) const ATTACH: Model = Model {
     name: "attach",
     about: "a producer that attaches while the kernel drains goes on where the last one stopped",
     preemptions: None,
     cases: 1,
-    body: |orderings, _| {
-        const SENT: [&[u8]; 3] = [b"old", b"older", b"of the new"];
-        let memory = ring(32, 24, orderings);
+    body: |setup| {
+        const SENT: [&[u8]; 3] = [b"oldest", b"old", b"new"];
+        let memory = setup.ring(32, 24);
         let mut first = Producer::attach(Arc::clone(&memory)).expect("a drained ring");
         first.push(SENT[0]).expect("an empty ring");
-        first.push(SENT[1]).expect("half a ring");
-        drop(first);
-        let writer = {
+        let old = thread::spawn(move || {
+            first.push(SENT[1]).expect("half a ring");
+        });
+        let new = {
             let memory = Arc::clone(&memory);
-            thread::spawn(move || {
-                let mut second = Producer::attach(memory).expect("a ring in use");
-                push(&mut second, SENT[2]);
+            thread::spawn(move || match Producer::attach(memory) {
+                Ok(mut second) => match second.push(SENT[2]) {
+                    Ok(_) => true,
+                    Err(error) if error.is_full() => false,
+                    Err(error) => panic!("refused sample: {error}"),
+                },
+                Err(AttachError::AlreadyAttached) => false,
+                Err(error) => panic!("refused producer: {error}"),
             })
         };
-        let taken = drain_all(&memory, SENT.len());
-        verify::same(&taken, &SENT);
-        writer.join().expect("the producer does not panic");
+        let mut taken = Vec::new();
+        kernel::drain(&memory, &mut taken);
+        old.join().expect("the producer does not panic");
+        let sent = 2 + usize::from(new.join().expect("the producer does not panic"));
+        kernel::drain(&memory, &mut taken);
+        verify::same(&taken, &SENT[..sent]);
     },
 };
 
@@ -41,9 +51,9 @@ pub(super) const WRAP: Model = Model {
     about: "nothing changes when the positions pass 2^64",
     preemptions: None,
     cases: 1,
-    body: |orderings, _| {
+    body: |setup| {
         const SENT: [&[u8]; 3] = [b"before", b"across 2", b"after"];
-        let memory = ring(32, u64::MAX - 23, orderings);
+        let memory = setup.ring(32, u64::MAX - 23);
         let mut producer = Producer::attach(Arc::clone(&memory)).expect("a drained ring");
         let writer = thread::spawn(move || {
             for sample in SENT {

@@ -1,0 +1,120 @@
+//! Looks at simulated rings: what is counted, kept and advised, without a kernel.
+
+use clap::Parser;
+use user_ringbuf_linux::{BUSY_BIT, Header, RingSize};
+use user_ringbuf_sim::{HeapMemory, RawAccess, RingImage};
+
+use super::*;
+
+#[derive(Parser)]
+struct Args {
+    #[command(flatten)]
+    target: Target,
+}
+
+const SIZE: u32 = 4096;
+
+/// A ring whose records are these headers, from `start` on.
+fn image(start: u64, headers: &[Header]) -> RingImage {
+    let mut image = RingImage::empty(RingSize::new(u64::from(SIZE)).unwrap(), start);
+    for header in headers {
+        image.append(*header, &[]);
+    }
+    image
+}
+
+fn look(image: &RingImage, keep: usize) -> Snapshot {
+    let mut memory = HeapMemory::new(u64::from(SIZE)).unwrap();
+    memory.restore(image).unwrap();
+    Snapshot::of(&memory, keep)
+}
+
+fn advice(image: &RingImage, since: Option<Duration>) -> Advice {
+    let target = Args::parse_from(["", "--pin", "/bpf/ring"]).target;
+    Advice::on(&look(image, 1), &target, since)
+}
+
+fn submitted() -> Header {
+    Header::submitted(8)
+}
+
+#[test]
+fn the_first_and_the_last_records_are_kept_and_all_are_counted() {
+    let snapshot = look(&image(4080, &[submitted(); 100]), 2);
+    assert_eq!(snapshot.records(), 100);
+    let places = |rows: &mut dyn Iterator<Item = &Row>| rows.map(|row| (row.position, row.offset)).collect::<Vec<_>>();
+    assert_eq!(places(&mut snapshot.first.iter()), [(4080, 4080), (4096, 0)]);
+    assert_eq!(places(&mut snapshot.last.iter()), [(5648, 1552), (5664, 1568)]);
+    assert_eq!((snapshot.used(), snapshot.free()), (Some(1600), Some(SIZE - 1600)));
+    let none = look(&image(0, &[submitted(); 3]), 0);
+    assert_eq!((none.records(), none.first.len(), none.last.len()), (3, 0, 0));
+    let few = look(&image(0, &[submitted(); 3]), 2);
+    assert_eq!((few.first.len(), few.last.len()), (2, 1), "no record is shown twice");
+}
+
+#[test]
+fn each_verdict_says_what_is_wrong_and_what_to_do() {
+    let busy = Header::busy(100);
+    let too_long = Header::from_word(SIZE);
+    let held = image(0, &[submitted(), busy, submitted(), submitted()]);
+    let mut beyond = image(0, &[submitted(), too_long]);
+    beyond.producer = 56;
+    let mut unaligned = image(0, &[submitted()]);
+    unaligned.producer += 3;
+    let mut behind = image(64, &[]);
+    behind.producer = 48;
+    let mut ahead = image(0, &[submitted()]);
+    ahead.producer += 2 * u64::from(SIZE);
+    let mut consumer = image(0, &[]);
+    consumer.consumer = 4;
+    let repair = "`user-ringbuf repair --pin /bpf/ring --producer-is-gone` would";
+    let moved = |from: u64, to: u64| format!("{repair} move the producer position from {from} to {to}");
+    for (image, name, what, todo) in [
+        (image(0, &[]), "empty", "nothing is in the ring", "nothing to do".to_owned()),
+        (image(0, &[submitted(); 2]), "flowing", "2 records", "as long as a program drains".to_owned()),
+        (held.clone(), "held", "at position 16 (offset 16)", format!("{repair} discard 1 busy record (112 bytes)")),
+        (held, "held", "1 record in front of it can still be drained. 2 records behind it wait.", "--watch".to_owned()),
+        (beyond, "jammed", "-EINVAL", format!("{repair} fill 1 damaged stretch (40 bytes) with 1 discarded record")),
+        (unaligned, "misplaced", "every drain answers -EINVAL", moved(19, 16)),
+        (behind, "misplaced", "drains answer 0", moved(48, 64)),
+        (ahead, "misplaced", "drains old bytes", moved(16 + 2 * u64::from(SIZE), u64::from(SIZE))),
+        (consumer, "misplaced", "no kernel stores", "can't mend this".to_owned()),
+    ] {
+        let advice = advice(&image, None);
+        assert_eq!(advice.name, name, "{advice:?}");
+        assert!(advice.words.contains(what), "{what}: {advice:?}");
+        assert!(advice.todo.contains(&todo), "{todo}: {advice:?}");
+    }
+}
+
+#[test]
+fn a_watched_ring_is_told_for_how_long_it_stands() {
+    let start = Instant::now();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    let held = image(0, &[Header::from_word(8 | BUSY_BIT)]);
+    let mut unchanged = Unchanged::default();
+    assert_eq!(unchanged.since(&look(&held, 1), at(0)), Duration::ZERO);
+    assert_eq!(unchanged.since(&look(&held, 1), at(3)), Duration::from_secs(3));
+    assert!(advice(&held, Some(Duration::from_secs(3))).words.contains("Seen so for 3.0 s"));
+    assert_eq!(unchanged.since(&look(&image(16, &[Header::busy(8)]), 1), at(4)), Duration::ZERO, "another record");
+
+    let flowing = image(32, &[submitted()]);
+    assert_eq!(unchanged.since(&look(&flowing, 1), at(5)), Duration::ZERO);
+    assert_eq!(unchanged.since(&look(&flowing, 1), at(9)), Duration::from_secs(4));
+    assert!(advice(&flowing, Some(Duration::from_secs(4))).todo.contains("bpf_user_ringbuf_drain"));
+    assert_eq!(unchanged.since(&look(&image(48, &[submitted()]), 1), at(10)), Duration::ZERO, "it was drained");
+
+    assert_eq!(unchanged.since(&look(&image(64, &[]), 1), at(11)), Duration::ZERO);
+    assert_eq!(unchanged.since(&look(&image(64, &[]), 1), at(12)), Duration::ZERO, "an empty ring waits for nothing");
+}
+
+#[test]
+fn long_lines_break_between_words() {
+    let text = "word ".repeat(50);
+    let filled = fill(text.trim_end(), 10);
+    assert!(filled.lines().count() > 2 && filled.lines().all(|line| line.len() <= 100), "{filled}");
+    assert_eq!(filled.split_whitespace().count(), 50);
+    assert_eq!(fill("short", 0), "short");
+    let command = format!("`{}`", "word ".repeat(15));
+    assert!(fill(&format!("{text} run {command}, then"), 0).contains(&command), "a command can be copied");
+}

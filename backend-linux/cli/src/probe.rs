@@ -1,0 +1,58 @@
+//! `probe`: what this kernel has, and what this process may do.
+
+use std::io::{self, Write};
+
+use clap::Args;
+use serde::Serialize;
+use user_ringbuf_linux::probe;
+
+use crate::report::{Output, Report, Verdict};
+
+/// Say whether this kernel has user ring buffers, and whether this process may make one.
+///
+/// The exit status is 0 whatever the answer is: it stands in the report.
+#[derive(Args, Debug)]
+pub(crate) struct Probe {}
+
+#[derive(Serialize)]
+struct Found {
+    kernel: String,
+    page_size: usize,
+    /// "yes", "no" or "unknown".
+    map_type: &'static str,
+    drain_helper: &'static str,
+    may_create: bool,
+    /// What stands in the way of creating.
+    obstacle: Option<String>,
+}
+
+impl Probe {
+    pub(crate) fn run(&self, output: &Output) -> anyhow::Result<Verdict> {
+        let probe = probe();
+        output.report(&Found {
+            kernel: probe.kernel.to_string(),
+            page_size: probe.page_size,
+            map_type: probe.map_type.name(),
+            drain_helper: probe.drain_helper.name(),
+            may_create: probe.create.is_ok(),
+            obstacle: probe.create.err().map(|obstacle| obstacle.to_string()),
+        })?;
+        Ok(Verdict::Good)
+    }
+}
+
+impl Report for Found {
+    fn words(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "kernel                       {}", self.kernel)?;
+        writeln!(out, "page size                    {} bytes, the smallest ring", self.page_size)?;
+        writeln!(out, "BPF_MAP_TYPE_USER_RINGBUF    {}", self.map_type)?;
+        writeln!(out, "bpf_user_ringbuf_drain       {}", self.drain_helper)?;
+        match &self.obstacle {
+            None => writeln!(out, "this process may make rings  yes"),
+            Some(obstacle) => {
+                writeln!(out, "this process may make rings  no: {obstacle}")?;
+                writeln!(out, "\nA process that is handed a ring's file descriptor needs no rights to produce.")
+            }
+        }
+    }
+}

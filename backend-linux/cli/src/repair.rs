@@ -1,0 +1,259 @@
+//! `repair`: frees a ring whose producer is gone.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use anyhow::Context;
+use clap::Args;
+use serde::Serialize;
+use user_ringbuf_linux::{
+    Mapping, MappingView, Repair as Mended, RingSize, RingView, Survey, Verdict as RingVerdict, plan_repair, repair,
+};
+
+use crate::inspect::Row;
+use crate::report::{Output, Report, Verdict, plural};
+use crate::target::Target;
+
+/// Free a ring that a dead producer left jammed.
+///
+/// Busy records and damaged stretches become discarded records, and a producer position that can't be is put right;
+/// submitted records that can be reached stay, and a program may drain all the while.
+///
+/// Nothing in the ring tells whether its producer is alive, and a repair beside a living one destroys its samples. So it
+/// takes your word: --producer-is-gone.
+#[derive(Args, Debug)]
+pub(crate) struct Repair {
+    #[command(flatten)]
+    target: Target,
+    /// Say what a repair would do, and do nothing. Maps nothing writable.
+    #[arg(long)]
+    dry_run: bool,
+    /// I have made sure that no producer of this ring is alive, in any process.
+    #[arg(long)]
+    producer_is_gone: bool,
+    /// How many repaired records to name; the others are counted.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    #[arg(value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    records: u32,
+}
+
+/// A repair, summed up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Sum {
+    /// Busy records discarded.
+    discarded: u64,
+    discarded_bytes: u64,
+    /// Damaged stretches filled.
+    filled: u64,
+    filled_bytes: u64,
+    /// Discarded records that take their place.
+    fillers: u64,
+    producer_moved: Option<Moved>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+struct Moved {
+    from: u64,
+    to: u64,
+}
+
+impl Sum {
+    pub(crate) fn add(&mut self, mended: &Mended) {
+        match mended {
+            Mended::Discarded { record } => {
+                self.discarded += 1;
+                self.discarded_bytes += u64::from(record.extent());
+            }
+            Mended::Filled { damage, fillers } => {
+                self.filled += 1;
+                self.filled_bytes += u64::from(damage.bytes());
+                self.fillers += u64::from(*fillers);
+            }
+            Mended::ProducerMoved { from, to } => {
+                self.producer_moved = Some(Moved { from: from.get(), to: to.get() });
+            }
+            _ => {}
+        }
+    }
+
+    /// What it would do: a verb and its object.
+    pub(crate) fn as_plan(&self) -> String {
+        self.sentence(["discard", "fill", "move"])
+    }
+
+    fn as_done(&self) -> String {
+        self.sentence(["discarded", "filled", "moved"])
+    }
+
+    fn sentence(&self, [discard, fill, moved]: [&str; 3]) -> String {
+        let mut parts = Vec::new();
+        if let Some(Moved { from, to }) = self.producer_moved {
+            parts.push(format!("{moved} the producer position from {from} to {to}"));
+        }
+        if self.discarded > 0 {
+            let records = plural(self.discarded, "busy record");
+            parts.push(format!("{discard} {records} ({} bytes)", self.discarded_bytes));
+        }
+        if self.filled > 0 {
+            let stretches = match self.filled {
+                1 => "1 damaged stretch".to_owned(),
+                more => format!("{more} damaged stretches"),
+            };
+            let fillers = plural(self.fillers, "discarded record");
+            parts.push(format!("{fill} {stretches} ({} bytes) with {fillers}", self.filled_bytes));
+        }
+        if parts.is_empty() {
+            // The ring may have moved on since it was looked at.
+            return "change nothing".to_owned();
+        }
+        parts.join(", ")
+    }
+}
+
+/// One thing that was or would be done.
+#[derive(Serialize)]
+#[serde(tag = "did", rename_all = "snake_case")]
+enum Step {
+    Discarded(Row),
+    Filled {
+        #[serde(flatten)]
+        was: Row,
+        fillers: u32,
+    },
+    ProducerMoved(Moved),
+}
+
+impl Step {
+    fn of(mended: &Mended, size: RingSize) -> Option<Self> {
+        match mended {
+            Mended::Discarded { record } => Some(Self::Discarded(Row::of_record(record, size))),
+            Mended::Filled { damage, fillers } => {
+                Some(Self::Filled { was: Row::of_damage(damage, size), fillers: *fillers })
+            }
+            Mended::ProducerMoved { from, to } => Some(Self::ProducerMoved(Moved { from: from.get(), to: to.get() })),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Repaired {
+    id: u32,
+    dry_run: bool,
+    /// How it stood with the ring before, and how it stands now, in words.
+    before: String,
+    after: String,
+    #[serde(flatten)]
+    sum: Sum,
+    /// What was done, in order, as far as asked for.
+    repairs: Vec<Step>,
+    omitted: u64,
+}
+
+impl Repair {
+    /// Why these arguments make no sense together, if they don't.
+    pub(crate) fn wrong_usage(&self) -> Option<&'static str> {
+        (!self.dry_run && !self.producer_is_gone).then_some(
+            "a repair beside a living producer destroys its samples, and nothing in the ring tells whether it is alive: \
+             make sure that none is, and say so with --producer-is-gone. What a repair would do says --dry-run",
+        )
+    }
+
+    pub(crate) fn run(&self, output: &Output) -> anyhow::Result<Verdict> {
+        let map = self.target.open()?;
+        let failed = || format!("cannot repair {}", self.target);
+        if self.dry_run {
+            let view = MappingView::new(&map).with_context(failed)?;
+            return self.mend(map.id(), &view, |each| plan_repair(&view, each).with_context(failed), output);
+        }
+        let mapping = Mapping::new(&map).with_context(failed)?;
+        // SAFETY: the user's word, without which `wrong_usage` lets nobody come here; and this process has no other
+        // mapping of the ring to produce through.
+        let mend = |each: &mut dyn FnMut(Mended)| unsafe { repair(&mapping, each) }.with_context(failed);
+        self.mend(map.id(), &mapping, mend, output)
+    }
+
+    fn mend(
+        &self,
+        id: u32,
+        view: &impl RingView,
+        mend: impl FnOnce(&mut dyn FnMut(Mended)) -> anyhow::Result<()>,
+        output: &Output,
+    ) -> anyhow::Result<Verdict> {
+        let keep = usize::try_from(self.records)?;
+        let before = verdict(view);
+        let (mut sum, mut repairs, mut omitted) = (Sum::default(), Vec::new(), 0);
+        mend(&mut |mended| {
+            sum.add(&mended);
+            if repairs.len() < keep {
+                repairs.extend(Step::of(&mended, view.size()));
+            } else {
+                omitted += 1;
+            }
+        })?;
+        let after = verdict(view);
+        output.report(&Repaired {
+            id,
+            dry_run: self.dry_run,
+            before: before.to_string(),
+            after: after.to_string(),
+            sum,
+            repairs,
+            omitted,
+        })?;
+        let good = self.dry_run || matches!(after, RingVerdict::Empty | RingVerdict::Flowing);
+        Ok(if good { Verdict::Good } else { Verdict::Bad })
+    }
+}
+
+fn verdict(view: &impl RingView) -> RingVerdict {
+    Survey::of(view, |_| ()).verdict
+}
+
+impl Report for Repaired {
+    fn words(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "ring {} before: {}", self.id, self.before)?;
+        let would = if self.dry_run { "would " } else { "" };
+        for step in &self.repairs {
+            writeln!(out, "  {would}{}", step.words(self.dry_run))?;
+        }
+        if self.omitted > 0 {
+            writeln!(out, "  and {} more", self.omitted)?;
+        }
+        if self.repairs.is_empty() && self.omitted == 0 {
+            writeln!(out, "nothing to repair")
+        } else if self.dry_run {
+            writeln!(out, "in sum: would {}; nothing was changed", self.sum.as_plan())
+        } else {
+            writeln!(out, "in sum: {}", self.sum.as_done())?;
+            writeln!(out, "ring {} now: {}", self.id, self.after)
+        }
+    }
+}
+
+impl Step {
+    fn words(&self, plan: bool) -> String {
+        let verb = |plain, done| if plan { plain } else { done };
+        let mut words = String::new();
+        // Writing to a string does not fail.
+        let _ = match self {
+            Self::Discarded(row) => {
+                let Row { position, offset, len, .. } = row;
+                let verb = verb("discard", "discarded");
+                write!(words, "{verb} the busy record of {len} bytes at {position} (offset {offset})")
+            }
+            Self::Filled { was: Row { position, offset, len, bytes, .. }, fillers } => {
+                let (verb, records) = (verb("fill", "filled"), plural(u64::from(*fillers), "discarded record"));
+                write!(
+                    words,
+                    "{verb} the {bytes} bytes at {position} (offset {offset}), where a header names {len} bytes, with \
+                     {records}"
+                )
+            }
+            Self::ProducerMoved(Moved { from, to }) => {
+                write!(words, "{} the producer position from {from} to {to}", verb("move", "moved"))
+            }
+        };
+        words
+    }
+}

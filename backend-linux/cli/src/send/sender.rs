@@ -1,0 +1,173 @@
+//! Samples from the input into the ring.
+//!
+//! Invariant: everything that a read completed is published before the next read, so that a pipe which pauses keeps
+//! nothing back. A batch makes that one store of the producer position a read, not one a sample. A sample is counted as
+//! sent once it is published, never before.
+
+use std::fmt;
+use std::io::{self, Read};
+
+use user_ringbuf_linux::{BlockingError, Producer, ReserveError, RingMemory, Wait};
+
+use super::OnFull;
+use super::input::Input;
+use super::tally::Tally;
+use crate::framing::{FramingError, Parser, Place, Step};
+
+/// Why sending stopped before the end of the input.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(super) enum SendError {
+    #[error("cannot read standard input: {0}")]
+    Input(io::Error),
+    #[error(transparent)]
+    Framing(#[from] FramingError),
+    #[error("{unit} {number} ({len} bytes) has no room: {why}")]
+    Full { unit: &'static str, number: u64, len: usize, why: ReserveError },
+    #[error("cannot publish {unit} {number}: {why}")]
+    Ring { unit: &'static str, number: u64, why: ReserveError },
+    #[error("cannot wait for room: {0}")]
+    Wait(String),
+}
+
+pub(super) struct Sender<'a, M: RingMemory, W> {
+    pub(super) producer: Producer<M>,
+    pub(super) waiter: W,
+    pub(super) on_full: OnFull,
+    pub(super) parser: Parser,
+    pub(super) tally: Tally,
+    /// Says something on standard error.
+    pub(super) note: &'a mut dyn FnMut(&str),
+}
+
+impl<M: RingMemory, W: Wait<Error: fmt::Display>> Sender<'_, M, W> {
+    /// Sends all of `from`. `after_read` is told how many samples were sent so far.
+    pub(super) fn send_all(&mut self, from: impl Read, mut after_read: impl FnMut(u64)) -> Result<(), SendError> {
+        let mut input = Input::new(from);
+        let done = loop {
+            let more = match input.fill() {
+                Ok(more) => more,
+                Err(error) => break Err(SendError::Input(error)),
+            };
+            match self.send_window(input.window(), !more) {
+                Ok(taken) => input.advance(taken),
+                Err(error) => break Err(error),
+            }
+            after_read(self.tally.samples);
+            if !more {
+                break Ok(());
+            }
+        };
+        self.tally.close(self.note);
+        done
+    }
+
+    /// Sends what is complete in `window`, and answers how many of its bytes are done with.
+    fn send_window(&mut self, window: &[u8], ended: bool) -> Result<usize, SendError> {
+        let mut taken = 0;
+        loop {
+            let (batched, stop) = self.send_batch(window.get(taken..).unwrap_or_default(), ended);
+            taken += batched;
+            match stop {
+                Stop::Window => return Ok(taken),
+                Stop::Framing(error) => return Err(error.into()),
+                Stop::TooLong { place, len } => self.tally.refuse(place, len, self.note),
+                Stop::NoRoom { place, bytes } => self.send_one(place, bytes)?,
+                Stop::Ring { place, why } => return Err(self.broken(place, why)),
+            }
+        }
+    }
+
+    /// Publishes samples together, up to one that needs a closer look.
+    fn send_batch<'w>(&mut self, window: &'w [u8], ended: bool) -> (usize, Stop<'w>) {
+        let (mut taken, mut samples, mut sample_bytes) = (0, 0, 0);
+        let mut batch = self.producer.batch();
+        let stop = loop {
+            let (next, step) = match self.parser.next(window.get(taken..).unwrap_or_default(), ended) {
+                Ok(next) => next,
+                Err(error) => break Stop::Framing(error),
+            };
+            taken += next;
+            match step {
+                Step::Sample { place, bytes } => match batch.push(bytes) {
+                    Ok(()) => {
+                        samples += 1;
+                        sample_bytes += bytes.len();
+                    }
+                    Err(ReserveError::Full { .. } | ReserveError::BatchFull { .. }) => {
+                        break Stop::NoRoom { place, bytes };
+                    }
+                    // Somebody else moved the positions: publishing ours would make it worse.
+                    Err(why) => return (taken, Stop::Ring { place, why }),
+                },
+                Step::TooLong { place, len } => break Stop::TooLong { place, len },
+                Step::NeedsInput | Step::End => break Stop::Window,
+            }
+        };
+        if samples > 0 {
+            batch.submit();
+            self.tally.sent(samples, u64::try_from(sample_bytes).unwrap_or(u64::MAX));
+        }
+        (taken, stop)
+    }
+
+    /// Sends a sample that found no room in the batch, or does with it what the user chose.
+    #[cold]
+    fn send_one(&mut self, place: Place, bytes: &[u8]) -> Result<(), SendError> {
+        let sent = match self.on_full {
+            OnFull::Wait => self.wait_and_push(place, bytes)?,
+            OnFull::Drop | OnFull::Fail => self.producer.push(bytes).map(|_| ()),
+        };
+        match (sent, self.on_full) {
+            (Ok(()), _) => {
+                self.tally.close(self.note);
+                self.tally.sent(1, u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+                Ok(())
+            }
+            (Err(ReserveError::Full { .. }), OnFull::Drop) => {
+                self.tally.drop_one(place, self.note);
+                Ok(())
+            }
+            (Err(why @ ReserveError::Full { .. }), _) => {
+                let unit = self.parser.framing().unit();
+                Err(SendError::Full { unit, number: place.number, len: bytes.len(), why })
+            }
+            (Err(why), _) => Err(self.broken(place, why)),
+        }
+    }
+
+    fn wait_and_push(&mut self, place: Place, bytes: &[u8]) -> Result<Result<(), ReserveError>, SendError> {
+        match self.producer.reserve_blocking(bytes.len(), &mut self.waiter, None) {
+            Ok(mut sample) => {
+                // The sample is exactly as long as the bytes.
+                let written = sample.write(0, bytes);
+                debug_assert!(written.is_ok());
+                sample.submit();
+                Ok(Ok(()))
+            }
+            Err(BlockingError::Reserve(why)) => Ok(Err(why)),
+            Err(error) => Err(SendError::Wait(format!("{} {}: {error}", self.parser.framing().unit(), place.number))),
+        }
+    }
+
+    fn broken(&self, place: Place, why: ReserveError) -> SendError {
+        SendError::Ring { unit: self.parser.framing().unit(), number: place.number, why }
+    }
+}
+
+/// Why a batch ended.
+enum Stop<'w> {
+    /// The window is used up.
+    Window,
+    /// A sample found no room.
+    NoRoom { place: Place, bytes: &'w [u8] },
+    /// A sample is longer than the ring takes.
+    TooLong { place: Place, len: u64 },
+    /// The input ended within a frame.
+    Framing(FramingError),
+    /// The ring is not what it must be. The batch was given up.
+    Ring { place: Place, why: ReserveError },
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,13 @@
+//! The built command, driven as its users drive it.
+//!
+//! What needs rights goes through [`support::may`]: without them a test says that it was skipped, and with
+//! `USER_RINGBUF_REQUIRE_KERNEL=1` it fails.
+
+mod create;
+mod demo;
+mod inspect;
+mod probe;
+mod repair;
+mod send;
+mod support;
+mod usage;

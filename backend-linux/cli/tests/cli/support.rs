@@ -1,0 +1,186 @@
+//! Running the command, with and without rights, and a bpffs of one's own.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::mount::{MountFlags, UnmountFlags};
+use rustix::thread::{CapabilitySet, capabilities};
+use serde_json::Value;
+use user_ringbuf_linux::{DrainOptions, DrainProgram, Map};
+
+/// Whether this process may do what the kernel tests need.
+///
+/// Where it may not, this prints that the test was skipped and why; under `USER_RINGBUF_REQUIRE_KERNEL=1` it panics.
+pub(crate) fn may() -> bool {
+    let needs = CapabilitySet::BPF | CapabilitySet::SYS_ADMIN;
+    let why = if !capabilities(None).is_ok_and(|sets| sets.effective.contains(needs)) {
+        "needs CAP_BPF and CAP_SYS_ADMIN, and this process lacks them".to_owned()
+    } else if let Err(error) = Map::create("", 1) {
+        format!("needs a user ring buffer, and making one failed: {error}")
+    } else {
+        return true;
+    };
+    let required = std::env::var_os("USER_RINGBUF_REQUIRE_KERNEL").is_some_and(|value| value == "1");
+    assert!(!required, "USER_RINGBUF_REQUIRE_KERNEL=1, but the test {why}");
+    // Written directly, so that it shows although the test passes.
+    let _ = std::io::stderr().write_all(format!("skipped: {why}\n").as_bytes());
+    false
+}
+
+/// What a run brought.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    pub(crate) fn of(output: &Output) -> Self {
+        Self {
+            status: output.status.code().expect("ended by itself"),
+            stdout: String::from_utf8(output.stdout.clone()).unwrap(),
+            stderr: String::from_utf8(output.stderr.clone()).unwrap(),
+        }
+    }
+
+    /// The one JSON object on standard output.
+    pub(crate) fn json(&self) -> Value {
+        let value: Value = serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"));
+        assert!(value.is_object());
+        assert_eq!(self.stdout.lines().count(), 1, "{self:?}");
+        value
+    }
+
+    /// Checks that the run failed with this status and said why, and returns what it said.
+    pub(crate) fn failed(&self, status: i32) -> &str {
+        assert_eq!(self.status, status, "{self:?}");
+        assert!(!self.stderr.is_empty() && !self.stderr.contains("panicked"), "{self:?}");
+        &self.stderr
+    }
+}
+
+pub(crate) fn command() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_user-ringbuf"))
+}
+
+/// Runs the command without input.
+pub(crate) fn run(args: &[&str]) -> Run {
+    Run::of(&command().args(args).stdin(Stdio::null()).output().unwrap())
+}
+
+/// Runs the command with this input.
+pub(crate) fn run_with(args: &[&str], input: &[u8]) -> Run {
+    let mut child =
+        command().args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let output = std::thread::scope(|scope| {
+        // A command that has given up no longer reads, which is no failure of the test.
+        scope.spawn(move || drop(stdin.write_all(input)));
+        child.wait_with_output().unwrap()
+    });
+    Run::of(&output)
+}
+
+/// Runs the command as nobody, without any capability, from a copy that everybody may run. Where this process has no
+/// rights to give up, as itself.
+pub(crate) fn run_without_rights(args: &[&str]) -> Run {
+    if !rustix::process::geteuid().is_root() {
+        return run(args);
+    }
+    let directory = Directory::new();
+    let copy = directory.path("user-ringbuf");
+    // Not by ourselves: a child forked by another test meanwhile would hold the copy open for writing, and the kernel
+    // runs no such file (ETXTBSY).
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_user-ringbuf")).arg(&copy).status().unwrap();
+    assert!(copied.success());
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all", "--"])
+        .arg(&copy)
+        .args(args)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .output()
+        .expect("setpriv, of util-linux");
+    Run::of(&output)
+}
+
+/// An empty directory that everybody may read, removed on drop.
+pub(crate) struct Directory(PathBuf);
+
+impl Directory {
+    pub(crate) fn new() -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        // A counter only: it orders nothing.
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("user-ringbuf-cli-{}-{count}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> String {
+        text(&self.path(name))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A bpffs in a directory of its own, unmounted and removed on drop.
+pub(crate) struct Bpffs {
+    directory: Directory,
+}
+
+impl Bpffs {
+    pub(crate) fn mount() -> Self {
+        let directory = Directory::new();
+        rustix::mount::mount("bpf", &directory.0, "bpf", MountFlags::empty(), None).unwrap();
+        Self { directory }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path(name)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> String {
+        self.directory.text(name)
+    }
+
+    /// A ring of this size, pinned at `ring`.
+    pub(crate) fn ring(&self, size: u64) -> Map {
+        let map = Map::create("cli_test", size).unwrap();
+        map.pin(self.path("ring")).unwrap();
+        map
+    }
+}
+
+impl Drop for Bpffs {
+    fn drop(&mut self) {
+        rustix::mount::unmount(&self.directory.0, UnmountFlags::DETACH).unwrap();
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
+
+/// Drains a ring in the kernel, once, and returns the samples.
+pub(crate) fn drain(map: &Map) -> Vec<Vec<u8>> {
+    let size = usize::try_from(map.size()).unwrap();
+    let mut program = DrainProgram::load(map, size).unwrap();
+    let drained = program.run(&DrainOptions::new()).unwrap();
+    let samples: Vec<Vec<u8>> = drained.samples().map(<[u8]>::to_vec).collect();
+    assert_eq!(drained.returned().map(|count| usize::try_from(count).unwrap()), Ok(samples.len()));
+    samples
+}

@@ -1,0 +1,64 @@
+//! Wrong usage: status 2, and what is allowed.
+
+use crate::support::{run, run_with};
+
+#[test]
+fn wrong_usage_exits_2_and_prints_nothing_on_standard_output() {
+    for args in [
+        &[][..],
+        &["fly"],
+        &["send"],
+        &["send", "--pin", "/x", "--id", "1"],
+        &["send", "--id", "one"],
+        &["send", "--id", "-1"],
+        &["send", "--id", "4294967296"],
+        &["send", "--pin", "/x", "--framing", "morse"],
+        &["send", "--pin", "/x", "--on-full", "explode"],
+        &["create", "--pin", "/x"],
+        &["create", "--size", "4096"],
+        &["create", "--pin", "/x", "--size", "many"],
+        &["create", "--pin", "/x", "--size", "99999999999999999999"],
+        &["demo", "--samples", "-1"],
+        &["demo", "--size", "1.5"],
+        &["demo", "--backend", "dreams"],
+        &["probe", "--hard"],
+        &["probe", "there"],
+        &["inspect"],
+        &["inspect", "--pin", "/x", "--id", "1"],
+        &["inspect", "--id", "-1"],
+        &["inspect", "--id", "1", "--records", "-1"],
+        &["inspect", "--id", "1", "--records", "1000001"],
+        &["inspect", "--id", "1", "--times", "3"],
+        &["inspect", "--id", "1", "--every", "3"],
+        &["inspect", "--id", "1", "--watch", "--times", "0"],
+        &["inspect", "--id", "1", "--watch", "--every", "0"],
+        &["inspect", "--id", "1", "--producer-is-gone"],
+        &["repair"],
+        &["repair", "--dry-run"],
+        &["repair", "--producer-is-gone"],
+        &["repair", "--id", "1"],
+        &["repair", "--id", "1", "--records", "2"],
+        &["repair", "--id", "4294967296", "--producer-is-gone"],
+        &["repair", "--id", "1", "--producer-is-gone=maybe"],
+    ] {
+        let run = run(args);
+        run.failed(2);
+        assert_eq!(run.stdout, "", "{args:?}");
+    }
+}
+
+#[test]
+fn an_unknown_choice_is_answered_with_the_known_ones() {
+    let run = run_with(&["send", "--id", "1", "--framing", "morse"], b"");
+    let error = run.failed(2);
+    assert!(error.contains("lines") && error.contains("u32"), "{error}");
+}
+
+#[test]
+fn help_and_version_are_no_errors_and_help_describes_the_frames() {
+    let help = run(&["send", "--help"]);
+    assert_eq!(help.status, 0);
+    assert!(help.stdout.contains("little-endian"), "{}", help.stdout);
+    assert_eq!(run(&["--help"]).status, 0);
+    assert!(run(&["--version"]).stdout.starts_with("user-ringbuf 0."));
+}

@@ -1,0 +1,32 @@
+//! Waiting without blocking the thread: `reserve(len).await`.
+//!
+//! [`AsyncShared`] is a producer for many tasks, [`AsyncProducer`] one for a single task. Both work over any
+//! [`Reactor`], which says when a descriptor is readable; the `tokio` and `async-io` features bring one each.
+//!
+//! All waiting is in [`waiting`]: tasks stand in line, and the first of them watches the [`WakeFd`], which is readable
+//! when a drain has woken or when it is time to look again. Kernel counterpart: as for the blocking waiters, whose
+//! edge-triggered epoll instance it shares.
+
+mod error;
+mod line;
+mod producer;
+mod reactor;
+mod shared;
+mod waiting;
+mod wake_fd;
+
+#[cfg(feature = "async-io")]
+mod async_io;
+#[cfg(feature = "tokio")]
+mod tokio;
+
+pub use error::{AsyncError, ReactorError};
+pub use producer::AsyncProducer;
+pub use reactor::Reactor;
+pub use shared::AsyncShared;
+pub use wake_fd::WakeFd;
+
+#[cfg(feature = "async-io")]
+pub use async_io::{AsyncIoProducer, AsyncIoShared};
+#[cfg(feature = "tokio")]
+pub use tokio::{TokioProducer, TokioShared};

@@ -1,0 +1,86 @@
+//! One task on a ring of its own.
+
+use core::time::Duration;
+
+use rustix::fd::AsFd;
+use user_ringbuf_core::{Position, Producer, RingMemory, Sample};
+
+use super::line::Service;
+use super::waiting::{Waiting, consumed_or_not_yet, or_not_yet};
+use super::{AsyncError, Reactor, ReactorError};
+use crate::wait::{Recheck, Spin};
+
+/// An exclusive [`Producer`] whose task waits for room without blocking its thread.
+///
+/// **Cancel-safe**: dropping a future that has not completed leaves nothing behind.
+#[derive(Debug)]
+pub struct AsyncProducer<M: RingMemory, R> {
+    producer: Producer<M>,
+    waiting: Waiting<R>,
+}
+
+impl<M: RingMemory, R: Reactor> AsyncProducer<M, R> {
+    /// Lets a task wait for room in `map`, the ring of `producer`, with the default [`Recheck`].
+    ///
+    /// # Errors
+    /// [`ReactorError`]: no runtime, or what a system call or the reactor answered. Nothing stays open then.
+    pub fn new(producer: Producer<M>, map: impl AsFd) -> Result<Self, ReactorError> {
+        Self::with_recheck(producer, map, Recheck::default())
+    }
+
+    /// As [`new`](Self::new), looking by itself as often as `recheck` says.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_recheck(producer: Producer<M>, map: impl AsFd, recheck: Recheck) -> Result<Self, ReactorError> {
+        Ok(Self { producer, waiting: Waiting::new(map, recheck)? })
+    }
+
+    /// Reserves a sample of `len` bytes as soon as there is room.
+    ///
+    /// # Errors
+    /// [`AsyncError`]: what waiting can't change comes at once, a
+    /// [`ReserveError::TooLarge`](user_ringbuf_core::ReserveError::TooLarge) for one.
+    pub async fn reserve(&mut self, len: usize) -> Result<Sample<'_, M>, AsyncError> {
+        let Self { producer, waiting } = self;
+        // A reservation that is dropped leaves no trace: it only tells that there is room.
+        waiting.until(Service::InOrder, || or_not_yet(producer.reserve(len).map(drop))).await?;
+        // Only this producer takes room, so what was found is still there.
+        Ok(producer.reserve(len)?)
+    }
+
+    /// Copies `bytes` into a sample and submits it, as soon as there is room. The answer is the position at which the
+    /// record ends.
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve).
+    pub async fn push(&mut self, bytes: &[u8]) -> Result<Position, AsyncError> {
+        let Self { producer, waiting } = self;
+        waiting.until(Service::InOrder, || or_not_yet(producer.push(bytes))).await
+    }
+
+    /// Waits until the kernel has taken everything up to `position`, as [`Sample::submit`] returned it.
+    ///
+    /// # Errors
+    /// As [`Producer::wait_consumed`].
+    pub async fn wait_consumed(&self, position: Position) -> Result<(), AsyncError> {
+        let look =
+            || consumed_or_not_yet(self.producer.wait_consumed(position, &mut Spin::new(), Some(Duration::ZERO)));
+        self.waiting.until(Service::AnyTime, look).await
+    }
+
+    /// The producer itself, for what needs no waiting.
+    pub fn producer(&self) -> &Producer<M> {
+        &self.producer
+    }
+
+    /// The producer itself, for what needs no waiting.
+    pub fn producer_mut(&mut self) -> &mut Producer<M> {
+        &mut self.producer
+    }
+
+    /// Gives the producer back.
+    pub fn into_producer(self) -> Producer<M> {
+        self.producer
+    }
+}

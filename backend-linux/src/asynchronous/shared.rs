@@ -1,0 +1,114 @@
+//! Many tasks on one ring.
+
+use core::fmt;
+use core::time::Duration;
+
+use rustix::fd::AsFd;
+use user_ringbuf_core::{DetachedSample, Position, ReserveError, RingMemory, Shared};
+
+use super::line::Service;
+use super::waiting::{Waiting, consumed_or_not_yet, or_not_yet};
+use super::{AsyncError, Reactor, ReactorError};
+use crate::wait::{Recheck, Spin};
+
+/// A [`Shared`] producer whose tasks wait for room without blocking their threads. Share it by reference, or by `Arc`.
+///
+/// **Fair**: tasks get room in the order in which they began to wait, whatever they ask for. A long sample is not
+/// overtaken by short ones; those behind it wait with it. What is reserved on [`shared`](Self::shared) directly stands
+/// in no line.
+///
+/// **Cancel-safe**: dropping a future that has not completed leaves nothing behind; nothing is reserved before it
+/// completes. It loses its place in the line.
+///
+/// One handle has three descriptors and one registration, however many tasks use it. It is woken by drains, and looks
+/// for itself as its [`Recheck`] says where drains wake nobody.
+pub struct AsyncShared<M: RingMemory, R> {
+    shared: Shared<M>,
+    waiting: Waiting<R>,
+}
+
+impl<M: RingMemory, R: Reactor> AsyncShared<M, R> {
+    /// Lets tasks wait for room in `map`, the ring of `shared`, with the default [`Recheck`].
+    ///
+    /// # Errors
+    /// [`ReactorError`]: no runtime, or what a system call or the reactor answered. Nothing stays open then.
+    pub fn new(shared: Shared<M>, map: impl AsFd) -> Result<Self, ReactorError> {
+        Self::with_recheck(shared, map, Recheck::default())
+    }
+
+    /// As [`new`](Self::new), looking by itself as often as `recheck` says.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_recheck(shared: Shared<M>, map: impl AsFd, recheck: Recheck) -> Result<Self, ReactorError> {
+        Ok(Self { shared, waiting: Waiting::new(map, recheck)? })
+    }
+
+    /// Reserves a sample of `len` bytes, which borrows this producer's memory, as soon as there is room.
+    ///
+    /// # Errors
+    /// [`AsyncError`]: what waiting can't change comes at once, a [`ReserveError::TooLarge`] for one.
+    pub async fn reserve(&self, len: usize) -> Result<DetachedSample<&M>, AsyncError> {
+        self.check(len)?;
+        self.waiting.until(Service::InOrder, || or_not_yet(self.shared.reserve(len))).await
+    }
+
+    /// Reserves a sample of `len` bytes, which holds a clone of the memory and so may outlive this producer.
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve).
+    pub async fn reserve_owned(&self, len: usize) -> Result<DetachedSample<M>, AsyncError>
+    where
+        M: Clone,
+    {
+        self.check(len)?;
+        self.waiting.until(Service::InOrder, || or_not_yet(self.shared.reserve_owned(len))).await
+    }
+
+    /// Copies `bytes` into a sample and submits it, as soon as there is room. The answer is the position at which the
+    /// record ends.
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve).
+    pub async fn push(&self, bytes: &[u8]) -> Result<Position, AsyncError> {
+        self.check(bytes.len())?;
+        self.waiting.until(Service::InOrder, || or_not_yet(self.shared.push(bytes))).await
+    }
+
+    /// Waits until the kernel has taken everything up to `position`, as
+    /// [`submit`](user_ringbuf_core::DetachedSample::submit) returned it. It overtakes those who wait for room.
+    ///
+    /// # Errors
+    /// As [`Shared::wait_consumed`].
+    pub async fn wait_consumed(&self, position: Position) -> Result<(), AsyncError> {
+        let look = || consumed_or_not_yet(self.shared.wait_consumed(position, &mut Spin::new(), Some(Duration::ZERO)));
+        self.waiting.until(Service::AnyTime, look).await
+    }
+
+    /// What never fits is refused before it stands in line.
+    fn check(&self, len: usize) -> Result<(), ReserveError> {
+        let size = self.shared.ring_size();
+        let max = size.max_sample_len();
+        size.sample_len(len).map(drop).ok_or(ReserveError::TooLarge { len, max })
+    }
+
+    /// The producer itself, for what needs no waiting.
+    pub fn shared(&self) -> &Shared<M> {
+        &self.shared
+    }
+
+    /// Gives the producer back.
+    pub fn into_shared(self) -> Shared<M> {
+        self.shared
+    }
+}
+
+// Not derived: that would ask for `M: Debug`, and not for what `Shared<M>` asks.
+impl<M: RingMemory, R: fmt::Debug> fmt::Debug for AsyncShared<M, R>
+where
+    Shared<M>: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncShared").field("shared", &self.shared).field("waiting", &self.waiting).finish()
+    }
+}

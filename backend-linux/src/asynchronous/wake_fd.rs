@@ -1,0 +1,57 @@
+//! One descriptor for all that ends a task's wait: a waking drain, and the time to look again.
+
+use core::time::Duration;
+
+use rustix::event::epoll::EventFlags;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
+
+use crate::wait::{Edge, WaiterError, named, timespec};
+
+/// A descriptor that is readable when a drain has woken since it was last looked at, or when it is time to look again.
+///
+/// It is an epoll instance of its own, with the map, edge-triggered, and a timer in it: so it serves reactors that are
+/// edge-triggered, level-triggered or one-shot alike, needs no timer of theirs, and can be registered wherever the map
+/// is registered already.
+#[derive(Debug)]
+pub struct WakeFd {
+    edge: Edge,
+    timer: OwnedFd,
+}
+
+impl WakeFd {
+    pub(super) fn new(map: impl AsFd) -> Result<Self, WaiterError> {
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, flags).map_err(named("timerfd_create"))?;
+        // Edge-triggered, so that an expiry is gone once it was fetched, without a read of the timer.
+        let edge = Edge::new(map, &timer, EventFlags::IN | EventFlags::ET)?;
+        Ok(Self { edge, timer })
+    }
+
+    /// Takes what has made the descriptor readable, and says whether that was a drain.
+    pub(super) fn fetch(&self) -> Result<bool, WaiterError> {
+        Ok(self.edge.fetch(Some(Duration::ZERO))?.drained)
+    }
+
+    /// Makes the descriptor readable in `pause` from now, instead of whenever was said before.
+    pub(super) fn look_in(&self, pause: Option<Duration>) -> Result<(), WaiterError> {
+        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let time = Itimerspec { it_interval: zero, it_value: pause.map_or(zero, timespec) };
+        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &time).map_err(named("timerfd_settime"))?;
+        Ok(())
+    }
+}
+
+impl AsFd for WakeFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.edge.as_fd()
+    }
+}
+
+impl AsRawFd for WakeFd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}

@@ -1,0 +1,161 @@
+//! A mapping's addresses by value: how a hot loop keeps them in registers.
+//!
+//! Behind a store with release ordering the compiler reads anew whatever lies in memory, a mapping's own fields
+//! included. A copy of them that no one else can see stays where it is.
+
+use core::marker::PhantomData;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use user_ringbuf_core::{ContiguousMemory, HEADER_LEN, Header, Position, RingMemory, RingSize, RingView, Role};
+
+/// A [`Mapping`](super::Mapping), borrowed, with its addresses at hand: [`Mapping::by_value`](super::Mapping::by_value).
+///
+/// It does what a reference to the mapping does. A producer on it that is a local variable of the loop that uses it needs
+/// no memory of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct MappingRef<'m> {
+    /// Start of the data area: the hot path's base.
+    pub(super) data: NonNull<u8>,
+    pub(super) producer_pos: NonNull<AtomicU64>,
+    pub(super) consumer_pos: NonNull<AtomicU64>,
+    pub(super) size: RingSize,
+    pub(super) has_producer: &'m AtomicBool,
+    pub(super) _mapping: PhantomData<&'m super::Mapping>,
+}
+
+// SAFETY: the mapping is shared memory that is not tied to a thread; all access to words goes through atomics, and the
+// core hands out each stretch of payload once.
+unsafe impl Send for MappingRef<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for MappingRef<'_> {}
+
+impl MappingRef<'_> {
+    #[inline(always)]
+    fn consumer_pos(&self) -> &AtomicU64 {
+        // SAFETY: `Mapping::new` mapped the consumer page, and the mapping is borrowed; the position is its first word.
+        unsafe { self.consumer_pos.as_ref() }
+    }
+
+    #[inline(always)]
+    fn producer_pos(&self) -> &AtomicU64 {
+        // SAFETY: `Mapping::new` mapped the producer page, and the mapping is borrowed; the position is its first word.
+        unsafe { self.producer_pos.as_ref() }
+    }
+
+    /// The length word of the header at `offset`.
+    ///
+    /// # Safety
+    /// `offset` is a multiple of 8 below the ring's size.
+    #[inline(always)]
+    unsafe fn length_word(&self, offset: u32) -> &AtomicU32 {
+        // SAFETY: within the data area by the caller's promise, which also makes it aligned: the area is page-aligned.
+        unsafe { self.data.add(offset as usize).cast().as_ref() }
+    }
+}
+
+// SAFETY: 1: the size is what the kernel said and never changes. 2: `length_word` stays within the mapped data area,
+// and the orderings are the roles' own. 3: references and clones of them name the same mapping.
+unsafe impl RingView for MappingRef<'_> {
+    #[inline(always)]
+    fn size(&self) -> RingSize {
+        self.size
+    }
+
+    #[inline(always)]
+    fn load_consumer(&self) -> Position {
+        Position::new(self.consumer_pos().load(Role::LoadConsumer.ordering()))
+    }
+
+    #[inline(always)]
+    fn load_producer(&self, role: Role) -> Position {
+        Position::new(self.producer_pos().load(role.ordering()))
+    }
+
+    #[inline(always)]
+    unsafe fn load_header(&self, offset: u32) -> Header {
+        // SAFETY: the caller's promise is passed on.
+        Header::from_word(unsafe { self.length_word(offset) }.load(Role::ObserveHeader.ordering()))
+    }
+}
+
+// SAFETY: 1: writes go to `data + offset` and on; the area is mapped twice in a row, so that `offset < size` and a
+// record of at most `size` bytes stay inside. 2: the orderings are the roles' own. 3: `Claim` keeps a second mapping
+// for producing out of this process, and the drain program only reads. 4: all references and values share `has_producer`.
+unsafe impl RingMemory for MappingRef<'_> {
+    type Word = AtomicU64;
+
+    #[inline(always)]
+    fn claim_producer(&self) -> bool {
+        // Acquire: pairs with the release store below, so that the last producer's writes come before ours.
+        !self.has_producer.swap(true, Ordering::Acquire)
+    }
+
+    #[inline(always)]
+    fn release_producer(&self) {
+        self.has_producer.store(false, Ordering::Release);
+    }
+
+    #[inline(always)]
+    fn publish_producer(&self, position: Position) {
+        self.producer_pos().store(position.get(), Role::PublishProducer.ordering());
+    }
+
+    #[inline(always)]
+    unsafe fn write_header(&self, offset: u32, header: Header) {
+        // SAFETY: within the data area and the caller's own, by the caller's promise; offset and area are 8-aligned.
+        unsafe { self.data.add(offset as usize).cast::<u64>().write(header.with_pad()) };
+    }
+
+    #[inline(always)]
+    unsafe fn commit_header(&self, offset: u32, header: Header) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.length_word(offset) }.store(header.word(), Role::CommitHeader.ordering());
+    }
+
+    #[inline(always)]
+    unsafe fn write_payload(&self, offset: u32, at: u32, bytes: &[u8]) {
+        // SAFETY: the bytes are the caller's, by its promise, and inside the doubled mapping; they can't overlap a
+        // slice that somebody lent us, since nobody else holds one into them.
+        unsafe {
+            let to = self.payload(offset).add(at as usize);
+            ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn fill_payload(&self, offset: u32, at: u32, byte: u8, len: u32) {
+        // SAFETY: as in `write_payload`.
+        unsafe { ptr::write_bytes(self.payload(offset).add(at as usize), byte, len as usize) };
+    }
+
+    #[inline(always)]
+    fn new_word(&self, value: u64) -> AtomicU64 {
+        AtomicU64::new(value)
+    }
+
+    #[inline(always)]
+    fn load_word(&self, word: &AtomicU64, role: Role) -> u64 {
+        word.load(role.ordering())
+    }
+
+    #[inline(always)]
+    fn store_word(&self, word: &AtomicU64, value: u64, role: Role) {
+        word.store(value, role.ordering());
+    }
+
+    #[inline(always)]
+    fn exchange_word(&self, word: &AtomicU64, current: u64, new: u64, role: Role, found: Role) -> Result<(), u64> {
+        word.compare_exchange_weak(current, new, role.ordering(), found.ordering()).map(|_| ())
+    }
+}
+
+// SAFETY: 1: the data area is mapped twice in a row, so `size` bytes from any offset below `size` are mapped, and stay
+// so while the mapping is borrowed. 2: `write_payload` goes through `payload`.
+unsafe impl ContiguousMemory for MappingRef<'_> {
+    #[inline(always)]
+    unsafe fn payload(&self, offset: u32) -> *mut u8 {
+        // SAFETY: the header lies within the data area, by the caller's promise, and its copy follows.
+        unsafe { self.data.add(offset as usize + HEADER_LEN as usize).as_ptr() }
+    }
+}

@@ -1,0 +1,392 @@
+//! Waiting in tasks on the real kernel, each test over tokio's reactor and over async-io's.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::thread::{scope, sleep};
+use std::time::{Duration, Instant};
+
+use user_ringbuf_linux::{
+    AsyncError, AsyncProducer, AsyncShared, BlockingError, DrainOptions, DrainProgram, EpollWaiter, Map, Mapping,
+    Producer, Reactor, ReactorError, Recheck, ReserveError, Shared, TokioShared, WakeFd, WakeupFlags,
+};
+
+#[expect(dead_code, reason = "tasks need little of what the others share")]
+#[path = "kernel/support/mod.rs"]
+mod support;
+
+const WAKING: DrainOptions = DrainOptions::new();
+const SILENT: DrainOptions = DrainOptions::new().wakeup(WakeupFlags::NEVER);
+
+/// Leaves half of a 4096-byte ring free.
+const HALF: usize = 2048 - 8;
+/// Takes more than half of it.
+const WANTED: usize = 3000;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const MS: Duration = Duration::from_millis(1);
+
+trait Runtime {
+    type Reactor: Reactor + Send + Sync;
+    fn block_on<F: Future>(future: F) -> F::Output;
+}
+
+struct Tokio;
+struct AsyncIo;
+
+impl Runtime for Tokio {
+    type Reactor = tokio::io::unix::AsyncFd<WakeFd>;
+
+    fn block_on<F: Future>(future: F) -> F::Output {
+        use std::sync::LazyLock;
+        use tokio::runtime::Builder;
+        static RUNTIME: LazyLock<tokio::runtime::Runtime> =
+            LazyLock::new(|| Builder::new_multi_thread().worker_threads(1).enable_io().build().unwrap());
+        RUNTIME.block_on(future)
+    }
+}
+
+impl Runtime for AsyncIo {
+    type Reactor = async_io::Async<WakeFd>;
+
+    fn block_on<F: Future>(future: F) -> F::Output {
+        async_io::block_on(future)
+    }
+}
+
+/// Runs a test where it may run, and ends it if it hangs.
+fn guarded(test: fn()) {
+    if !support::may_bpf() {
+        return;
+    }
+    let thread = std::thread::spawn(test);
+    let began = Instant::now();
+    while !thread.is_finished() {
+        assert!(began.elapsed() < PATIENCE, "a task still waits");
+        sleep(MS);
+    }
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+macro_rules! over_each_reactor {
+    ($($(#[$doc:meta])* fn $name:ident<$runtime:ident>() $body:block)*) => {
+        $($(#[$doc])* fn $name<$runtime: Runtime>() $body)*
+        mod over_tokio {
+            $(#[test] fn $name() { super::guarded(super::$name::<super::Tokio>) })*
+        }
+        mod over_async_io {
+            $(#[test] fn $name() { super::guarded(super::$name::<super::AsyncIo>) })*
+        }
+    };
+}
+
+type Ring<R> = AsyncShared<Mapping, <R as Runtime>::Reactor>;
+
+/// A ring that is half full, so that the map polls as writable, and has no room for [`WANTED`] bytes.
+fn half_full<R: Runtime>(recheck: Recheck) -> (Map, Ring<R>, DrainProgram) {
+    let map = Map::create("tasks", 4096).unwrap();
+    let program = DrainProgram::load(&map, 0).unwrap();
+    let shared = Shared::attach(Mapping::new(&map).unwrap()).unwrap();
+    shared.push(&[0; HALF]).unwrap();
+    let ring = R::block_on(async { AsyncShared::with_recheck(shared, &map, recheck) }).unwrap();
+    (map, ring, program)
+}
+
+fn drain(program: &mut DrainProgram, options: DrainOptions) -> u32 {
+    program.run(&options).unwrap().returned().unwrap()
+}
+
+/// Polls once, with the running task's waker.
+async fn poll_once<F: Future>(future: &mut Pin<&mut F>) -> Option<F::Output> {
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+/// The future, and how often it was polled.
+async fn count_polls<F: Future>(future: F) -> (F::Output, u32) {
+    let mut future = pin!(future);
+    let mut polls = 0;
+    let done = poll_fn(|cx| {
+        polls += 1;
+        future.as_mut().poll(cx)
+    })
+    .await;
+    (done, polls)
+}
+
+over_each_reactor! {
+    fn a_drain_wakes_a_waiting_task<R>() {
+        let (_map, ring, mut program) = half_full::<R>(Recheck::Never);
+        for _ in 0..20 {
+            scope(|scope| {
+                let thread = scope.spawn(|| R::block_on(ring.reserve(WANTED)).map(|sample| sample.submit()));
+                sleep(5 * MS);
+                assert!(!thread.is_finished(), "there was no room");
+                while drain(&mut program, WAKING) == 0 {}
+                thread.join().unwrap().unwrap();
+            });
+        }
+    }
+
+    fn a_task_that_waits_on_a_partly_full_ring_is_left_alone<R>() {
+        let (_map, ring, mut program) = half_full::<R>(Recheck::Never);
+        scope(|scope| {
+            let thread = scope.spawn(|| R::block_on(count_polls(ring.reserve(WANTED))));
+            sleep(200 * MS);
+            drain(&mut program, WAKING);
+            let (reserved, polls) = thread.join().unwrap();
+            assert!(reserved.is_ok());
+            // async-io polls besides whenever another test keeps its reactor busy; spinning takes thousands.
+            assert!(polls <= 100, "{polls} polls");
+        });
+    }
+
+    fn a_silent_drain_is_noticed_by_the_recheck_and_not_without<R>() {
+        let (_map, ring, mut program) = half_full::<R>(Recheck::default());
+        scope(|scope| {
+            let thread = scope.spawn(|| R::block_on(count_polls(ring.push(&[0; WANTED]))));
+            sleep(300 * MS);
+            drain(&mut program, SILENT);
+            let (pushed, polls) = thread.join().unwrap();
+            assert!(pushed.is_ok());
+            assert!(polls < 200, "{polls} polls: the pauses grow");
+        });
+        drain(&mut program, WAKING);
+        let (_map, ring, mut program) = half_full::<R>(Recheck::Never);
+        scope(|scope| {
+            let thread = scope.spawn(|| R::block_on(ring.reserve(WANTED)).map(drop));
+            sleep(20 * MS);
+            drain(&mut program, SILENT);
+            sleep(200 * MS);
+            assert!(!thread.is_finished(), "nobody could know");
+            ring.shared().push(b"something to drain").unwrap();
+            drain(&mut program, WAKING);
+            thread.join().unwrap().unwrap();
+        });
+    }
+
+    fn tasks_get_room_in_the_order_in_which_they_came<R>() {
+        let (_map, ring, mut program) = half_full::<R>(Recheck::Never);
+        R::block_on(async {
+            // Each but the last takes so much that the next has to wait for a drain.
+            let lengths = [WANTED, WANTED, WANTED, WANTED, WANTED, 8];
+            let mut waiting: Vec<_> = lengths.into_iter().map(|len| Box::pin(ring.reserve(len))).enumerate().collect();
+            for (_, future) in &mut waiting {
+                assert!(poll_once(&mut future.as_mut()).await.is_none(), "nobody overtakes, also where there is room");
+            }
+            let mut order = Vec::new();
+            while !waiting.is_empty() {
+                drain(&mut program, WAKING);
+                // The last is asked first.
+                for at in (0..waiting.len()).rev() {
+                    if let Some(sample) = poll_once(&mut waiting[at].1.as_mut()).await {
+                        sample.unwrap().submit();
+                        order.push(waiting.remove(at).0);
+                    }
+                }
+            }
+            assert_eq!(order, [0, 1, 2, 3, 4, 5]);
+        });
+    }
+
+    fn a_future_that_is_dropped_leaves_nothing_behind<R>() {
+        let (_map, ring, mut program) = half_full::<R>(Recheck::Never);
+        let end = ring.shared().position();
+        R::block_on(async {
+            {
+                let mut dropped = pin!(ring.reserve(WANTED));
+                assert!(poll_once(&mut dropped).await.is_none());
+                let mut behind = pin!(ring.reserve(8));
+                assert!(poll_once(&mut behind).await.is_none(), "it stands in line");
+                // There is room now, and the first of the line is about to be told.
+                drain(&mut program, WAKING);
+                sleep(20 * MS);
+            }
+            assert_eq!(ring.shared().position(), end, "nothing was reserved");
+            drop(ring.reserve(8).await.unwrap());
+            assert_eq!(ring.shared().position(), end.advance(16));
+        });
+    }
+
+    fn who_stands_behind_a_dropped_future_is_next<R>() {
+        for told in [false, true] {
+            let (_map, ring, mut program) = half_full::<R>(Recheck::Never);
+            R::block_on(async {
+                let mut dropped = Box::pin(ring.reserve(WANTED));
+                assert!(poll_once(&mut dropped.as_mut()).await.is_none());
+                scope(|scope| {
+                    let behind = scope.spawn(|| R::block_on(ring.reserve(WANTED + 8)).map(drop));
+                    sleep(20 * MS);
+                    if told {
+                        // The wake goes to the first, which will never be polled again.
+                        drain(&mut program, WAKING);
+                        sleep(20 * MS);
+                        assert!(!behind.is_finished());
+                    }
+                    drop(dropped);
+                    if !told {
+                        sleep(20 * MS);
+                        assert!(!behind.is_finished());
+                        drain(&mut program, WAKING);
+                    }
+                    behind.join().unwrap().unwrap();
+                });
+            });
+        }
+    }
+
+    fn what_never_fits_is_refused_at_once_even_behind_a_line<R>() {
+        let (_map, ring, _program) = half_full::<R>(Recheck::Never);
+        R::block_on(async {
+            let mut first = pin!(ring.reserve(WANTED));
+            assert!(poll_once(&mut first).await.is_none());
+            let too_large = ReserveError::TooLarge { len: 4089, max: 4088 };
+            for error in [ring.reserve(4089).await.map(drop), ring.push(&[0; 4089]).await.map(drop)] {
+                assert!(matches!(error, Err(BlockingError::Reserve(why)) if why == too_large), "{error:?}");
+            }
+        });
+    }
+
+    fn consumption_can_be_waited_for_beside_those_who_want_room<R>() {
+        // The one who waits for consumption comes before, or after, the one who wants room.
+        for watcher_first in [true, false] {
+            let (_map, ring, mut program) = half_full::<R>(Recheck::Never);
+            let first = ring.shared().position();
+            ring.shared().push(&[0; HALF]).unwrap();
+            scope(|scope| {
+                let watch = || scope.spawn(|| R::block_on(ring.wait_consumed(first)));
+                let want = || scope.spawn(|| R::block_on(ring.reserve(WANTED)).map(drop));
+                let (watcher, reserver) = if watcher_first {
+                    let watcher = watch();
+                    sleep(20 * MS);
+                    (watcher, want())
+                } else {
+                    let reserver = want();
+                    sleep(20 * MS);
+                    (watch(), reserver)
+                };
+                sleep(20 * MS);
+                assert!(!watcher.is_finished() && !reserver.is_finished());
+                drain(&mut program, WAKING.stop_after(1));
+                watcher.join().unwrap().unwrap();
+                sleep(20 * MS);
+                assert!(!reserver.is_finished(), "half of the ring is not enough");
+                drain(&mut program, WAKING);
+                reserver.join().unwrap().unwrap();
+            });
+        }
+    }
+
+    fn several_wait_for_consumption_and_one_of_them_gives_up<R>() {
+        let (_map, ring, mut program) = half_full::<R>(Recheck::Never);
+        let end = ring.shared().position();
+        let beyond = end.advance(8);
+        R::block_on(async {
+            let error = ring.wait_consumed(beyond).await.unwrap_err();
+            assert!(matches!(error, BlockingError::NotSubmitted { position, .. } if position == beyond), "{error:?}");
+            let mut given_up = Box::pin(ring.wait_consumed(end));
+            assert!(poll_once(&mut given_up.as_mut()).await.is_none());
+            scope(|scope| {
+                let others = [0; 3].map(|_| scope.spawn(|| R::block_on(ring.wait_consumed(end))));
+                sleep(20 * MS);
+                drop(given_up);
+                sleep(20 * MS);
+                assert!(!others.iter().any(|thread| thread.is_finished()));
+                drain(&mut program, WAKING);
+                for thread in others {
+                    thread.join().unwrap().unwrap();
+                }
+            });
+        });
+    }
+
+    fn a_task_and_a_thread_wait_on_one_ring_side_by_side<R>() {
+        let (map, ring, mut program) = half_full::<R>(Recheck::Never);
+        scope(|scope| {
+            let task = scope.spawn(|| R::block_on(ring.reserve(WANTED)).map(drop));
+            let thread = scope.spawn(|| {
+                let mut waiter = EpollWaiter::with_recheck(&map, Recheck::Never).unwrap();
+                ring.shared().wait_consumed(ring.shared().position(), &mut waiter, None)
+            });
+            sleep(20 * MS);
+            drain(&mut program, WAKING);
+            task.join().unwrap().unwrap();
+            thread.join().unwrap().unwrap();
+        });
+    }
+
+    fn a_position_that_goes_wrong_ends_the_wait_of_all<R>() {
+        let (map, ring, _program) = half_full::<R>(Recheck::default());
+        scope(|scope| {
+            let threads = [0; 3].map(|_| scope.spawn(|| R::block_on(ring.reserve(WANTED)).map(drop)));
+            sleep(20 * MS);
+            support::ring::RawRing::new(&map).set_producer_pos(13);
+            for thread in threads {
+                let error = thread.join().unwrap().unwrap_err();
+                assert!(matches!(error, BlockingError::Reserve(ReserveError::Corrupted(_))), "{error:?}");
+            }
+        });
+    }
+
+    fn an_exclusive_producer_waits_and_leaves_no_trace_of_a_dropped_future<R>() {
+        let map = Map::create("exclusive", 4096).unwrap();
+        let mut program = DrainProgram::load(&map, 0).unwrap();
+        let mut producer = Producer::attach(Mapping::new(&map).unwrap()).unwrap();
+        let end = producer.push(&[0; HALF]).unwrap();
+        let mut producer: AsyncProducer<_, R::Reactor> =
+            R::block_on(async { AsyncProducer::with_recheck(producer, &map, Recheck::Never) }).unwrap();
+        R::block_on(async {
+            {
+                let mut dropped = pin!(producer.reserve(WANTED));
+                assert!(poll_once(&mut dropped).await.is_none());
+            }
+            assert!(matches!(producer.reserve(4089).await, Err(BlockingError::Reserve(ReserveError::TooLarge { .. }))));
+            assert_eq!(producer.producer().position(), end);
+        });
+        scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..2 {
+                    sleep(20 * MS);
+                    while drain(&mut program, WAKING) == 0 {}
+                }
+            });
+            R::block_on(async {
+                let sent = producer.reserve(WANTED).await?.submit();
+                producer.wait_consumed(sent).await?;
+                producer.push(&[0; WANTED]).await
+            })
+            .unwrap();
+        });
+    }
+}
+
+#[test]
+fn without_a_runtime_there_is_an_error_and_no_panic() {
+    guarded(|| {
+        let map = Map::create("no_runtime", 4096).unwrap();
+        let shared = Shared::attach(Mapping::new(&map).unwrap()).unwrap();
+        let error = TokioShared::new(shared, &map).unwrap_err();
+        assert!(matches!(error, ReactorError::NoRuntime), "{error}");
+        let error = AsyncError::from(BlockingError::Wait(error));
+        assert_eq!(error.to_string(), "could not wait: no runtime is at work in this thread");
+    });
+}
+
+#[test]
+fn futures_may_move_between_threads() {
+    fn is_send<T: Send>(_: T) {}
+    fn check<R: Reactor + Send + Sync>(ring: &AsyncShared<Mapping, R>, producer: &mut AsyncProducer<Mapping, R>) {
+        is_send(ring.reserve(8));
+        is_send(ring.push(b"sample"));
+        is_send(ring.wait_consumed(ring.shared().position()));
+        is_send(producer.reserve(8));
+    }
+    // What this shows is that it compiles, for any reactor.
+    let _ = check::<<Tokio as Runtime>::Reactor>;
+    let _ = check::<<AsyncIo as Runtime>::Reactor>;
+}

@@ -1,0 +1,209 @@
+//! What ends a wait other than room: deadlines, cancelling, errors; and what must not: signals.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use user_ringbuf_linux::{BlockingError, EpollWaiter, MAX_TIMEOUT, Recheck, ReserveError, Wait};
+
+use super::{
+    HALF, MS, PATIENCE, SILENT, WAKING, WANTED, drain, half_full, in_time, joined, joined_scoped, quiet,
+    without_recheck,
+};
+use crate::support::may_bpf;
+use crate::support::ring::RawRing;
+
+#[test]
+fn a_timeout_of_zero_does_not_wait() {
+    if !may_bpf() {
+        return;
+    }
+    let (map, mut producer, mut program) = half_full();
+    let mut waiter = without_recheck(&map);
+    let timed_out = BlockingError::TimedOut { timeout: Duration::ZERO };
+    assert_eq!(producer.reserve_blocking(WANTED, &mut waiter, Some(Duration::ZERO)).unwrap_err(), timed_out);
+    drain(&mut program, SILENT);
+    assert!(producer.reserve_blocking(WANTED, &mut waiter, Some(Duration::ZERO)).is_ok());
+}
+
+#[test]
+fn the_deadline_ends_a_wait_and_not_earlier() {
+    if !may_bpf() {
+        return;
+    }
+    let (map, mut producer, _program) = half_full();
+    for recheck in [Recheck::Never, Recheck::default()] {
+        let mut waiter = EpollWaiter::with_recheck(&map, recheck).unwrap();
+        let (timeout, began) = (150 * MS, Instant::now());
+        let error = producer.reserve_blocking(WANTED, &mut waiter, Some(timeout)).unwrap_err();
+        assert_eq!(error, BlockingError::TimedOut { timeout });
+        assert!(began.elapsed() >= timeout, "{:?}", began.elapsed());
+        assert!(began.elapsed() < PATIENCE);
+    }
+}
+
+#[test]
+fn what_never_fits_is_refused_at_once() {
+    if !may_bpf() {
+        return;
+    }
+    let (map, mut producer, _program) = half_full();
+    let mut waiter = without_recheck(&map);
+    let too_large = ReserveError::TooLarge { len: 4089, max: 4088 };
+    let error = producer.reserve_blocking(4089, &mut waiter, None).unwrap_err();
+    assert_eq!(error, BlockingError::Reserve(too_large));
+    let shared = producer.into_shared();
+    let error = shared.reserve_blocking(4089, &mut waiter, None).unwrap_err();
+    assert_eq!(error, BlockingError::Reserve(too_large));
+}
+
+#[test]
+fn cancelling_ends_a_wait_before_during_and_until_reset() {
+    if !may_bpf() {
+        return;
+    }
+    let (map, mut producer, mut program) = half_full();
+    let mut waiter = without_recheck(&map);
+    let canceller = waiter.canceller().unwrap().try_clone().unwrap();
+    canceller.cancel().unwrap();
+    canceller.cancel().unwrap();
+    for _ in 0..2 {
+        let error = producer.reserve_blocking(WANTED, &mut waiter, Some(PATIENCE)).unwrap_err();
+        assert_eq!(error, BlockingError::Cancelled, "once cancelled, it stays so");
+    }
+    assert!(producer.reserve_blocking(8, &mut waiter, None).is_ok(), "what needs no wait is not cancelled");
+
+    waiter.reset().unwrap();
+    waiter.reset().unwrap();
+    let thread = std::thread::spawn(move || {
+        let error = producer.reserve_blocking(WANTED, &mut waiter, None).unwrap_err();
+        waiter.reset().unwrap();
+        (error, producer.reserve_blocking(WANTED, &mut waiter, None).map(drop))
+    });
+    sleep(50 * MS);
+    assert!(!thread.is_finished(), "the cancellation was taken back");
+    canceller.cancel().unwrap();
+    sleep(50 * MS);
+    drain(&mut program, WAKING);
+    assert_eq!(joined(thread), (BlockingError::Cancelled, Ok(())));
+}
+
+static SIGNALS: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn count_signal(_: libc::c_int) {
+    SIGNALS.fetch_add(1, Ordering::Relaxed);
+}
+
+#[test]
+fn signals_neither_end_nor_prolong_a_wait() {
+    if !may_bpf() {
+        return;
+    }
+    // SAFETY: all zero is a valid sigaction: no flags (so no SA_RESTART) and an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = count_signal as extern "C" fn(libc::c_int) as libc::sighandler_t;
+    // SAFETY: the handler only counts, and nobody else uses this signal.
+    assert_eq!(unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()) }, 0);
+
+    let (map, mut producer, mut program) = half_full();
+    let mut waiter = without_recheck(&map);
+    let timeout = 400 * MS;
+    let over = AtomicBool::new(false);
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            // SAFETY: asks who this thread is.
+            tell.send(unsafe { libc::pthread_self() }).unwrap();
+            let began = Instant::now();
+            let first = producer.reserve_blocking(WANTED, &mut waiter, Some(timeout)).map(drop);
+            let took = began.elapsed();
+            let second = producer.reserve_blocking(WANTED, &mut waiter, None).map(drop);
+            over.store(true, Ordering::Release);
+            // Signals come until the thread is about to end.
+            (first, took, second)
+        });
+        let waiting = told.recv().unwrap();
+        let began = Instant::now();
+        while !over.load(Ordering::Acquire) && !thread.is_finished() {
+            // SAFETY: a scoped thread's id is valid until it is joined.
+            unsafe { libc::pthread_kill(waiting, libc::SIGUSR1) };
+            sleep(5 * MS);
+            if began.elapsed() > timeout + 200 * MS {
+                drain(&mut program, WAKING);
+            }
+            assert!(began.elapsed() < PATIENCE);
+        }
+        let (first, took, second) = joined_scoped(thread);
+        assert_eq!(first, Err(BlockingError::TimedOut { timeout }));
+        assert!(took >= timeout, "{took:?}");
+        assert!(took < 3 * timeout, "{took:?}");
+        assert_eq!(second, Ok(()));
+    });
+    assert!(SIGNALS.load(Ordering::Relaxed) > 10);
+}
+
+#[test]
+fn timeouts_at_the_end_of_the_range_work_and_beyond_it_are_refused() {
+    if !may_bpf() {
+        return;
+    }
+    let (map, mut producer, mut program) = half_full();
+    let beyond = MAX_TIMEOUT + Duration::from_nanos(1);
+    let mut waiter = quiet(&map);
+    for timeout in [beyond, Duration::MAX] {
+        let error = producer.reserve_blocking(WANTED, &mut waiter, Some(timeout)).unwrap_err();
+        assert_eq!(error, BlockingError::TimeoutTooLong { timeout, max: MAX_TIMEOUT });
+    }
+    let longest = Recheck::Backoff { first: Duration::MAX, longest: Duration::MAX };
+    let mut patient = EpollWaiter::with_recheck(&map, longest).unwrap();
+    patient.wait(0, Some(Duration::ZERO)).unwrap();
+    let thread = std::thread::spawn(move || {
+        producer.reserve_blocking(WANTED, &mut waiter, Some(MAX_TIMEOUT)).map(drop)?;
+        producer.push(&[0; HALF])?;
+        producer.reserve_blocking(WANTED, &mut patient, None).map(drop)
+    });
+    sleep(20 * MS);
+    assert!(!thread.is_finished(), "a long timeout is not a short one");
+    drain(&mut program, WAKING);
+    in_time("the second sample does not come", || drain(&mut program, WAKING) == 1);
+    assert_eq!(joined(thread), Ok(()));
+}
+
+#[test]
+fn a_position_that_goes_wrong_ends_a_wait_with_an_error() {
+    if !may_bpf() {
+        return;
+    }
+    let (map, mut producer, _program) = half_full();
+    let raw = RawRing::new(&map);
+    let mut waiter = EpollWaiter::new(&map).unwrap();
+    let thread = std::thread::spawn(move || {
+        let error = producer.reserve_blocking(WANTED, &mut waiter, None).map(drop).unwrap_err();
+        let shared = producer.into_shared();
+        (error, shared.reserve_blocking(WANTED, &mut waiter, None).map(drop).unwrap_err())
+    });
+    sleep(20 * MS);
+    assert!(!thread.is_finished());
+    raw.set_producer_pos(13);
+    let corrupted = |error| matches!(error, BlockingError::Reserve(ReserveError::Corrupted(_)));
+    let (exclusive, shared) = joined(thread);
+    assert!(corrupted(exclusive), "{exclusive:?}");
+    assert!(corrupted(shared), "{shared:?}");
+}
+
+#[test]
+fn waiting_for_consumption_notices_a_consumer_ahead_of_what_was_sent() {
+    if !may_bpf() {
+        return;
+    }
+    let (map, producer, mut program) = half_full();
+    RawRing::new(&map).send(b"not ours");
+    drain(&mut program, WAKING);
+    let corrupted = |error| matches!(error, BlockingError::Reserve(ReserveError::Corrupted(_)));
+    let mut waiter = without_recheck(&map);
+    let error = producer.wait_consumed(producer.position(), &mut waiter, None).unwrap_err();
+    assert!(corrupted(error), "{error:?}");
+    let shared = producer.into_shared();
+    let error = shared.wait_consumed(shared.position(), &mut waiter, None).unwrap_err();
+    assert!(corrupted(error), "{error:?}");
+}

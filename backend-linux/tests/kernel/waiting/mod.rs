@@ -1,0 +1,297 @@
+//! Waiting for room and for consumption, with drains that wake and drains that don't.
+
+mod ending;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{JoinHandle, ScopedJoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::time::{ClockId, clock_gettime};
+use user_ringbuf_linux::{
+    BlockingError, DrainOptions, DrainProgram, EpollWaiter, Map, Mapping, Producer, Recheck, Shared, Spin, Wait, Wake,
+    WakeupFlags, Yield,
+};
+
+use crate::support::may_bpf;
+
+const WAKING: DrainOptions = DrainOptions::new();
+const SILENT: DrainOptions = DrainOptions::new().wakeup(WakeupFlags::NEVER);
+
+/// Leaves half of a 4096-byte ring free.
+const HALF: usize = 2048 - 8;
+/// Takes more than half of it.
+const WANTED: usize = 3000;
+
+/// No test waits so long unless something is broken.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const MS: Duration = Duration::from_millis(1);
+
+/// A ring that is half full, so that the map polls as writable, and has no room for [`WANTED`] bytes.
+fn half_full() -> (Map, Producer<Mapping>, DrainProgram) {
+    let map = Map::create("waiting", 4096).unwrap();
+    let program = DrainProgram::load(&map, 0).unwrap();
+    let mut producer = Producer::attach(Mapping::new(&map).unwrap()).unwrap();
+    producer.push(&[0; HALF]).unwrap();
+    (map, producer, program)
+}
+
+fn drain(program: &mut DrainProgram, options: DrainOptions) -> u32 {
+    program.run(&options).unwrap().returned().unwrap()
+}
+
+fn without_recheck(map: &Map) -> EpollWaiter {
+    EpollWaiter::with_recheck(map, Recheck::Never).unwrap()
+}
+
+/// A waiter that has fetched the event of its registration, so that only drains wake it.
+fn quiet(map: &Map) -> EpollWaiter {
+    let mut waiter = without_recheck(map);
+    assert_eq!(waiter.wait(0, Some(Duration::ZERO)), Ok(Wake::Look));
+    waiter
+}
+
+fn in_time(what: &str, mut done: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < PATIENCE, "{what}");
+        sleep(MS);
+    }
+}
+
+fn joined<T>(thread: JoinHandle<T>) -> T {
+    in_time("the waiting thread still waits", || thread.is_finished());
+    thread.join().unwrap()
+}
+
+fn joined_scoped<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    in_time("a waiting thread still waits", || thread.is_finished());
+    thread.join().unwrap()
+}
+
+#[test]
+fn a_drain_wakes_who_waits_without_a_deadline() {
+    if !may_bpf() {
+        return;
+    }
+    let (map, mut producer, mut program) = half_full();
+    let mut waiter = without_recheck(&map);
+    let thread = std::thread::spawn(move || producer.reserve_blocking(WANTED, &mut waiter, None).map(|s| s.len()));
+    sleep(50 * MS);
+    assert!(!thread.is_finished(), "there was no room");
+    assert_eq!(drain(&mut program, WAKING), 1);
+    assert_eq!(joined(thread), Ok(WANTED));
+}
+
+#[test]
+fn a_drain_that_only_skips_discarded_records_wakes_too() {
+    if !may_bpf() {
+        return;
+    }
+    let map = Map::create("discards", 4096).unwrap();
+    let mut program = DrainProgram::load(&map, 0).unwrap();
+    let shared = Shared::attach(Mapping::new(&map).unwrap()).unwrap();
+    shared.reserve(HALF).unwrap().discard();
+    let mut waiter = without_recheck(&map);
+    let thread = std::thread::spawn(move || shared.reserve_blocking(WANTED, &mut waiter, None).map(drop));
+    sleep(20 * MS);
+    assert_eq!(drain(&mut program, WAKING), 0);
+    assert_eq!(joined(thread), Ok(()));
+}
+
+#[test]
+fn without_a_recheck_a_silent_drain_is_noticed_by_the_last_try_only() {
+    if !may_bpf() {
+        return;
+    }
+    let (map, mut producer, mut program) = half_full();
+    let mut waiter = without_recheck(&map);
+    let (timeout, began) = (400 * MS, Instant::now());
+    let thread = std::thread::spawn(move || {
+        let reserved = producer.reserve_blocking(WANTED, &mut waiter, Some(timeout)).map(drop);
+        (reserved, began.elapsed())
+    });
+    sleep(50 * MS);
+    assert_eq!(drain(&mut program, SILENT), 1);
+    let (reserved, took) = joined(thread);
+    assert_eq!(reserved, Ok(()), "the last try finds the room");
+    assert!(took >= timeout, "{took:?}");
+}
+
+#[test]
+fn the_recheck_notices_a_silent_drain() {
+    if !may_bpf() {
+        return;
+    }
+    let (map, mut producer, mut program) = half_full();
+    let mut waiter = EpollWaiter::new(&map).unwrap();
+    let began = Instant::now();
+    let thread = std::thread::spawn(move || {
+        producer.reserve_blocking(WANTED, &mut waiter, Some(10 * PATIENCE)).map(drop)?;
+        // And again, now that the waiter has a history.
+        producer.push(&[0; HALF])?;
+        producer.reserve_blocking(WANTED, &mut waiter, None).map(drop)
+    });
+    sleep(50 * MS);
+    assert_eq!(drain(&mut program, SILENT), 1);
+    in_time("the second sample does not come", || drain(&mut program, SILENT) == 1);
+    assert_eq!(joined(thread), Ok(()));
+    assert!(began.elapsed() < PATIENCE);
+}
+
+#[test]
+fn a_drain_between_the_failed_reservation_and_the_wait_is_not_lost() {
+    if !may_bpf() {
+        return;
+    }
+    let (map, mut producer, mut program) = half_full();
+    let mut waiter = quiet(&map);
+    for _ in 0..100 {
+        assert!(producer.reserve(WANTED).is_err());
+        drain(&mut program, WAKING);
+        let began = Instant::now();
+        assert_eq!(waiter.wait(0, Some(waiter.now() + PATIENCE)), Ok(Wake::Look));
+        assert!(began.elapsed() < PATIENCE, "the wake was lost");
+        producer.push(&[0; HALF]).unwrap();
+    }
+}
+
+#[test]
+fn on_a_partly_full_ring_a_wait_sleeps() {
+    if !may_bpf() {
+        return;
+    }
+    let (map, mut producer, _program) = half_full();
+    let cpu = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
+    let mut waiter = EpollWaiter::new(&map).unwrap();
+    let before = cpu();
+    producer.reserve_blocking(WANTED, &mut waiter, Some(500 * MS)).unwrap_err();
+    let used = cpu() - before;
+    assert!(used < 50 * MS, "500 ms of waiting took {used:?} of CPU");
+}
+
+#[test]
+fn waiters_made_before_and_after_the_ring_was_full_are_both_woken_by_one_drain() {
+    if !may_bpf() {
+        return;
+    }
+    let map = Map::create("both", 4096).unwrap();
+    let mut program = DrainProgram::load(&map, 0).unwrap();
+    let before = without_recheck(&map);
+    let shared = Shared::attach(Mapping::new(&map).unwrap()).unwrap();
+    shared.push(&[0; 4088]).unwrap();
+    let waiters = [before, without_recheck(&map)];
+    let shared = &shared;
+    std::thread::scope(|scope| {
+        let threads = waiters.map(|mut waiter| {
+            scope.spawn(move || shared.reserve_blocking(100, &mut waiter, Some(2 * PATIENCE)).map(drop))
+        });
+        sleep(50 * MS);
+        assert!(!threads.iter().any(|thread| thread.is_finished()));
+        drain(&mut program, WAKING);
+        let began = Instant::now();
+        for thread in threads {
+            assert_eq!(joined_scoped(thread), Ok(()));
+        }
+        assert!(began.elapsed() < PATIENCE);
+    });
+}
+
+#[test]
+fn a_waiter_keeps_the_map_open() {
+    if !may_bpf() {
+        return;
+    }
+    let (map, mut producer, mut program) = half_full();
+    let mut waiter = quiet(&map);
+    drop(map);
+    let thread = std::thread::spawn(move || producer.reserve_blocking(WANTED, &mut waiter, Some(PATIENCE)).map(drop));
+    sleep(20 * MS);
+    drain(&mut program, WAKING);
+    assert_eq!(joined(thread), Ok(()));
+}
+
+#[test]
+fn what_was_sent_can_be_waited_for_until_the_kernel_has_taken_it() {
+    if !may_bpf() {
+        return;
+    }
+    let (map, mut producer, mut program) = half_full();
+    let first = producer.position();
+    let second = producer.push(b"second").unwrap();
+    let beyond = second.advance(8);
+    let mut waiter = without_recheck(&map);
+
+    let not_submitted = BlockingError::NotSubmitted { position: beyond, end: second };
+    assert_eq!(producer.wait_consumed(beyond, &mut waiter, None), Err(not_submitted));
+    let timeout = 20 * MS;
+    let timed_out = Err(BlockingError::TimedOut { timeout });
+    assert_eq!(producer.wait_consumed(first, &mut waiter, Some(timeout)), timed_out);
+    drain(&mut program, WAKING.stop_after(1));
+    assert_eq!(producer.wait_consumed(first, &mut waiter, None), Ok(()));
+    assert_eq!(producer.wait_consumed(second, &mut waiter, Some(timeout)), timed_out);
+
+    let shared = producer.into_shared();
+    assert_eq!(shared.wait_consumed(beyond, &mut waiter, None), Err(not_submitted));
+    let thread = std::thread::spawn(move || shared.wait_consumed(shared.position(), &mut waiter, None));
+    sleep(20 * MS);
+    assert!(!thread.is_finished());
+    drain(&mut program, WAKING);
+    assert_eq!(joined(thread), Ok(()));
+}
+
+#[test]
+fn a_waiter_works_in_any_event_loop() {
+    if !may_bpf() {
+        return;
+    }
+    let (map, mut producer, mut program) = half_full();
+    let mut waiter = quiet(&map);
+    let readable = |waiter: &EpollWaiter, timeout: Duration| {
+        let timeout = Timespec::try_from(timeout).unwrap();
+        poll(&mut [PollFd::new(waiter, PollFlags::IN)], Some(&timeout)).unwrap() == 1
+    };
+    for _ in 0..3 {
+        assert!(producer.reserve(WANTED).is_err());
+        assert!(!readable(&waiter, 5 * MS), "no drain, no event");
+        drain(&mut program, WAKING);
+        assert!(readable(&waiter, PATIENCE));
+        assert_eq!(waiter.wait(0, Some(Duration::ZERO)), Ok(Wake::Look));
+        assert!(!readable(&waiter, 5 * MS), "the event was fetched");
+        producer.push(&[0; HALF]).unwrap();
+    }
+    waiter.canceller().unwrap().cancel().unwrap();
+    assert!(readable(&waiter, PATIENCE));
+}
+
+#[test]
+fn spinning_and_yielding_find_room_time_out_and_are_cancelled() {
+    if !may_bpf() {
+        return;
+    }
+    fn check<W: Wait + Copy>(mut waiter: W, mut cancellable: W, cancelled: &AtomicBool)
+    where
+        W::Error: std::fmt::Debug + PartialEq,
+    {
+        let (_map, mut producer, mut program) = half_full();
+        let timeout = 20 * MS;
+        let error = producer.reserve_blocking(WANTED, &mut waiter, Some(timeout)).unwrap_err();
+        assert_eq!(error, BlockingError::TimedOut { timeout });
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                sleep(20 * MS);
+                cancelled.store(true, Ordering::Relaxed);
+                sleep(20 * MS);
+                drain(&mut program, SILENT);
+            });
+            let error = producer.reserve_blocking(WANTED, &mut cancellable, Some(PATIENCE)).unwrap_err();
+            assert_eq!(error, BlockingError::Cancelled);
+            assert!(producer.reserve_blocking(WANTED, &mut waiter, Some(PATIENCE)).is_ok());
+        });
+    }
+    let cancelled = AtomicBool::new(false);
+    check(Spin::new(), Spin::until_cancelled(&cancelled), &cancelled);
+    let cancelled = AtomicBool::new(false);
+    check(Yield::new(), Yield::until_cancelled(&cancelled), &cancelled);
+}

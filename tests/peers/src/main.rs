@@ -1,0 +1,51 @@
+//! user-ringbuf side by side with what anyone would use instead, on the same map of the running kernel.
+//!
+//! Every row of the table compares two ways of doing the same work, measured in alternating rounds in one process that
+//! is pinned to a core; figures are medians of the rounds. Between rounds, outside the timed part, the kernel drains
+//! the map, every sample is counted, and now and then its bytes are compared. A goal that is missed says so in the
+//! table.
+
+mod affinity;
+mod cases;
+mod options;
+mod pair;
+mod peers;
+mod picture;
+mod report;
+mod ring;
+mod rounds;
+mod sources;
+mod stats;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::options::Options;
+use crate::report::Table;
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    if options.list {
+        for case in cases::ALL {
+            println!("{:<16} {}", case.name, case.about);
+        }
+        return Ok(());
+    }
+    affinity::pin(options.core()?)?;
+    let mut table = Table::new(options.rounds());
+    for case in cases::ALL {
+        if options.wants(case.name) {
+            (case.run)(&options, &mut table)?;
+        }
+    }
+    anyhow::ensure!(!table.rows().is_empty(), "no case has a name that contains {:?}", options.filter());
+    if options.json {
+        println!("{}", table.to_json());
+    } else {
+        print!("{table}");
+    }
+    if let Some(path) = &options.svg {
+        picture::draw(&table, path)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use clap::Parser;
+
+use crate::affinity;
+
+/// Rounds without `--rounds`.
+const ROUNDS: usize = 101;
+/// Rounds with `--quick`: enough to see that everything works, too few for a figure.
+const QUICK_ROUNDS: usize = 3;
+
+/// Measures user-ringbuf and its peers in alternating rounds on the same map. Needs CAP_BPF.
+#[derive(Debug, Parser)]
+pub(crate) struct Options {
+    /// Only cases whose name contains this, such as `reserve_submit` or `reserve_submit/40`.
+    #[arg(long)]
+    case: Option<String>,
+    /// Names the cases, and measures nothing.
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Rounds per case; a figure is their median. At least 3; figures worth quoting want 30.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(3..=100_000))]
+    rounds: Option<u32>,
+    /// A few rounds only, to see that everything works.
+    #[arg(long, conflicts_with = "rounds")]
+    pub(crate) quick: bool,
+    /// Prints JSON instead of the table.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Draws a picture of the table.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) svg: Option<PathBuf>,
+    /// The core to run on: the last one that this process may use, unless said otherwise.
+    #[arg(long)]
+    core: Option<usize>,
+}
+
+impl Options {
+    pub(crate) fn rounds(&self) -> usize {
+        match self.rounds {
+            Some(rounds) => rounds as usize,
+            None if self.quick => QUICK_ROUNDS,
+            None => ROUNDS,
+        }
+    }
+
+    /// Whether a case, or a row of it, was asked for. A case is wanted if one of its rows may be.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        let Some(filter) = &self.case else { return true };
+        let lies_within = |name: &str, case: &str| name == case || name.starts_with(&format!("{case}/"));
+        if filter.contains('/') {
+            lies_within(name, filter) || lies_within(filter, name)
+        } else {
+            name.contains(filter.as_str())
+        }
+    }
+
+    pub(crate) fn filter(&self) -> &str {
+        self.case.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn core(&self) -> Result<usize> {
+        let cores = affinity::cores()?;
+        let core = self.core.or(cores.last().copied()).unwrap_or(0);
+        ensure!(cores.contains(&core), "this process may run on the cores {cores:?}, not on core {core}");
+        Ok(core)
+    }
+
+    /// Two cores for cases with two threads; the same one twice where there is only one.
+    pub(crate) fn two_cores(&self) -> Result<[usize; 2]> {
+        let first = self.core()?;
+        let second = affinity::cores()?.into_iter().rev().find(|core| *core != first).unwrap_or(first);
+        Ok([first, second])
+    }
+}

@@ -1,0 +1,133 @@
+//! The floor: the plain stores that any producer of this protocol must do, and nothing else.
+//!
+//! No checks, no room, no lengths that could be wrong: only for a ring that is known to have room for the burst.
+
+use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context, Result, ensure};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::param::page_size;
+use user_ringbuf_linux::Map;
+
+use crate::rounds::Contender;
+
+/// The ring's producer page and doubled data area, mapped once more.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    start: *mut u8,
+    len: usize,
+    mask: u64,
+    position: u64,
+}
+
+impl Pages {
+    fn new(map: &Map) -> Result<Self> {
+        let page = page_size();
+        let len = page + 2 * usize::try_from(map.size())?;
+        let prot = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a fresh mapping at an address of the kernel's choice touches no memory in use.
+        let start = unsafe { mmap(ptr::null_mut(), len, prot, MapFlags::SHARED, map, u64::try_from(page)?) }
+            .context("map the ring for the floor")?;
+        ensure!(!start.is_null(), "mmap answered null");
+        Ok(Self { start: start.cast(), len, mask: u64::from(map.size()) - 1, position: 0 })
+    }
+
+    fn producer_pos(&self) -> &AtomicU64 {
+        // SAFETY: the position is the first word of the producer page, mapped as long as `self` lives.
+        unsafe { &*self.start.cast::<AtomicU64>() }
+    }
+
+    fn data(&self) -> *mut u8 {
+        // SAFETY: the data area begins one page into the mapping.
+        unsafe { self.start.add(self.len - 2 * usize::try_from(self.mask + 1).unwrap_or(0)) }
+    }
+
+    /// Publishes `count` samples of `len` bytes, of which `fill` writes what the case asks for.
+    ///
+    /// # Safety
+    /// The ring has room for them, nobody else produces, and `fill` writes `len` bytes at most where it is told.
+    #[inline(always)]
+    pub(crate) unsafe fn publish(&mut self, len: u32, count: u64, mut fill: impl FnMut(*mut u8)) {
+        let (data, mask) = (self.data(), self.mask);
+        let extent = u64::from((len + 15) & !7);
+        let mut position = self.position;
+        let producer_pos = self.producer_pos();
+        for _ in 0..count {
+            // SAFETY: the offset lies within the data area, and its copy follows.
+            unsafe {
+                let record = data.add(usize::try_from(position & mask).unwrap_unchecked());
+                record.cast::<u64>().write(u64::from(len));
+                fill(record.add(8));
+            }
+            position += extent;
+            // Pairs with the kernel's acquire load of producer_pos.
+            producer_pos.store(position, Ordering::Release);
+        }
+        self.position = position;
+    }
+
+    /// Does to the samples' bytes what [`publish`](Self::publish) does, and publishes nothing.
+    ///
+    /// # Safety
+    /// As for [`publish`](Self::publish).
+    #[inline(always)]
+    pub(crate) unsafe fn only_fill(&mut self, len: u32, count: u64, mut fill: impl FnMut(*mut u8)) {
+        let (data, mask) = (self.data(), self.mask);
+        let extent = u64::from((len + 15) & !7);
+        let mut position = self.position;
+        for _ in 0..count {
+            // SAFETY: as in `publish`.
+            fill(unsafe { data.add(usize::try_from(position & mask).unwrap_unchecked()).add(8) });
+            position += extent;
+        }
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `new`, and nothing points into it any more.
+        let _ = unsafe { munmap(self.start.cast(), self.len) };
+    }
+}
+
+/// The floor as a contender.
+pub(crate) struct Floor<F> {
+    name: &'static str,
+    publishes: bool,
+    pages: Pages,
+    work: F,
+}
+
+impl<F: FnMut(&mut Pages, u64, u64)> Floor<F> {
+    /// `work` publishes samples through [`Pages::publish`].
+    pub(crate) fn new(map: &Map, work: F) -> Result<Self> {
+        Ok(Self { name: "store floor", publishes: true, pages: Pages::new(map)?, work })
+    }
+
+    /// `work` writes bytes through [`Pages::only_fill`].
+    pub(crate) fn memcpy(map: &Map, work: F) -> Result<Self> {
+        Ok(Self { name: "memcpy", publishes: false, pages: Pages::new(map)?, work })
+    }
+}
+
+impl<F: FnMut(&mut Pages, u64, u64)> Contender for Floor<F> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        // Relaxed: the position is compared with nothing, and the ring is empty.
+        self.pages.position = self.pages.producer_pos().load(Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn burst(&mut self, first: u64, count: u64) -> Result<()> {
+        (self.work)(&mut self.pages, first, count);
+        Ok(())
+    }
+
+    fn publishes(&self) -> bool {
+        self.publishes
+    }
+}

@@ -1,0 +1,7 @@
+//! Those who do the work: ours, and what anyone would use instead.
+
+pub(crate) mod floor;
+pub(crate) mod libbpf;
+pub(crate) mod libbpf_rs;
+pub(crate) mod ours;
+pub(crate) mod plain;

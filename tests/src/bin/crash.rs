@@ -1,0 +1,61 @@
+//! Kills producers at random instants, and checks that nothing is torn, nothing submitted is lost, and the ring flows on.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use user_ringbuf_tests::crash::child;
+use user_ringbuf_tests::crash::parent::Harness;
+use user_ringbuf_tests::outcome::{exit_code, print};
+use user_ringbuf_tests::send::Api;
+
+#[derive(Parser)]
+#[command(about = "Kill producing processes with SIGKILL at random instants, drain, repair, and go on")]
+struct Args {
+    /// How many to kill, the interfaces taking turns
+    #[arg(long, default_value_t = 2000)]
+    kills: u64,
+    /// Only this interface
+    #[arg(long)]
+    api: Option<Api>,
+    /// For the instants of death
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    seed: u64,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// The process that is killed
+    #[command(hide = true)]
+    Child {
+        #[arg(long)]
+        api: Api,
+        #[arg(long)]
+        map: i32,
+        #[arg(long)]
+        board: i32,
+    },
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    exit_code(match args.role {
+        // SAFETY: the parent left these two open for us, and nothing else in this process has them.
+        Some(Role::Child { api, map, board }) => unsafe { child::run(api, map, board) }.map(|()| false),
+        None => kill(&args),
+    })
+}
+
+fn kill(args: &Args) -> anyhow::Result<bool> {
+    let mut harness = Harness::new(args.seed)?;
+    let apis = args.api.map_or_else(|| Api::value_variants().to_vec(), |api| vec![api]);
+    for (api, _) in apis.iter().cycle().zip(0..args.kills) {
+        harness.kill_one(*api)?;
+    }
+    print(&harness.report, args.json)?;
+    Ok(harness.report.is_clean())
+}

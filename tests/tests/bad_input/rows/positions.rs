@@ -1,0 +1,110 @@
+//! Rings whose positions are wrong: written through a mapping of our own, as a broken or foreign producer would.
+
+use std::cell::Cell;
+
+use user_ringbuf_linux::{MappingView, Producer, Records, Shared};
+
+use super::reservations::{BLOCKING, RESERVE, Reserve};
+use super::{on_ring, plain};
+use crate::Row;
+use crate::answer::Answer;
+use crate::kit::Kit;
+
+/// A wrong producer position.
+#[derive(Clone, Copy)]
+struct Wrong {
+    value: &'static str,
+    /// From the right one and the ring's size, while the consumer stands at 0.
+    position: fn(u64, u64) -> u64,
+    says: &'static str,
+    corruption: &'static str,
+}
+
+const UNALIGNED: (&str, &str) = ("is no multiple of 8", "Corruption::UnalignedProducer");
+const OUT_OF_RANGE: (&str, &str) = ("is not within the ring's", "Corruption::OutOfRange");
+
+fn corrupted() -> [Wrong; 5] {
+    let wrong = |value, (says, corruption), position| Wrong { value, position, says, corruption };
+    [
+        wrong("a producer position that is no multiple of 8", UNALIGNED, |right, _| right - 4),
+        wrong("a producer position of 2^64 - 1", UNALIGNED, |_, _| u64::MAX),
+        wrong("a producer position behind the consumer's", OUT_OF_RANGE, |_, _| 0_u64.wrapping_sub(8)),
+        wrong("a producer position 8 bytes too far ahead", OUT_OF_RANGE, |_, size| size + 8),
+        wrong("a producer position of 2^63", OUT_OF_RANGE, |_, _| 1 << 63),
+    ]
+}
+
+/// Puts the wrong position there, and says which was right.
+fn put(kit: &Kit, wrong: Wrong) -> u64 {
+    let right = kit.raw.producer_pos();
+    kit.raw.set_producer_pos((wrong.position)(right, u64::try_from(kit.raw.size()).unwrap()));
+    right
+}
+
+/// Tries while the wrong position stands there.
+fn with(kit: &Kit, wrong: Wrong, attempt: impl FnOnce() -> Vec<Answer>) -> Vec<Answer> {
+    let right = put(kit, wrong);
+    let answers = attempt();
+    kit.raw.set_producer_pos(right);
+    answers
+}
+
+/// Each of these on a full ring, so that it has to look, and finds the position wrong.
+fn at_work(kit: &Kit, wrong: Wrong, reservations: &[(&str, Reserve)]) -> Vec<Answer> {
+    let right = Cell::new(0);
+    let tried = reservations.iter().map(|(_, reserve)| {
+        let prepare = |kit: &Kit, push: super::reservations::Push| {
+            kit.fill(push);
+            right.set(put(kit, wrong));
+        };
+        let answer = reserve(kit, &prepare, 1);
+        kit.raw.set_producer_pos(right.get());
+        answer
+    });
+    tried.collect()
+}
+
+pub(crate) fn rows() -> Vec<Row> {
+    let attach = "{Producer, Shared}::attach";
+    let reserving = "every reservation, with a producer at work";
+    let blocking = "every blocking reservation, with a producer at work";
+    let mut rows =
+        vec![on_ring(attach, "memory that has a producer", "AttachError::AlreadyAttached", "share it", |kit| {
+            let _first = Producer::attach(&kit.mapping).unwrap();
+            vec![Answer::of(Producer::attach(&kit.mapping)), Answer::of(Shared::attach(&kit.mapping))]
+        })];
+    for wrong in corrupted() {
+        let Wrong { value, says, corruption, .. } = wrong;
+        rows.push(on_ring(attach, value, "AttachError::Corrupted", says, move |kit| {
+            with(kit, wrong, || {
+                vec![Answer::of(Producer::attach(&kit.mapping)), Answer::of(Shared::attach(&kit.mapping))]
+            })
+        }));
+        rows.push(on_ring(reserving, value, "ReserveError::Corrupted", says, move |kit| at_work(kit, wrong, RESERVE)));
+        rows.push(on_ring(blocking, value, "BlockingError::Reserve", says, move |kit| at_work(kit, wrong, BLOCKING)));
+        rows.push(on_ring("Records::new", value, corruption, says, move |kit| {
+            with(kit, wrong, || vec![Answer::of(Records::new(MappingView::new(&kit.ring.map).unwrap()))])
+        }));
+    }
+    let (value, says) = ("a position that another producer moved", "another producer works on this ring");
+    let foreign = Wrong { value, position: |right, _| right - 8, says, corruption: "" };
+    rows.extend([
+        on_ring(reserving, value, "ReserveError::ForeignProducer", says, move |kit| at_work(kit, foreign, RESERVE)),
+        on_ring(blocking, value, "BlockingError::Reserve", says, move |kit| at_work(kit, foreign, BLOCKING)),
+        plain(
+            "Producer::{used, free}",
+            "a consumer that a foreign producer has led beyond what was submitted",
+            "ReserveError::Corrupted",
+            OUT_OF_RANGE.0,
+            || {
+                let mut kit = Kit::new(1);
+                let producer = Producer::attach(&kit.mapping).unwrap();
+                let end = kit.raw.write_record(kit.raw.producer_pos(), 0, b"foreign");
+                kit.raw.set_producer_pos(end);
+                assert_eq!(kit.ring.drain().len(), 2);
+                vec![Answer::of(producer.used()), Answer::of(producer.free())]
+            },
+        ),
+    ]);
+    rows
+}

@@ -1,0 +1,119 @@
+//! Waiting: timeouts, positions, waiters.
+
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use user_ringbuf_linux::{BlockingError, EpollWaiter, MAX_TIMEOUT, Producer, Shared, Spin, Yield};
+
+use super::reservations::NO_WAIT;
+use super::{on_ring, plain};
+use crate::Row;
+use crate::answer::Answer;
+use crate::kit::Kit;
+
+/// Every operation that waits, of both kinds of producer, with a timeout.
+fn every_wait(kit: &Kit, timeout: Duration) -> Vec<Answer> {
+    let timeout = Some(timeout);
+    let mut producer = Producer::attach(&kit.mapping).unwrap();
+    let reserved = Answer::of(producer.reserve_blocking(1, &mut Spin::new(), timeout));
+    let consumed = Answer::of(producer.wait_consumed(producer.position(), &mut Spin::new(), timeout));
+    let shared = producer.into_shared();
+    let end = shared.position();
+    vec![
+        reserved,
+        consumed,
+        Answer::of(shared.reserve_blocking(1, &mut Spin::new(), timeout)),
+        Answer::of(shared.wait_consumed(end, &mut Spin::new(), timeout)),
+    ]
+}
+
+/// Reserving in a full ring with a waiter that was cancelled.
+fn cancelled<W: user_ringbuf_linux::Wait>(kit: &Kit, waiter: &mut W) -> Vec<Answer>
+where
+    W::Error: std::error::Error,
+{
+    let mut producer = Producer::attach(&kit.mapping).unwrap();
+    kit.fill(|bytes| producer.push(bytes).map(drop));
+    let reserved = Answer::of(producer.reserve_blocking(1, waiter, None));
+    let consumed = Answer::of(producer.wait_consumed(producer.position(), waiter, None));
+    let shared: Shared<_> = producer.into_shared();
+    vec![reserved, consumed, Answer::of(shared.reserve_blocking(1, waiter, None))]
+}
+
+pub(crate) fn rows() -> Vec<Row> {
+    let all = "{Producer, Shared}::{reserve_blocking, wait_consumed}";
+    vec![
+        on_ring(
+            all,
+            "a timeout of 136 years and 1 ns",
+            "BlockingError::TimeoutTooLong",
+            "4294967295s at most",
+            |kit| every_wait(kit, MAX_TIMEOUT + Duration::from_nanos(1)),
+        ),
+        on_ring(all, "the longest `Duration`", "BlockingError::TimeoutTooLong", "none to wait for ever", |kit| {
+            every_wait(kit, Duration::MAX)
+        }),
+        on_ring(
+            "{Producer, Shared}::wait_consumed",
+            "positions ahead, by 1 and by 2^63 - 1",
+            "BlockingError::NotSubmitted",
+            "was not submitted yet",
+            |kit| {
+                let producer = Producer::attach(&kit.mapping).unwrap();
+                let end = producer.position();
+                let ahead = [end.advance(1), end.advance((1 << 63) - 1)];
+                let [one, far] = ahead.map(|to| Answer::of(producer.wait_consumed(to, &mut Spin::new(), NO_WAIT)));
+                let shared = producer.into_shared();
+                let [two, farther] = ahead.map(|to| Answer::of(shared.wait_consumed(to, &mut Spin::new(), NO_WAIT)));
+                vec![one, far, two, farther]
+            },
+        ),
+        on_ring(
+            "{Producer, Shared}::wait_consumed",
+            "no time for what nobody drains",
+            "BlockingError::TimedOut",
+            "not drained enough within 0ns",
+            |kit| {
+                let producer = Producer::attach(&kit.mapping).unwrap();
+                let end = producer.position();
+                let exclusive = Answer::of(producer.wait_consumed(end, &mut Spin::new(), NO_WAIT));
+                vec![exclusive, Answer::of(producer.into_shared().wait_consumed(end, &mut Spin::new(), NO_WAIT))]
+            },
+        ),
+        on_ring(all, "a waiter that was cancelled", "BlockingError::Cancelled", "was cancelled", |kit| {
+            let flag = AtomicBool::new(true);
+            let mut waiter = EpollWaiter::new(&kit.ring.map).unwrap();
+            waiter.canceller().unwrap().cancel().unwrap();
+            let mut answers = cancelled(kit, &mut waiter);
+            answers.extend(cancelled(kit, &mut Spin::until_cancelled(&flag)));
+            answers.extend(cancelled(kit, &mut Yield::until_cancelled(&flag)));
+            answers
+        }),
+        on_ring(
+            "{Producer, Shared}::wait_consumed",
+            "a consumer that a foreign producer has led astray",
+            "BlockingError::Reserve",
+            "the ring is corrupted",
+            |_| {
+                let mut kit = Kit::new(1);
+                let producer = Producer::attach(&kit.mapping).unwrap();
+                let end = kit.raw.write_record(kit.raw.producer_pos(), 0, b"foreign");
+                kit.raw.set_producer_pos(end);
+                assert_eq!(kit.ring.drain().len(), 2);
+                let exclusive: Result<_, BlockingError<_>> =
+                    producer.wait_consumed(producer.position(), &mut Spin::new(), NO_WAIT);
+                let shared = producer.into_shared();
+                let end = shared.position();
+                vec![Answer::of(exclusive), Answer::of(shared.wait_consumed(end, &mut Spin::new(), NO_WAIT))]
+            },
+        ),
+        plain("EpollWaiter::new", "a file that can't be waited for", "WaiterError", "epoll_ctl(EPOLL_CTL_ADD)", || {
+            vec![Answer::of(EpollWaiter::new(std::fs::File::open("/dev/null").unwrap()))]
+        }),
+        plain("EpollWaiter::new", "a closed descriptor", "WaiterError", "fcntl(F_DUPFD_CLOEXEC) failed", || {
+            // SAFETY: nothing is open at this number, and it is only ever refused.
+            vec![Answer::of(EpollWaiter::new(unsafe { BorrowedFd::borrow_raw(901) }))]
+        }),
+    ]
+}

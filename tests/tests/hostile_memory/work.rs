@@ -1,0 +1,220 @@
+//! Every kind of producer at work on a ring that lies.
+
+use std::time::Duration;
+
+use user_ringbuf_linux::{
+    ContiguousMemory, DetachedSample, EpollWaiter, Lane, MappingView, Payload, Producer, Records, Shared, Spin, Survey,
+    plan_repair, repair,
+};
+
+use crate::attack::Victim;
+use crate::rng::Rng;
+
+/// Writes all over the sample, through each way to write.
+fn fill<M: ContiguousMemory>(sample: &mut Payload<M>, rng: &mut Rng) {
+    let len = sample.len();
+    match rng.below(4) {
+        0 => sample.fill(0xab),
+        1 => sample.fill_range(0, len, 0xcd).unwrap(),
+        2 => sample.write(len / 2, &vec![0xef; len - len / 2]).unwrap(),
+        _ => {
+            // What is read may be anything.
+            std::hint::black_box(sample.iter().map(|byte| u64::from(*byte)).sum::<u64>());
+            assert!(sample.write(len, b"x").is_err());
+        }
+    }
+}
+
+/// Attaches again and again; `work` comes back when its producer is of no more use.
+fn again<'v>(victim: &'v Victim, mut work: impl FnMut(Producer<&'v user_ringbuf_linux::Mapping>, &mut Rng)) {
+    let mut rng = Rng::new(2);
+    while victim.goes_on() {
+        match victim.count(Producer::attach(&victim.mapping)) {
+            Some(producer) => work(producer, &mut rng),
+            None => victim.heal(),
+        }
+    }
+}
+
+/// So many errors in a row end a producer's life.
+const FAILURES: u32 = 30;
+
+pub(crate) fn exclusive(victim: &Victim) {
+    again(victim, |mut producer, rng| {
+        let mut failures = 0;
+        while failures < FAILURES && victim.goes_on() {
+            let len = rng.len(producer.max_sample_len());
+            match victim.count(producer.reserve(len)) {
+                None => failures += 1,
+                Some(mut sample) => {
+                    fill(&mut sample, rng);
+                    match rng.below(4) {
+                        0 => sample.discard(),
+                        1 => _ = sample.submit_len(rng.below(len + 2)),
+                        _ => _ = sample.submit(),
+                    }
+                }
+            }
+            let _ = victim.count(producer.push(&[7; 33]));
+            let _ = (producer.used(), producer.free(), producer.is_consumed(producer.position()));
+        }
+    });
+}
+
+pub(crate) fn batches(victim: &Victim) {
+    again(victim, |mut producer, rng| {
+        let mut failures = 0;
+        while failures < FAILURES && victim.goes_on() {
+            let max = producer.max_sample_len();
+            let mut batch = producer.batch();
+            for _ in 0..rng.below(20) {
+                let len = rng.len(max);
+                match victim.count(batch.reserve(len)) {
+                    None => failures += 1,
+                    Some(mut sample) => {
+                        fill(&mut sample, rng);
+                        match rng.below(4) {
+                            0 => sample.discard(),
+                            1 => _ = sample.submit_len(rng.below(len + 2)),
+                            _ => sample.submit(),
+                        }
+                    }
+                }
+            }
+            if rng.below(4) == 0 { batch.discard() } else { _ = batch.submit() }
+        }
+    });
+}
+
+fn finish<M: ContiguousMemory>(mut sample: DetachedSample<M>, rng: &mut Rng) {
+    fill(&mut sample, rng);
+    let len = sample.len();
+    match rng.below(4) {
+        0 => sample.discard(),
+        1 => _ = sample.submit_len(rng.below(len + 2)),
+        _ => _ = sample.submit(),
+    }
+}
+
+fn run_through<M: ContiguousMemory>(mut lane: Lane<M>, victim: &Victim, rng: &mut Rng) {
+    for _ in 0..rng.below(20) {
+        let len = rng.len(100);
+        let Some(mut sample) = victim.count(lane.reserve(len)) else { continue };
+        fill(&mut sample, rng);
+        match rng.below(4) {
+            0 => sample.discard(),
+            1 => _ = sample.submit_len(rng.below(len + 2)),
+            _ => _ = sample.submit(),
+        }
+    }
+}
+
+pub(crate) fn detached(victim: &Victim) {
+    // Outstanding samples outlive their producer, as they may.
+    let mut outstanding = Vec::new();
+    again(victim, |mut producer, rng| {
+        let mut failures = 0;
+        while failures < FAILURES && victim.goes_on() {
+            let len = rng.len(producer.max_sample_len());
+            match victim.count(producer.reserve_detached(len)) {
+                None => failures += 1,
+                Some(sample) => outstanding.push(sample),
+            }
+            while outstanding.len() > 10 || (!outstanding.is_empty() && rng.below(3) == 0) {
+                finish(outstanding.swap_remove(rng.below(outstanding.len())), rng);
+            }
+            let _ = victim.count(producer.push(b"beside"));
+        }
+    });
+}
+
+pub(crate) fn lanes(victim: &Victim) {
+    again(victim, |mut producer, rng| {
+        let mut failures = 0;
+        while failures < FAILURES && victim.goes_on() {
+            let len = rng.len(producer.max_sample_len());
+            match victim.count(producer.lane(len)) {
+                None => failures += 1,
+                Some(lane) => run_through(lane, victim, rng),
+            }
+        }
+    });
+}
+
+pub(crate) fn shared(victim: &Victim) {
+    again(victim, |producer, _| {
+        let shared = producer.into_shared();
+        std::thread::scope(|scope| {
+            for seed in 0..3 {
+                let shared = &shared;
+                scope.spawn(move || one_of_many(shared, victim, &mut Rng::new(100 + seed)));
+            }
+        });
+    });
+}
+
+fn one_of_many(shared: &Shared<&user_ringbuf_linux::Mapping>, victim: &Victim, rng: &mut Rng) {
+    let mut failures = 0;
+    while failures < FAILURES && victim.goes_on() {
+        let len = rng.len(shared.max_sample_len());
+        let went_well = match rng.below(4) {
+            0 => victim.count(shared.push(&vec![9; len])).is_some(),
+            1 => victim.count(shared.lane(len)).map(|lane| run_through(lane, victim, rng)).is_some(),
+            _ => victim.count(shared.reserve(len)).map(|sample| finish(sample, rng)).is_some(),
+        };
+        failures += u32::from(!went_well);
+        let _ = shared.is_consumed(shared.position());
+    }
+}
+
+pub(crate) fn waiting(victim: &Victim) {
+    let mut waiter = EpollWaiter::new(&victim.map).unwrap();
+    let millisecond = Some(Duration::from_millis(1));
+    again(victim, |mut producer, rng| {
+        for _ in 0..FAILURES {
+            let len = rng.len(producer.max_sample_len());
+            if let Some(mut sample) = victim.count(producer.reserve_blocking(len, &mut waiter, millisecond)) {
+                fill(&mut sample, rng);
+                sample.submit();
+            }
+            let _ = victim.count(producer.wait_consumed(producer.position(), &mut Spin::new(), millisecond));
+        }
+        let shared = producer.into_shared();
+        for _ in 0..FAILURES {
+            let len = rng.len(shared.max_sample_len());
+            if let Some(sample) = victim.count(shared.reserve_blocking(len, &mut waiter, millisecond)) {
+                finish(sample, rng);
+            }
+            let _ = victim.count(shared.wait_consumed(shared.position(), &mut waiter, millisecond));
+        }
+    });
+}
+
+pub(crate) fn looking(victim: &Victim) {
+    let view = MappingView::new(&victim.map).unwrap();
+    while victim.goes_on() {
+        if let Some(records) = victim.count(Records::new(&view)) {
+            // Each takes 8 bytes at least, of a ring of 8 KiB.
+            assert!(records.take(2000).filter(|record| record.is_ok()).count() <= 1024);
+        }
+        let mut looked_at = 0;
+        let survey = Survey::of(&view, |_| looked_at += 1);
+        assert!(looked_at <= 1025, "{survey:?}");
+        let mut planned = 0;
+        let _ = victim.count(plan_repair(&view, |_| planned += 1));
+        assert!(planned <= 1026);
+    }
+}
+
+pub(crate) fn repairing(victim: &Victim) {
+    while victim.goes_on() {
+        let mut done = 0;
+        // SAFETY: nobody produces here but the scribbler, of whom nobody expects a whole sample.
+        let repaired = unsafe { repair(&victim.mapping, |_| done += 1) };
+        let _ = victim.count(repaired);
+        assert!(done <= 1026);
+        if let Some(mut producer) = victim.count(Producer::attach(&victim.mapping)) {
+            let _ = victim.count(producer.push(b"goes on"));
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Coming back to a ring: by pin, by id, by another handle, while it is in use.
+
+use user_ringbuf_linux::{Map, Mapping, MappingError, Producer};
+use user_ringbuf_tests::bpffs::Bpffs;
+use user_ringbuf_tests::rights::may_admin;
+use user_ringbuf_tests::ring::{Ring, page, pattern};
+
+use crate::needs_kernel;
+
+#[test]
+fn a_ring_reopened_by_its_pin_goes_on_where_the_last_producer_stopped() {
+    if !may_admin() {
+        return;
+    }
+    let bpffs = Bpffs::mount();
+    let path = bpffs.path("ring");
+    let first = Ring::new(8192);
+    first.map.pin(&path).unwrap();
+    let mapping = first.mapping();
+    let mut producer = Producer::attach(&mapping).unwrap();
+    producer.push(b"by the first").unwrap();
+    let stopped = producer.position();
+    drop(producer);
+    drop(mapping);
+    drop(first);
+
+    let map = Map::from_pin(&path).unwrap();
+    assert_eq!(map.size(), 8192, "the size is the kernel's");
+    let mut second = Ring::of(map, 4096);
+    let mapping = second.mapping();
+    let mut producer = Producer::attach(&mapping).unwrap();
+    assert_eq!(producer.position(), stopped);
+    producer.push(b"by the second").unwrap();
+    assert_eq!(second.drain(), [&b"by the first"[..], b"by the second"]);
+}
+
+#[test]
+fn a_ring_reopened_by_its_id_goes_on_where_the_last_producer_stopped() {
+    if !may_admin() {
+        return;
+    }
+    let mut ring = Ring::of_a_page();
+    // In the middle of a lap, partly drained.
+    let mapping = ring.mapping();
+    let mut producer = Producer::attach(&mapping).unwrap();
+    for number in 0..200 {
+        producer.push(&pattern(number, 40)).unwrap();
+        if number < 195 {
+            assert_eq!(ring.drain().len(), 1);
+        }
+    }
+    let (position, used) = (producer.position(), producer.used());
+    drop(producer);
+    drop(mapping);
+    let again = Map::from_id(ring.map.id()).unwrap();
+    let mapping = Mapping::new(&again).unwrap();
+    let mut producer = Producer::attach(&mapping).unwrap();
+    assert_eq!((producer.position(), producer.used()), (position, used));
+    producer.push(b"last").unwrap();
+    let mut expected: Vec<_> = (195..200).map(|number| pattern(number, 40)).collect();
+    expected.push(b"last".to_vec());
+    assert_eq!(ring.drain(), expected);
+}
+
+#[test]
+fn a_producer_attaches_to_a_ring_that_is_full_and_waits_its_turn() {
+    needs_kernel!();
+    let mut ring = Ring::of_a_page();
+    let mapping = ring.mapping();
+    let mut first = Producer::attach(&mapping).unwrap();
+    first.push(&pattern(1, page() - 8)).unwrap();
+    drop(first);
+    let mut second = Producer::attach(&mapping).unwrap();
+    assert!(second.push(b"").unwrap_err().is_full());
+    assert_eq!(ring.drain(), [pattern(1, page() - 8)]);
+    second.push(b"now").unwrap();
+    assert_eq!(ring.drain(), [b"now"]);
+}
+
+#[test]
+fn a_producer_attaches_to_what_another_make_of_producer_left() {
+    needs_kernel!();
+    let mut ring = Ring::of_a_page();
+    let raw = ring.raw();
+    let end = raw.write_record(0, 0, b"foreign");
+    let end = raw.write_record(end, user_ringbuf_tests::raw::DISCARD, b"no");
+    raw.set_producer_pos(end);
+    let mapping = ring.mapping();
+    let mut producer = Producer::attach(&mapping).unwrap();
+    assert_eq!((producer.position().get(), producer.used()), (32, Ok(32)));
+    producer.push(b"ours").unwrap();
+    assert_eq!(ring.drain(), [&b"foreign"[..], b"ours"]);
+}
+
+#[test]
+fn two_rings_at_once_keep_their_samples_apart() {
+    needs_kernel!();
+    let (mut one, mut two) = (Ring::of_a_page(), Ring::new(16384));
+    let (mapping_one, mapping_two) = (one.mapping(), two.mapping());
+    let mut producer_one = Producer::attach(&mapping_one).unwrap();
+    let mut producer_two = Producer::attach(&mapping_two).unwrap();
+    let mut outstanding = producer_two.reserve_detached(3).unwrap();
+    for number in 0..30 {
+        producer_one.push(&pattern(number, 10)).unwrap();
+        producer_two.push(&pattern(100 + number, 90)).unwrap();
+    }
+    outstanding.copy_from_slice(b"two");
+    outstanding.submit();
+    assert_eq!(one.drain(), (0..30).map(|number| pattern(number, 10)).collect::<Vec<_>>());
+    let mut expected = vec![b"two".to_vec()];
+    expected.extend((100..130).map(|number| pattern(number, 90)));
+    assert_eq!(two.drain(), expected);
+}
+
+#[test]
+fn a_ring_is_mapped_for_producing_once_in_a_process_whatever_the_handle() {
+    needs_kernel!();
+    let ring = Ring::of_a_page();
+    let mapping = ring.mapping();
+    let again = ring.map.try_clone().unwrap();
+    assert_eq!(Mapping::new(&again).unwrap_err(), MappingError::AlreadyMapped { id: ring.map.id() });
+    drop(mapping);
+    assert!(Mapping::new(&again).is_ok());
+}
+
+#[test]
+fn a_mapping_outlives_the_handle_of_its_map() {
+    needs_kernel!();
+    let Ring { map, .. } = Ring::of_a_page();
+    let mapping = Mapping::new(&map).unwrap();
+    drop(map);
+    let mut producer = Producer::attach(&mapping).unwrap();
+    for _ in 0..page() / 16 {
+        producer.push(b"8 bytes.").unwrap();
+    }
+    assert_eq!(producer.free(), Ok(0));
+}
