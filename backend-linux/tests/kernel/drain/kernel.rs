@@ -129,7 +129,7 @@ fn a_drain_within_a_drain_is_busy() {
 
 #[test]
 fn a_slow_callback_takes_its_time_and_keeps_other_drains_out() {
-    const SAMPLES: u32 = 40;
+    const SAMPLES: u32 = 10;
     if !may_bpf() {
         return;
     }
@@ -137,25 +137,32 @@ fn a_slow_callback_takes_its_time_and_keeps_other_drains_out() {
     let mut slow = DrainProgram::load_troublesome(&map, 4096).unwrap();
     let mut other = DrainProgram::load(&map, 4096).unwrap();
     let mut ring = RawRing::new(&map);
-    for number in 0..SAMPLES {
-        ring.send(&number.to_ne_bytes());
-    }
     let delay = DrainOptions::MAX_DELAY;
-    std::thread::scope(|scope| {
-        let slow = scope.spawn(|| {
-            let start = Instant::now();
-            let returned = slow.run(&QUIET.delay(delay)).unwrap().returned();
-            (returned, start.elapsed())
-        });
-        // Once the first sample is consumed, the slow drain is busy with the others for a long while.
-        while ring.consumer_pos() == 0 {
-            std::thread::yield_now();
+    // A callback keeps its core for itself: on a busy machine the other drain may get none before it is all over.
+    let found_busy = (0..20).any(|_| {
+        let begin = ring.consumer_pos();
+        for number in 0..SAMPLES {
+            ring.send(&number.to_ne_bytes());
         }
-        assert_eq!(other.run(&QUIET).unwrap().returned(), Err(Errno::BUSY));
-        let (returned, elapsed) = slow.join().unwrap();
-        assert_eq!(returned, Ok(SAMPLES));
-        assert!(elapsed >= SAMPLES * delay, "{elapsed:?}");
+        std::thread::scope(|scope| {
+            let slow = scope.spawn(|| {
+                let start = Instant::now();
+                let returned = slow.run(&QUIET.delay(delay)).unwrap().returned();
+                (returned, start.elapsed())
+            });
+            // Once the first sample is consumed, the slow drain is busy with the others for a long while.
+            while ring.consumer_pos() == begin {
+                std::thread::yield_now();
+            }
+            let answer = other.run(&QUIET).unwrap().returned();
+            let (returned, elapsed) = slow.join().unwrap();
+            assert_eq!(returned, Ok(SAMPLES));
+            assert!(elapsed >= SAMPLES * delay, "{elapsed:?}");
+            assert!(matches!(answer, Err(Errno::BUSY) | Ok(0)), "{answer:?}");
+            answer == Err(Errno::BUSY)
+        })
     });
+    assert!(found_busy, "the other drain was never kept out");
 }
 
 #[test]
