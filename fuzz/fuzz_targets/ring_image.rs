@@ -1,0 +1,4 @@
+//! Any ring image: the fake kernel against the second reading.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| user_ringbuf_fuzz::ring_image::run(bytes));
