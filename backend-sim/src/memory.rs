@@ -27,6 +27,10 @@ pub use image::{BeyondRing, RingImage, WrongSize};
 pub use mirrored::SimMemory;
 
 /// What tests do behind the backs of producer and kernel: the ring's words and bytes, read and written raw.
+///
+/// A consumer position that no kernel stored gives room that is not free: while a sample's slice is in use, over memory
+/// that has slices ([`ContiguousMemory`](user_ringbuf_core::ContiguousMemory)), don't set one, or another sample may get
+/// the same bytes. [`HeapMemory`] has no slices and takes anything at any time.
 pub trait RawAccess: KernelMemory {
     /// Stores `producer_pos`: any value.
     fn set_producer(&self, position: u64);

@@ -18,7 +18,7 @@ use crate::operations::{Damage, Operation, Program};
 use actor::{Actor, Fuse};
 
 /// Rings up to this size are compared byte by byte after each operation, larger ones every so often.
-const SMALL: u32 = 4096;
+const SMALL: u32 = 512;
 
 /// How often larger rings are compared.
 const OFTEN: usize = 16;

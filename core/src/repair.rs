@@ -59,7 +59,9 @@ enum Store {
 /// Frees a ring whose producer is gone, and shows each thing done to `report`. A kernel may drain meanwhile.
 ///
 /// Where the producer position was too far ahead, the true end of the records is lost: what of the ring's older bytes
-/// looks like records is kept, since nothing tells it from what was not consumed yet.
+/// looks like records is kept, since nothing tells it from what was not consumed yet. A drain that had begun before may
+/// have read the old position, and go on beyond the new one after the repair has returned: the consumer then lies beyond
+/// the producer, attaching says so ([`Corruption::OutOfRange`]), and a second repair puts it right.
 ///
 /// # Errors
 /// [`Corruption`] if the consumer position is no multiple of 8, or keeps running away: no kernel stores such, and none

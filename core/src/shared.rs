@@ -292,7 +292,9 @@ impl<M: RingMemory> Shared<M> {
         let published = self.memory.load_producer(Role::ObserveProducer);
         let consumer = self.memory.load_consumer();
         let limit = consumer.advance(size.bytes_u64());
-        let room = found.room(limit);
+        // Measured from a limit that was seen before, whose topmost bits are known to be right.
+        let expected = found.end_around(Position::new(self.memory.load_word(&self.limit, Role::LoadLimit)));
+        let room = limit.distance_from(expected);
         let after = self.memory.load_word(&self.reservations.0, Role::LoadReservations);
         if before != found.0 || after != found.0 {
             return Ok(None);
@@ -303,13 +305,8 @@ impl<M: RingMemory> Shared<M> {
         if !published.is_aligned() {
             return Err(Corruption::UnalignedProducer { producer: published.get() }.into());
         }
-        if room > size.bytes_u64() {
-            let producer = published.get();
-            return Err(Corruption::OutOfRange { consumer: consumer.get(), producer, size: size.bytes() }.into());
-        }
-        let expected = Position::new(limit.get().wrapping_sub(room));
-        if found.in_flight() == 0 && published != expected {
-            // Nobody was in flight before the load or after it, so what stands there is not ours.
+        // Where nobody was in flight before the load or after it, what stands there is ours, or somebody else's.
+        if room > size.bytes_u64() || found.in_flight() == 0 && published != expected {
             published.occupied(consumer, size)?;
             return Err(ReserveError::ForeignProducer { expected, found: published });
         }
@@ -364,6 +361,13 @@ impl Reservations {
         position.advance(self.end_low().wrapping_sub(position.get()) & Self::POSITION_MASK)
     }
 
+    /// The end of what is reserved, which is some laps ahead of `position` or behind it.
+    const fn end_around(self, position: Position) -> Position {
+        let behind = position.get().wrapping_sub(self.end_low()) & Self::POSITION_MASK;
+        let back = position.get().wrapping_sub(behind);
+        Position::new(if behind <= Self::POSITION_MASK / 2 { back } else { back.wrapping_add(Self::POSITION_MASK + 1) })
+    }
+
     /// With `extent` more bytes reserved by one more thread in flight, unless the count is full.
     #[inline(always)]
     fn with_another(self, extent: u32) -> Option<Self> {
@@ -393,6 +397,9 @@ mod tests {
             let taken = word.with_another(24).unwrap().with_another(16).unwrap();
             assert_eq!((taken.in_flight(), taken.end_near(start)), (2, start.advance(40)));
             assert_eq!(taken.room(start.advance(4096)), 4056);
+            for position in [start, start.advance(1 << 40), Position::new(start.get().wrapping_sub(1 << 40))] {
+                assert_eq!(taken.end_around(position), start.advance(40));
+            }
             let left = taken.with_one_less().with_one_less();
             assert_eq!((left.in_flight(), left.end_near(start)), (0, start.advance(40)));
         }

@@ -9,7 +9,9 @@
 //! | [`ring_image`] | a [`picture`] of a ring and how it is drained |
 //! | [`hostile_positions`] | what a producer does, and how the positions change under it |
 //! | [`repair`] | a [`picture`] of a ring |
+//! | [`framing`] | standard input of the command, and the pieces in which it comes |
 
+pub mod framing;
 pub mod hostile_positions;
 pub mod operations;
 pub mod picture;

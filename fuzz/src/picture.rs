@@ -4,7 +4,7 @@
 //! size | consumer | number of records | flags, length and distance of each | producer | background bytes ...
 //! ```
 
-use user_ringbuf_sim::core::{BUSY_BIT, DISCARD_BIT, Position, RingMemory, RingSize, record_extent};
+use user_ringbuf_sim::core::{BUSY_BIT, DISCARD_BIT, HEADER_LEN, Position, RingMemory, RingSize, record_extent};
 use user_ringbuf_sim::{HeapMemory, RawAccess, RingImage, SimMemory};
 
 use crate::source::Source;
@@ -45,13 +45,17 @@ impl Picture {
         let consumer = source.start(bytes);
         let (mut headers, mut end) = (Vec::new(), 0);
         for _ in 0..source.byte() % 32 {
+            if bytes == HUGE && end >= HUGE {
+                break;
+            }
             let code = source.byte();
             let flags = [0, 0, 0, DISCARD_BIT, BUSY_BIT, BUSY_BIT | DISCARD_BIT, 0, DISCARD_BIT][usize::from(code & 7)];
             let len = source.length(size.bytes());
             let offset = Position::new(consumer).advance(end).offset(size) & !7;
             headers.push((offset, flags | len));
             // The next stands behind it, or somewhere else.
-            end += if code & 0xc0 == 0 { 8 * u64::from(source.byte()) } else { u64::from(record_extent(len)) };
+            let elsewhere = code & 0xc0 == 0 && bytes != HUGE;
+            end += if elsewhere { 8 * u64::from(source.byte()) } else { u64::from(record_extent(len)) };
         }
         let producer = source.position(consumer, end, bytes);
         let mut picture = Self { size, consumer, producer, headers, background: source.rest().to_vec() };
@@ -61,17 +65,19 @@ impl Picture {
         picture
     }
 
-    /// Keeps a huge ring from taking its time: few zeros before the producer, each eight of them an empty record, and
-    /// no long samples to copy.
-    fn tame(&mut self, end: u64) {
+    /// Keeps a huge ring from taking its time: no long samples to copy, and the rest of it is one discarded record and
+    /// another, not millions of zeros, each eight of them an empty sample.
+    fn tame(&mut self, mut end: u64) {
         for (_, word) in &mut self.headers {
             if (1 << 16..1 << 24).contains(word) {
                 *word |= DISCARD_BIT;
             }
         }
-        let ahead = self.producer.wrapping_sub(self.consumer);
-        if ahead < 1 << 63 && ahead > end + (1 << 16) {
-            self.producer = self.consumer.wrapping_add(end).wrapping_add(ahead & 0xffff);
+        while end < HUGE {
+            let extent = (HUGE - end).min(1 << 24);
+            let len = u32::try_from(extent).map_or(0, |extent| extent - HEADER_LEN);
+            self.headers.push((Position::new(self.consumer).advance(end).offset(self.size) & !7, DISCARD_BIT | len));
+            end += extent;
         }
         self.background.clear();
     }

@@ -42,7 +42,10 @@ impl Judge for Drains<'_> {
         survey(self.picture, memory);
         attach(self.picture, memory);
         for order in self.orders {
-            drain(memory, order);
+            // What comes behind so many records is more of the same.
+            if drain(memory, order).end == End::Cap {
+                return;
+            }
         }
         // Out of place, a producer position may promise records without end.
         if self.picture.is_in_place() {
@@ -95,7 +98,8 @@ fn survey<M: RingMemory + RawAccess>(picture: &Picture, memory: &M) {
         assert!(matches!(survey.verdict, Verdict::Misplaced { .. }), "{survey:?}");
         return;
     }
-    let bytes = [survey.submitted, survey.busy, survey.discarded, survey.damaged].iter().map(|tally| tally.bytes).sum();
+    let bytes: u64 =
+        [survey.submitted, survey.busy, survey.discarded, survey.damaged].iter().map(|tally| tally.bytes).sum();
     assert_eq!(picture.producer.wrapping_sub(picture.consumer), bytes, "{survey:?}");
     if picture.producer < picture.consumer {
         // Across 2^64, where the kernel falls silent.

@@ -1,6 +1,6 @@
 //! What fuzzing found, each as a test of its own.
 
-use user_ringbuf_sim::core::{Producer, ReserveError};
+use user_ringbuf_sim::core::{Position, Producer, ReserveError, Shared};
 use user_ringbuf_sim::{HeapMemory, RawAccess};
 
 /// Found by `hostile_positions`: the room was a distance across the limit, and so without end.
@@ -22,4 +22,18 @@ fn a_consumer_that_goes_back_during_a_batch_gives_no_room() {
     memory.set_consumer(640);
     batch.push(&[3; 8]).unwrap();
     assert_eq!(batch.submit().get(), 704);
+}
+
+/// Found by `hostile_positions`: a shared producer's word has no room for the topmost bits of a position, and it took
+/// those that it found.
+#[test]
+fn positions_that_move_by_half_of_all_numbers_are_a_foreign_producer_s() {
+    let memory = HeapMemory::new(64).unwrap();
+    let shared = Shared::attach(&memory).unwrap();
+    shared.push(&[1; 40]).unwrap();
+    let found = (1 << 63) + 48;
+    memory.set_producer(found);
+    memory.set_consumer(found);
+    let why = ReserveError::ForeignProducer { expected: Position::new(48), found: Position::new(found) };
+    assert_eq!(shared.push(&[2; 40]), Err(why));
 }

@@ -76,7 +76,7 @@ impl DrainProgram {
     /// # Errors
     ///
     /// [`DrainError::LogTooLarge`] above [`MAX_LOG`], [`DrainError::NotPermitted`] without `CAP_BPF`,
-    /// [`DrainError::Rejected`] with the verifier's words, and [`DrainError::Bpf`].
+    /// `DrainError::Rejected` with the verifier's words (with `std`), and [`DrainError::Bpf`].
     pub fn load(map: &Map, log_bytes: usize) -> Result<Self, DrainError> {
         Self::load_shape(map, log_bytes, false)
     }

@@ -211,8 +211,8 @@ mod seam {
         }
 
         fn snapshot(&self) -> RingImage {
-            let mut data = Vec::new();
-            self.read_bytes(0, self.size.bytes() as usize, &mut data);
+            let words = self.words.iter().map(|word| word.load(Ordering::Relaxed).to_ne_bytes());
+            let data = words.collect::<Vec<_>>().concat();
             let (consumer, producer) = (self.kernel_load_consumer(), self.kernel_load_producer());
             RingImage::from_bytes(self.size, consumer, producer, &data)
         }
