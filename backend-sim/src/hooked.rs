@@ -163,13 +163,15 @@ unsafe impl<M: RingMemory, H: Hook> RingMemory for Hooked<M, H> {
         self.memory.claim_producer()
     }
 
-    fn release_producer(&self) {
-        self.memory.release_producer();
+    unsafe fn release_producer(&self) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.memory.release_producer() };
     }
 
-    fn publish_producer(&self, position: Position) {
+    unsafe fn publish_producer(&self, position: Position) {
         if self.happens(Step::Publish(position)) {
-            self.memory.publish_producer(position);
+            // SAFETY: the caller's promise is passed on.
+            unsafe { self.memory.publish_producer(position) };
         }
     }
 

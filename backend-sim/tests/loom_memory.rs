@@ -41,9 +41,11 @@ fn sample(memory: &LoomMemory, offset: u32, len: u32) -> Vec<u8> {
 fn a_header_written_after_the_position_is_a_race_with_the_kernels_look() {
     let found = race(
         |memory| {
-            memory.publish_producer(Position::new(16));
             // SAFETY: the offset is sound; that the header comes too late is what the test is about.
-            unsafe { memory.write_header(0, Header::submitted(8)) };
+            unsafe {
+                memory.publish_producer(Position::new(16));
+                memory.write_header(0, Header::submitted(8));
+            }
         },
         |memory| {
             if memory.kernel_load_producer() == 16 {

@@ -29,6 +29,7 @@ impl<M: RingMemory> Deref for Claimed<M> {
 
 impl<M: RingMemory> Drop for Claimed<M> {
     fn drop(&mut self) {
-        self.0.release_producer();
+        // SAFETY: `new` got the claim, and its holder goes now.
+        unsafe { self.0.release_producer() };
     }
 }

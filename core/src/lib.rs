@@ -20,6 +20,7 @@ extern crate alloc;
 mod batch;
 #[expect(unsafe_code, reason = "splits the record that it holds")]
 mod busy;
+#[expect(unsafe_code, reason = "gives its own claim back")]
 mod claim;
 pub mod consumer;
 mod detached;
@@ -38,6 +39,7 @@ mod producer;
 mod records;
 #[expect(unsafe_code, reason = "writes into records whose producer is gone")]
 mod repair;
+mod reservations;
 mod role;
 mod sample;
 #[expect(unsafe_code, reason = "claims the room that it took")]

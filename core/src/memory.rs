@@ -65,10 +65,17 @@ pub unsafe trait RingMemory: RingView {
     }
 
     /// Gives a claim back.
-    fn release_producer(&self) {}
+    ///
+    /// # Safety
+    /// The caller has the claim, and takes no more room.
+    unsafe fn release_producer(&self) {}
 
     /// Stores `producer_pos` for [`Role::PublishProducer`].
-    fn publish_producer(&self, position: Position);
+    ///
+    /// # Safety
+    /// The caller has the claim, or repairs a ring that has no producer: whoever attaches next takes the bytes behind
+    /// `position` for free ones.
+    unsafe fn publish_producer(&self, position: Position);
 
     /// Writes a whole header, pad included, where nobody looks yet. Needs no ordering: what makes it visible has it.
     ///
@@ -162,13 +169,15 @@ macro_rules! forward_ring_memory {
             }
 
             #[inline(always)]
-            fn release_producer(&self) {
-                (**self).release_producer();
+            unsafe fn release_producer(&self) {
+                // SAFETY: the caller's promise is passed on.
+                unsafe { (**self).release_producer() };
             }
 
             #[inline(always)]
-            fn publish_producer(&self, position: Position) {
-                (**self).publish_producer(position);
+            unsafe fn publish_producer(&self, position: Position) {
+                // SAFETY: the caller's promise is passed on.
+                unsafe { (**self).publish_producer(position) };
             }
 
             #[inline(always)]

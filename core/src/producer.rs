@@ -224,8 +224,9 @@ impl<M: RingMemory> Producer<M> {
     #[inline]
     pub(crate) fn make_room(&mut self, at: Position, len: usize) -> Result<SampleLen, ReserveError> {
         let checked = SampleLen::in_some_ring(len);
+        let (taken, room) = (at.distance_from(self.position), self.limit.distance_from(self.position));
         // The room is at most the ring's size, so what fits into it needs no look at the ring's own limit.
-        if checked.is_none_or(|len| u64::from(len.extent()) > self.limit.distance_from(at)) {
+        if checked.is_none_or(|len| taken + u64::from(len.extent()) > room) {
             // Values only, no reference to `self`: a producer that no call sees can stay in registers.
             let found = self.memory.load_producer(Role::LoadOwnProducer);
             let seen = Seen { size: self.memory.size(), found, consumer: self.memory.load_consumer() };
@@ -233,7 +234,7 @@ impl<M: RingMemory> Producer<M> {
                 Ok(limit) => self.limit = limit,
                 Err(why) => {
                     // A producer that has met an error knows of no room, so it looks again each time.
-                    self.limit = at;
+                    self.limit = self.position;
                     return Err(why);
                 }
             }
@@ -249,11 +250,12 @@ impl<M: RingMemory> Producer<M> {
     }
 }
 
-/// Shows everything before `position` to the kernel.
+/// Shows everything before `end` to the kernel.
 #[inline]
 pub(crate) fn publish<M: RingMemory>(memory: &M, position: &mut Position, end: Position) -> Position {
     // Pairs with the acquire load of producer_pos in the kernel's peek: headers and samples are written by now.
-    memory.publish_producer(end);
+    // SAFETY: `position` is that of the ring's one producer, which has the claim.
+    unsafe { memory.publish_producer(end) };
     // Last: behind a release store the compiler reads everything anew, and so a loop would wait for this one.
     *position = end;
     end

@@ -85,7 +85,8 @@ pub unsafe fn repair<M: RingMemory>(memory: &M, report: impl FnMut(Repair)) -> R
         }
         // Pairs with the kernel's acquire load of producer_pos: all headers up to there are as they must be, or stop
         // the kernel.
-        Store::Producer(to) => memory.publish_producer(to),
+        // SAFETY: the ring has no producer, by the caller's promise.
+        Store::Producer(to) => unsafe { memory.publish_producer(to) },
     };
     mend(memory, store, report)
 }

@@ -37,3 +37,30 @@ fn positions_that_move_by_half_of_all_numbers_are_a_foreign_producer_s() {
     let why = ReserveError::ForeignProducer { expected: Position::new(48), found: Position::new(found) };
     assert_eq!(shared.push(&[2; 40]), Err(why));
 }
+
+/// Found by reading: what was free before the batch began was taken for free after the error, too.
+#[test]
+fn a_foreign_producer_that_a_batch_met_is_met_again_by_the_next_reservation() {
+    let memory = HeapMemory::new(128).unwrap();
+    let mut producer = Producer::attach(&memory).unwrap();
+    memory.set_producer(16);
+    let why = ReserveError::ForeignProducer { expected: Position::new(0), found: Position::new(16) };
+    let mut batch = producer.batch();
+    batch.push(&[1; 56]).unwrap();
+    batch.push(&[1; 48]).unwrap();
+    assert_eq!(batch.push(&[2; 8]), Err(why.clone()));
+    batch.discard();
+    assert_eq!(producer.push(&[2; 8]), Err(why));
+}
+
+/// Found by reading: a shared producer went on with the room that it had seen before the error.
+#[test]
+fn a_foreign_producer_that_a_shared_one_met_is_met_again_by_a_shorter_sample() {
+    let memory = HeapMemory::new(128).unwrap();
+    let shared = Shared::attach(&memory).unwrap();
+    shared.push(&[1; 88]).unwrap();
+    memory.set_producer(104);
+    let why = ReserveError::ForeignProducer { expected: Position::new(96), found: Position::new(104) };
+    assert_eq!(shared.push(&[2; 40]), Err(why.clone()));
+    assert_eq!(shared.push(&[2; 8]), Err(why));
+}

@@ -92,12 +92,12 @@ unsafe impl RingMemory for MappingRef<'_> {
     }
 
     #[inline(always)]
-    fn release_producer(&self) {
+    unsafe fn release_producer(&self) {
         self.has_producer.store(false, Ordering::Release);
     }
 
     #[inline(always)]
-    fn publish_producer(&self, position: Position) {
+    unsafe fn publish_producer(&self, position: Position) {
         self.producer_pos().store(position.get(), Role::PublishProducer.ordering());
     }
 

@@ -137,13 +137,15 @@ unsafe impl RingMemory for Mapping {
     }
 
     #[inline(always)]
-    fn release_producer(&self) {
-        self.by_value().release_producer();
+    unsafe fn release_producer(&self) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.by_value().release_producer() };
     }
 
     #[inline(always)]
-    fn publish_producer(&self, position: Position) {
-        self.by_value().publish_producer(position);
+    unsafe fn publish_producer(&self, position: Position) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.by_value().publish_producer(position) };
     }
 
     #[inline(always)]

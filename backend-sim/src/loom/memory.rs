@@ -248,14 +248,14 @@ unsafe impl RingMemory for LoomMemory {
         self.claimed.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
-    fn release_producer(&self) {
+    unsafe fn release_producer(&self) {
         if goes_on() {
             // Pairs with the acquire above: what this producer did comes before the next one.
             self.claimed.store(0, Ordering::Release);
         }
     }
 
-    fn publish_producer(&self, position: Position) {
+    unsafe fn publish_producer(&self, position: Position) {
         self.turn();
         self.producer_pos.store(position.get(), self.orderings.of_store(Role::PublishProducer));
     }

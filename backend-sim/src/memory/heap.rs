@@ -144,12 +144,12 @@ mod seam {
             self.positions.claim_producer()
         }
 
-        fn release_producer(&self) {
+        unsafe fn release_producer(&self) {
             self.positions.release_producer();
         }
 
         #[inline]
-        fn publish_producer(&self, position: Position) {
+        unsafe fn publish_producer(&self, position: Position) {
             self.positions.publish_producer(position);
         }
 

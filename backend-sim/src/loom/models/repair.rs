@@ -87,7 +87,8 @@ pub(super) const DAMAGED: Model = Model {
         // SAFETY: the producer is gone, and the offset is that of its second record.
         unsafe { memory.write_header(damaged, Header::submitted(4000)) };
         if setup.case == 1 {
-            memory.publish_producer(second.advance(3));
+            // SAFETY: nobody has the claim.
+            unsafe { memory.publish_producer(second.advance(3)) };
         }
         let (taken, done) = repair_beside_drainer(&memory);
         verify::same(&taken, &[b"sound"]);
@@ -103,7 +104,8 @@ pub(super) const MISPLACED: Model = Model {
     cases: 1,
     body: |setup| {
         let memory = setup.ring(32, 64);
-        memory.publish_producer(Position::new(64 + 48));
+        // SAFETY: nobody has the claim.
+        unsafe { memory.publish_producer(Position::new(64 + 48)) };
         let (_, done) = repair_beside_drainer(&memory);
         // The kernel may have come to the end before the repair did.
         assert!(done.iter().all(|step| matches!(step, Repair::ProducerMoved { .. })), "invented repair: {done:?}");

@@ -155,12 +155,12 @@ unsafe impl RingMemory for PlainMemory {
         !self.claimed.swap(true, Ordering::AcqRel)
     }
 
-    fn release_producer(&self) {
+    unsafe fn release_producer(&self) {
         self.claimed.store(false, Ordering::Release);
     }
 
     #[inline(always)]
-    fn publish_producer(&self, position: Position) {
+    unsafe fn publish_producer(&self, position: Position) {
         self.producer_pos.0.store(position.get(), Role::PublishProducer.ordering());
     }
 
