@@ -56,6 +56,8 @@ impl<'p, M: RingMemory> Batch<'p, M> {
     }
 
     /// Shows the whole batch to the kernel at once. The answer is the position at which its last record ends.
+    ///
+    /// A release store of `producer_pos`, which pairs with the acquire load in `__bpf_user_ringbuf_peek`.
     #[inline]
     pub fn submit(self) -> Position {
         let (memory, position) = self.producer.parts();

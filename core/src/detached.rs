@@ -30,6 +30,8 @@ impl<M: RingMemory> DetachedSample<M> {
     }
 
     /// Hands the sample to the kernel. The answer is the position at which its record ends.
+    ///
+    /// A release store of the header's length word, which pairs with the acquire load in `__bpf_user_ringbuf_peek`.
     #[inline]
     pub fn submit(mut self) -> Position {
         self.record.commit_last()

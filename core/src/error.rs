@@ -72,7 +72,7 @@ pub enum ReserveError {
         /// Longest sample in this ring, in bytes.
         max: u32,
     },
-    /// No room until the kernel drains.
+    /// No room until the kernel drains; in a [`Lane`](crate::Lane), whose room is its own, none until another is taken.
     Full {
         /// Bytes that the record needs, header and padding included.
         needed: u32,
@@ -100,7 +100,7 @@ pub enum ReserveError {
 }
 
 impl ReserveError {
-    /// Whether the same call may succeed once the kernel has drained.
+    /// Whether it is [`Full`](Self::Full): the same call may succeed once the kernel has drained, but for a lane's.
     pub const fn is_full(&self) -> bool {
         matches!(self, Self::Full { .. })
     }

@@ -77,6 +77,8 @@ pub struct LaneSample<'l, M: RingMemory> {
 
 impl<M: RingMemory> LaneSample<'_, M> {
     /// Hands the sample to the kernel. The answer is the position at which its record ends.
+    ///
+    /// A release store of the header's length word, which pairs with the acquire load in `__bpf_user_ringbuf_peek`.
     #[inline]
     pub fn submit(self) -> Position {
         self.lane.record.commit_front()

@@ -2,7 +2,8 @@
 //!
 //! A backend supplies two position words, a data area whose records are contiguous even across its end, and private
 //! atomic words. The core supplies the protocol. Every atomic access of the core goes through here and carries its
-//! [`Role`], so a backend can perform it for real, let a model checker see it, or weaken one role alone.
+//! [`Role`], so a backend can perform it for real, let a model checker see it, or weaken one role alone. (Who may be the
+//! ring's producer is no access of the protocol: claiming and giving back are the backend's own.)
 
 use crate::header::Header;
 use crate::layout::RingSize;
@@ -48,7 +49,9 @@ pub unsafe trait RingView {
 ///    its beginning (the double mapping).
 /// 2. Each atomic access takes place with at least the ordering of its role, as for the loads.
 /// 3. Within this process nobody else writes to the data area through other means, but for a fake kernel, which reads
-///    only. (Other processes may: then samples hold garbage, and positions are checked each time they are read.)
+///    only. (Other processes may: then samples hold garbage, and positions are checked each time they are read. One that
+///    discards the busy record of a sample that is still being filled can have its bytes handed out once more: a ring
+///    that others may write to is for those whom you trust that far.)
 /// 4. [`claim_producer`](Self::claim_producer) answers `true` once, and again only after a
 ///    [`release_producer`](Self::release_producer), whatever clone or reference is asked.
 pub unsafe trait RingMemory: RingView {

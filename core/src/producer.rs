@@ -27,7 +27,8 @@ use crate::wait::{BlockingError, Wait, block_on, or_not_yet};
 /// The one writer of a ring.
 ///
 /// `reserve` gives a [`Sample`] to fill in place; submitting it shows it to the kernel, dropping it leaves no trace.
-/// No operation allocates, locks, or makes a system call. The handle is `Send`: it may move to another thread.
+/// No operation allocates or locks, and none makes a system call but those that take a waiter. The handle is `Send`: it
+/// may move to another thread.
 ///
 /// One ring, one producer: a second one on the same memory is refused until the first is dropped
 /// ([`AttachError::AlreadyAttached`]); another process that writes to the same ring is noticed when the room known so
@@ -44,7 +45,8 @@ impl<M: RingMemory> Producer<M> {
     /// Begins where the last producer of this ring stopped.
     ///
     /// It looks at every record that is still in the ring, once, so that a ring that is stuck, or in the hands of
-    /// another producer, is noticed here and not by silence later.
+    /// another producer, is noticed here and not by silence later. That takes a load a record, so up to 2^28 of them in a
+    /// ring of 2 GiB that is full of empty samples, and one in a ring that is drained.
     ///
     /// # Errors
     /// [`AttachError::AlreadyAttached`] while this memory has a producer; [`AttachError::Corrupted`] if the positions
@@ -202,13 +204,16 @@ impl<M: RingMemory> Producer<M> {
         Ok(self.memory.size().bytes() - self.used()?)
     }
 
-    /// Where the next record begins: the end of everything submitted so far.
+    /// Where the next record begins, in bytes since the ring was made: the end of everything submitted or reserved so far.
     #[inline]
     pub fn position(&self) -> Position {
         self.position
     }
 
     /// Whether the kernel has taken everything up to `position`, as [`Sample::submit`] returned it.
+    ///
+    /// An acquire load of `consumer_pos`, which pairs with the release store in `__bpf_user_ringbuf_sample_release`. It is
+    /// not checked: where it may be wrong, ask [`wait_consumed`](Self::wait_consumed) with no time to wait.
     #[inline]
     pub fn is_consumed(&self, position: Position) -> bool {
         self.memory.load_consumer().has_reached(position)

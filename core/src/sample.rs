@@ -46,6 +46,8 @@ impl<'p, M: RingMemory> Sample<'p, M> {
 
     /// Shows the sample to the kernel. The answer is the position at which the record ends: once the kernel has
     /// consumed that far, it has taken this sample.
+    ///
+    /// A release store of `producer_pos`, which pairs with the acquire load in `__bpf_user_ringbuf_peek`.
     #[inline]
     pub fn submit(mut self) -> Position {
         let end = self.payload.finish();

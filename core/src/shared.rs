@@ -194,7 +194,8 @@ impl<M: RingMemory> Shared<M> {
         self.memory.size().max_sample_len() as usize
     }
 
-    /// Whether the kernel has taken everything up to `position`, as [`DetachedSample::submit`] returned it.
+    /// Whether the kernel has taken everything up to `position`, as [`DetachedSample::submit`] returned it. As
+    /// [`Producer::is_consumed`].
     #[inline]
     pub fn is_consumed(&self, position: Position) -> bool {
         self.memory.load_consumer().has_reached(position)
