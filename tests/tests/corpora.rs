@@ -35,7 +35,6 @@ fn replay(folder: &Path, run: impl Fn(&[u8]) -> Result<(), String>) -> Replay {
 fn replay_committed(target: &str, run: impl Fn(&[u8]) -> Result<(), String>) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
     let result = replay(&folder, run);
-    assert_eq!(result.skipped, Vec::<String>::new(), "committed inputs are valid");
     // Far fewer than there are, far more than a folder that was forgotten holds.
     assert!(result.replayed >= 50, "{} inputs in {}", result.replayed, folder.display());
 }

@@ -1,0 +1,108 @@
+//! The word in which the threads of a shared producer take room.
+//!
+//! Pure arithmetic. Invariant: whatever is added, the count of threads never spills into the position. Kernel
+//! counterpart: none; it sees the producer position that follows from it.
+
+use crate::position::Position;
+
+/// The word in which threads take room: the end of what is reserved, in units of 8 bytes, and how many threads are in
+/// flight.
+///
+/// 48 bits of units are 2^51 bytes of positions; the whole position follows from any other within the ring's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reservations(pub(crate) u64);
+
+impl Reservations {
+    const IN_FLIGHT_BITS: u32 = 16;
+    const IN_FLIGHT_MASK: u64 = (1 << Self::IN_FLIGHT_BITS) - 1;
+    /// A position is a multiple of 8, so it moves up by 13 bits only.
+    const SHIFT: u32 = Self::IN_FLIGHT_BITS - 3;
+    const POSITION_MASK: u64 = (1 << (64 - Self::SHIFT)) - 1;
+
+    pub(crate) const fn none_in_flight(end: Position) -> Self {
+        Self(end.get() << Self::SHIFT)
+    }
+
+    /// The end of what is reserved, without its topmost bits.
+    #[inline(always)]
+    const fn end_low(self) -> u64 {
+        (self.0 & !Self::IN_FLIGHT_MASK) >> Self::SHIFT
+    }
+
+    #[inline(always)]
+    pub(crate) const fn in_flight(self) -> u64 {
+        self.0 & Self::IN_FLIGHT_MASK
+    }
+
+    /// Bytes from the end of what is reserved to `limit`; more than any ring has if the two don't belong together.
+    #[inline(always)]
+    pub(crate) const fn room(self, limit: Position) -> u64 {
+        limit.get().wrapping_sub(self.end_low()) & Self::POSITION_MASK
+    }
+
+    /// The end of what is reserved, which is at most a ring's size ahead of `position`.
+    #[inline(always)]
+    pub(crate) const fn end_near(self, position: Position) -> Position {
+        position.advance(self.end_low().wrapping_sub(position.get()) & Self::POSITION_MASK)
+    }
+
+    /// The end of what is reserved, which is some laps ahead of `position` or behind it.
+    pub(crate) const fn end_around(self, position: Position) -> Position {
+        let behind = position.get().wrapping_sub(self.end_low()) & Self::POSITION_MASK;
+        let back = position.get().wrapping_sub(behind);
+        Position::new(if behind <= Self::POSITION_MASK / 2 { back } else { back.wrapping_add(Self::POSITION_MASK + 1) })
+    }
+
+    /// With `extent` more bytes reserved by one more thread in flight, unless the count is full.
+    #[inline(always)]
+    pub(crate) fn with_another(self, extent: u32) -> Option<Self> {
+        if self.in_flight() == Self::IN_FLIGHT_MASK {
+            return None;
+        }
+        Some(Self(self.0.wrapping_add(u64::from(extent) << Self::SHIFT).wrapping_add(1)))
+    }
+
+    /// With one thread in flight less; the caller is one of them.
+    #[inline(always)]
+    pub(crate) const fn with_one_less(self) -> Self {
+        Self(self.0.wrapping_sub(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::RingSize;
+
+    #[test]
+    fn the_reservations_word_keeps_ends_and_counts_apart_also_where_either_wraps() {
+        for start in [0, 8, 4096, (1 << 51) - 16, 1 << 51, (1 << 63) + 24, u64::MAX - 15, u64::MAX - 7] {
+            let start = Position::new(start);
+            let word = Reservations::none_in_flight(start);
+            assert_eq!((word.in_flight(), word.end_near(start)), (0, start));
+            let taken = word.with_another(24).unwrap().with_another(16).unwrap();
+            assert_eq!((taken.in_flight(), taken.end_near(start)), (2, start.advance(40)));
+            assert_eq!(taken.room(start.advance(4096)), 4056);
+            for position in [start, start.advance(1 << 40), Position::new(start.get().wrapping_sub(1 << 40))] {
+                assert_eq!(taken.end_around(position), start.advance(40));
+            }
+            let left = taken.with_one_less().with_one_less();
+            assert_eq!((left.in_flight(), left.end_near(start)), (0, start.advance(40)));
+        }
+    }
+
+    #[test]
+    fn a_limit_behind_the_end_leaves_more_room_than_any_ring_has() {
+        let word = Reservations::none_in_flight(Position::new(64));
+        assert!(word.room(Position::new(56)) > u64::from(RingSize::MAX));
+        assert!(word.room(Position::new(63)) > u64::from(RingSize::MAX));
+        assert_eq!(word.room(Position::new(64)), 0);
+    }
+
+    #[test]
+    fn the_count_of_threads_in_flight_never_spills_into_the_position() {
+        let full = Reservations(Reservations::none_in_flight(Position::new(8)).0 | Reservations::IN_FLIGHT_MASK);
+        assert_eq!(full.with_another(8), None);
+        assert_eq!(full.with_one_less().in_flight(), Reservations::IN_FLIGHT_MASK - 1);
+    }
+}
