@@ -33,6 +33,7 @@ pub fn run(bytes: &[u8]) {
         room: Cell::new(0),
         answers: RefCell::default(),
         held: RefCell::default(),
+        headers: RefCell::default(),
         stores: Cell::new(0),
     };
     let mut driver = Driver { memory: Hooked::new(&memory, &witness), handle: None, held: vec![] };
@@ -56,6 +57,8 @@ struct Witness<'m> {
     answers: RefCell<Vec<u64>>,
     /// Beginnings and extents of what is held.
     held: RefCell<Vec<(u64, u64)>>,
+    /// Offsets and extents of the records whose headers this action wrote and did not publish yet.
+    headers: RefCell<Vec<(u32, u64)>>,
     /// Stores to the ring.
     stores: Cell<u64>,
 }
@@ -111,12 +114,25 @@ impl Witness<'_> {
         );
     }
 
+    /// What becomes visible is records with headers, one behind the other, and nothing else.
     fn publish(&self, position: u64) {
+        let mut end = self.tail.get();
+        for (offset, extent) in self.headers.take() {
+            assert_eq!(u64::from(offset), end % self.size(), "the next record has no header");
+            end = end.wrapping_add(extent);
+        }
+        assert_eq!(position, end, "what is published, and where the last header's record ends");
         self.stores.set(self.stores.get() + 1);
         let by = position.wrapping_sub(self.tail.get());
         assert!(by <= self.room.get(), "{position} is published, {by} bytes on with {} free", self.room.get());
         self.tail.set(position);
         self.room.set(self.room.get() - by);
+    }
+
+    /// From here on, headers are the next record's.
+    fn begin(&self) {
+        self.begun.set(self.tail.get());
+        self.headers.take();
     }
 
     /// A producer has begun at `tail`.
@@ -135,7 +151,10 @@ impl Hook for &Witness<'_> {
         match step {
             Step::Load(Role::LoadConsumer) => self.answer(self.memory.kernel_load_consumer()),
             Step::Publish(position) => self.publish(position.get()),
-            Step::WriteHeader { offset, .. } => self.store(offset, 0, 8),
+            Step::WriteHeader { offset, header } => {
+                self.store(offset, 0, 8);
+                self.headers.borrow_mut().push((offset, record_extent(header.len()).into()));
+            }
             Step::CommitHeader { offset, .. } => self.store(offset, 0, 4),
             Step::WritePayload { offset, at, len } => self.store(offset, 8 + at, len),
             _ => {}
@@ -183,7 +202,7 @@ impl<'m> Driver<'m> {
     }
 
     fn act(&mut self, source: &mut Source<'_>) {
-        self.witness().begun.set(self.witness().tail.get());
+        self.witness().begin();
         let code = source.byte();
         let size = u32::try_from(self.witness().size()).unwrap_or(u32::MAX);
         match code & 15 {
@@ -246,8 +265,12 @@ impl<'m> Driver<'m> {
     }
 
     fn sample(&mut self, len: u32, ending: u8) {
+        let witness = self.witness();
         let Some(Handle::Exclusive(producer)) = &mut self.handle else { return };
-        let Ok(mut sample) = producer.reserve(bytes_of(len)) else { return };
+        let stores = witness.stores.get();
+        let reserved = producer.reserve(bytes_of(len));
+        assert_eq!(witness.stores.get(), stores, "reserving only looks");
+        let Ok(mut sample) = reserved else { return };
         fill(&mut sample);
         match ending % 3 {
             0 => drop(sample.submit()),
@@ -273,6 +296,7 @@ impl<'m> Driver<'m> {
     fn hold(&mut self, len: u32, lane: bool) {
         if self.held.len() == HELD {
             self.let_go(0, 0);
+            self.witness().begin();
         }
         let start = self.witness().tail.get();
         let reserved = self.stores_nothing_on_error(|handle| match handle {
