@@ -70,6 +70,10 @@ pub(crate) struct UnderWay {
 
 impl<M: KernelMemory> FakeKernel<M> {
     /// A kernel that does everything right.
+    ///
+    /// Make one of them for a ring, and share it. Drains of two keep each other out as in the kernel, by the memory's
+    /// own flag; but each has a wait queue of its own, where the kernel's belongs to the map: a drain of one wakes nobody
+    /// who [watches](Self::watch) the other.
     pub fn new(memory: M) -> Self {
         Self { memory, fault: None, waiters: WaitQueue::default() }
     }
@@ -86,7 +90,9 @@ impl<M: KernelMemory> FakeKernel<M> {
 
     /// Whether `EPOLLOUT` is up: any byte of the ring is free. Kernel counterpart: `ringbuf_map_poll_user`.
     pub fn is_writable(&self) -> bool {
-        let used = self.memory.kernel_load_producer().wrapping_sub(self.memory.kernel_load_consumer());
+        // The consumer first, as `ringbuf_avail_data_sz` does.
+        let consumer = self.memory.kernel_load_consumer();
+        let used = self.memory.kernel_load_producer().wrapping_sub(consumer);
         used < self.memory.size().bytes_u64()
     }
 
@@ -248,7 +254,6 @@ impl<M: KernelMemory> FakeKernel<M> {
 
     /// `BPF_MAX_USER_RINGBUF_SAMPLES`.
     fn cap(&self) -> u32 {
-        // Not without any cap: a wild producer position would then keep the drain busy for ever.
         if self.fault == Some(Fault::CapTooLarge) { 2 * MAX_RECORDS_PER_DRAIN } else { MAX_RECORDS_PER_DRAIN }
     }
 

@@ -33,7 +33,7 @@
 //! - **Time**: [`ScriptedConsumer`] drains by a [`Script`] on a [`VirtualClock`], and [`SimWaiter`] waits for it.
 //! - **Accidents**: [`Crash`] kills a producer after its k-th memory operation; [`Hooked`] acts between any two.
 //! - **Programs**: [`Program`] is a list of operations, as bytes for fuzzers and as text for people; [`run_on_heap`]
-//!   holds one against a reference model. [`run_hostile`] changes positions under a working producer.
+//!   holds one against a reference model.
 //! - **Model checking** (feature `loom`): the same producers and the same fake kernel under loom.
 //!
 //! The example `agent_without_root` tests an agent's own code against a stalling, a slow and a wakeup-less consumer.
@@ -53,7 +53,6 @@ mod epoll;
 mod fake_kernel;
 #[expect(unsafe_code, reason = "passes the seam's operations on")]
 mod hooked;
-mod hostile;
 mod kernel_memory;
 #[cfg(feature = "loom")]
 pub mod loom;
@@ -72,7 +71,6 @@ pub use crash::{Crash, Mortal};
 pub use epoll::{Trigger, Watch};
 pub use fake_kernel::{DrainError, Drained, FakeKernel, Fault, UnknownFault};
 pub use hooked::{Fate, Hook, Hooked, STEP_BYTES, Step};
-pub use hostile::{HostileReport, Trespass, run_hostile};
 pub use kernel_memory::KernelMemory;
 #[cfg(target_os = "linux")]
 pub use memory::SimMemory;

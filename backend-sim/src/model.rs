@@ -117,6 +117,11 @@ impl Model {
         self.consumer.wrapping_add(self.used())
     }
 
+    /// Where the first record ends, or the consumer is if there is none.
+    pub(crate) fn first_end(&self) -> u64 {
+        self.consumer.wrapping_add(self.records.front().map_or(0, |record| record.extent))
+    }
+
     /// Longest sample: the whole ring but a header, or the kernel's limit.
     pub(crate) fn max(&self) -> u32 {
         (self.size.bytes() - 8).min((1 << 24) - 1)
@@ -246,11 +251,17 @@ impl Model {
             if found != expected {
                 return Err(format!("at {at} stands {header:?} of extent {}, expected {expected:?}", found.1));
             }
-            if let State::Submitted(sample) = &record.state {
-                let found = sample_at(image, at, header)?;
-                if found != *sample {
-                    return Err(format!("the sample at {at} is {found:?}, expected {sample:?}"));
+            match &record.state {
+                State::Submitted(sample) => {
+                    let found = sample_at(image, at, header)?;
+                    if found != *sample {
+                        return Err(format!("the sample at {at} is {found:?}, expected {sample:?}"));
+                    }
                 }
+                State::Busy(len) if header.len() != *len => {
+                    return Err(format!("at {at} stands {header:?}, expected a busy record of {len} bytes"));
+                }
+                State::Busy(_) | State::Discarded => {}
             }
             at = at.wrapping_add(record.extent);
         }
@@ -332,6 +343,9 @@ mod tests {
         let mut other = image.clone();
         other.write(2, &[9]).unwrap();
         assert!(model.compare(&other).unwrap_err().contains("the sample at 120"));
+        other = image.clone();
+        other.write(16, &Header::busy(7).word().to_ne_bytes()).unwrap();
+        assert!(model.compare(&other).unwrap_err().contains("expected a busy record of 6 bytes"));
         other = image.clone();
         other.producer -= 8;
         assert!(model.compare(&other).unwrap_err().contains("consumer and producer"));

@@ -143,7 +143,7 @@ impl Report {
                 Event::Ended(_) => self.submitted += 1,
                 Event::Refused(_) | Event::TimedOut => self.refused += 1,
                 Event::Drained(answer) => self.drained += answer.samples.len() as u64,
-                Event::Beyond(_) | Event::NotAttached(_) => {}
+                Event::Beyond(_) | Event::NotAttached(_) | Event::WaitFailed(_) => {}
             }
         }
     }
@@ -300,9 +300,10 @@ impl<M: RingMemory, B: Bench> Run<'_, '_, M, B> {
         self.actor.step(n, operation, self.bench, Some(FEW));
         let died = self.fuse.has_burnt();
         self.fuse.put_out();
+        // Sample by sample: one without bytes is one too.
         let submitted = |predictor: &Option<Predictor>| {
-            let submitted = predictor.as_ref().map(|predictor| predictor.model.submitted().concat());
-            submitted.unwrap_or_default()
+            let samples = predictor.as_ref().map(|predictor| predictor.model.submitted());
+            samples.into_iter().flatten().map(<[u8]>::to_vec).collect::<Vec<_>>()
         };
         let either = if died { before.clone() } else { after.clone() };
         let first = self.start_again(&either);

@@ -2,6 +2,7 @@
 //! never writes outside the space that was free by some answer that it got, or that it holds already.
 
 use std::cell::{Cell, RefCell};
+use std::ops::AddAssign;
 
 use user_ringbuf_sim::core::{
     DetachedSample, Lane, Payload, Producer, ReserveError, RingMemory, Role, Shared, record_extent,
@@ -13,11 +14,47 @@ use crate::source::Source;
 /// Samples and lanes held at a time.
 const HELD: usize = 4;
 
+/// How much an input tried. Sums of these show that many inputs were no empty ones.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// Times that a position was changed.
+    pub strikes: u64,
+    /// Stores to the ring, each of them checked.
+    pub stores: u64,
+    /// Samples and lanes reserved.
+    pub reserved: u64,
+    /// Reservations refused because a position can't be.
+    pub corrupted: u64,
+    /// Reservations refused because somebody else moved the producer position.
+    pub foreign: u64,
+    /// Other refusals.
+    pub refused: u64,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.strikes += other.strikes;
+        self.stores += other.stores;
+        self.reserved += other.reserved;
+        self.corrupted += other.corrupted;
+        self.foreign += other.foreign;
+        self.refused += other.refused;
+    }
+}
+
 /// What one input does: its first half is what the producer does, its second what happens to the positions.
 ///
 /// # Panics
 /// Where a write goes where it may not.
 pub fn run(bytes: &[u8]) {
+    run_counted(bytes);
+}
+
+/// As [`run`], and says how much that was.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_counted(bytes: &[u8]) -> Counts {
     let (actions, hostile) = bytes.split_at(bytes.len() / 2);
     let mut actions = Source::new(actions);
     let size = 8_u64 << (actions.byte() % 10);
@@ -33,13 +70,16 @@ pub fn run(bytes: &[u8]) {
         room: Cell::new(0),
         answers: RefCell::default(),
         held: RefCell::default(),
-        stores: Cell::new(0),
+        headers: RefCell::default(),
+        counts: Cell::default(),
     };
     let mut driver = Driver { memory: Hooked::new(&memory, &witness), handle: None, held: vec![] };
     driver.attach(false);
     while !actions.is_empty() {
         driver.act(&mut actions);
     }
+    drop(driver);
+    witness.counts.get()
 }
 
 /// Sees each memory operation before it happens, and moves positions.
@@ -56,13 +96,33 @@ struct Witness<'m> {
     answers: RefCell<Vec<u64>>,
     /// Beginnings and extents of what is held.
     held: RefCell<Vec<(u64, u64)>>,
-    /// Stores to the ring.
-    stores: Cell<u64>,
+    /// Offsets and extents of the records whose headers this action wrote and did not publish yet.
+    headers: RefCell<Vec<(u32, u64)>>,
+    counts: Cell<Counts>,
 }
 
 impl Witness<'_> {
     fn size(&self) -> u64 {
         u64::from(KernelMemory::size(self.memory).bytes())
+    }
+
+    fn count(&self, what: impl FnOnce(&mut Counts)) {
+        let mut counts = self.counts.get();
+        what(&mut counts);
+        self.counts.set(counts);
+    }
+
+    fn stores(&self) -> u64 {
+        self.counts.get().stores
+    }
+
+    fn answered<T>(&self, reserved: &Result<T, ReserveError>) {
+        self.count(|counts| match reserved {
+            Ok(_) => counts.reserved += 1,
+            Err(ReserveError::Corrupted(_)) => counts.corrupted += 1,
+            Err(ReserveError::ForeignProducer { .. }) => counts.foreign += 1,
+            Err(_) => counts.refused += 1,
+        });
     }
 
     /// Moves a position every so often.
@@ -72,6 +132,7 @@ impl Witness<'_> {
         if which & 3 != 3 {
             return;
         }
+        self.count(|counts| counts.strikes += 1);
         let (consumer, producer) = (self.memory.kernel_load_consumer(), self.memory.kernel_load_producer());
         let ahead = producer.wrapping_sub(consumer);
         let base = if which & 4 == 0 { self.tail.get() } else { consumer };
@@ -94,7 +155,7 @@ impl Witness<'_> {
 
     /// `len` bytes, `at` bytes behind the header at `offset`, are about to be written.
     fn store(&self, offset: u32, at: u32, len: u32) {
-        self.stores.set(self.stores.get() + 1);
+        self.count(|counts| counts.stores += 1);
         let end = u64::from(at) + u64::from(len);
         let within = |start: u64, extent: u64| {
             let header = u64::from(offset).wrapping_sub(start) % self.size();
@@ -111,12 +172,25 @@ impl Witness<'_> {
         );
     }
 
+    /// What becomes visible is records with headers, one behind the other, and nothing else.
     fn publish(&self, position: u64) {
-        self.stores.set(self.stores.get() + 1);
+        let mut end = self.tail.get();
+        for (offset, extent) in self.headers.take() {
+            assert_eq!(u64::from(offset), end % self.size(), "the next record has no header");
+            end = end.wrapping_add(extent);
+        }
+        assert_eq!(position, end, "what is published, and where the last header's record ends");
+        self.count(|counts| counts.stores += 1);
         let by = position.wrapping_sub(self.tail.get());
         assert!(by <= self.room.get(), "{position} is published, {by} bytes on with {} free", self.room.get());
         self.tail.set(position);
         self.room.set(self.room.get() - by);
+    }
+
+    /// From here on, headers are the next record's.
+    fn begin(&self) {
+        self.begun.set(self.tail.get());
+        self.headers.take();
     }
 
     /// A producer has begun at `tail`.
@@ -135,7 +209,10 @@ impl Hook for &Witness<'_> {
         match step {
             Step::Load(Role::LoadConsumer) => self.answer(self.memory.kernel_load_consumer()),
             Step::Publish(position) => self.publish(position.get()),
-            Step::WriteHeader { offset, .. } => self.store(offset, 0, 8),
+            Step::WriteHeader { offset, header } => {
+                self.store(offset, 0, 8);
+                self.headers.borrow_mut().push((offset, record_extent(header.len()).into()));
+            }
             Step::CommitHeader { offset, .. } => self.store(offset, 0, 4),
             Step::WritePayload { offset, at, len } => self.store(offset, 8 + at, len),
             _ => {}
@@ -172,9 +249,9 @@ impl<'m> Driver<'m> {
         self.handle = None;
         let witness = self.witness();
         witness.answers.take();
-        let stores = witness.stores.get();
+        let stores = witness.stores();
         let attached = Producer::attach(self.memory);
-        assert_eq!(witness.stores.get(), stores, "attaching only looks");
+        assert_eq!(witness.stores(), stores, "attaching only looks");
         if let Ok(producer) = attached {
             witness.attached(producer.position().get());
             self.handle =
@@ -183,7 +260,7 @@ impl<'m> Driver<'m> {
     }
 
     fn act(&mut self, source: &mut Source<'_>) {
-        self.witness().begun.set(self.witness().tail.get());
+        self.witness().begin();
         let code = source.byte();
         let size = u32::try_from(self.witness().size()).unwrap_or(u32::MAX);
         match code & 15 {
@@ -222,11 +299,13 @@ impl<'m> Driver<'m> {
         reserve: impl FnOnce(&mut Handle<'m>) -> Result<T, ReserveError>,
     ) -> Option<T> {
         let witness = self.witness();
-        let stores = witness.stores.get();
-        match reserve(self.handle.as_mut()?) {
+        let stores = witness.stores();
+        let reserved = reserve(self.handle.as_mut()?);
+        witness.answered(&reserved);
+        match reserved {
             Ok(reserved) => Some(reserved),
             Err(error) => {
-                assert_eq!(witness.stores.get(), stores, "{error}, but something was stored");
+                assert_eq!(witness.stores(), stores, "{error}, but something was stored");
                 None
             }
         }
@@ -246,8 +325,13 @@ impl<'m> Driver<'m> {
     }
 
     fn sample(&mut self, len: u32, ending: u8) {
+        let witness = self.witness();
         let Some(Handle::Exclusive(producer)) = &mut self.handle else { return };
-        let Ok(mut sample) = producer.reserve(bytes_of(len)) else { return };
+        let stores = witness.stores();
+        let reserved = producer.reserve(bytes_of(len));
+        assert_eq!(witness.stores(), stores, "reserving only looks");
+        witness.answered(&reserved);
+        let Ok(mut sample) = reserved else { return };
         fill(&mut sample);
         match ending % 3 {
             0 => drop(sample.submit()),
@@ -257,10 +341,13 @@ impl<'m> Driver<'m> {
     }
 
     fn batch(&mut self, lens: &[u32], submit: bool) {
+        let witness = self.witness();
         let Some(Handle::Exclusive(producer)) = &mut self.handle else { return };
         let mut batch = producer.batch();
         for len in lens {
-            if let Ok(mut sample) = batch.reserve(bytes_of(*len)) {
+            let reserved = batch.reserve(bytes_of(*len));
+            witness.answered(&reserved);
+            if let Ok(mut sample) = reserved {
                 fill(&mut sample);
                 sample.submit();
             }
@@ -273,6 +360,7 @@ impl<'m> Driver<'m> {
     fn hold(&mut self, len: u32, lane: bool) {
         if self.held.len() == HELD {
             self.let_go(0, 0);
+            self.witness().begin();
         }
         let start = self.witness().tail.get();
         let reserved = self.stores_nothing_on_error(|handle| match handle {
@@ -317,7 +405,7 @@ impl<'m> Driver<'m> {
 
     /// Questions, which store nothing.
     fn ask(&mut self) {
-        let stores = self.witness().stores.get();
+        let stores = self.witness().stores();
         match &self.handle {
             Some(Handle::Exclusive(producer)) => {
                 let size = u64::from(producer.ring_size().bytes());
@@ -331,7 +419,7 @@ impl<'m> Driver<'m> {
             }
             None => {}
         }
-        assert_eq!(self.witness().stores.get(), stores);
+        assert_eq!(self.witness().stores(), stores);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Any ring image, any positions: after a repair the fake kernel drains it to empty without an error, and no submitted
 //! record is lost that a walk could reach.
 
-use user_ringbuf_sim::core::{Corruption, Position, Producer, Repair, RingMemory, plan_repair, repair};
+use user_ringbuf_sim::core::{Corruption, Producer, Repair, RingMemory, plan_repair, repair};
 use user_ringbuf_sim::{FakeKernel, RawAccess};
 
 use crate::picture::{Judge, Picture};
@@ -25,7 +25,14 @@ impl Judge for Repaired<'_> {
         let picture = self.picture;
         let mut planned = Vec::new();
         let plan = plan_repair(memory, |repair| planned.push(repair));
-        let expected = submitted(picture, memory);
+        let (size, consumer, producer) = (picture.size, picture.consumer, picture.producer);
+        let mut expected = Vec::new();
+        let word = |offset| memory.kernel_load_header(offset).word();
+        let place = expect(size.bytes(), consumer, producer, word, |offset, len| {
+            let mut sample = Vec::new();
+            memory.kernel_read_sample((offset + size.bytes() - 8) % size.bytes(), len, &mut sample);
+            expected.push(sample);
+        });
         let mut done = Vec::new();
         // SAFETY: the ring was painted just now, and nobody produces into it.
         let result = unsafe { repair(memory, |repair| done.push(repair)) };
@@ -37,16 +44,15 @@ impl Judge for Repaired<'_> {
         }
         assert_eq!(result, Ok(()));
         let end = memory.kernel_load_producer();
-        assert_eq!(memory.kernel_load_consumer(), picture.consumer);
-        for repair in &done {
-            if let Repair::ProducerMoved { from, to } = repair {
-                assert_eq!((from.get(), to.get()), (picture.producer, end));
-            }
-        }
+        assert_eq!((memory.kernel_load_consumer(), end), (consumer, place));
+        let moved = done.iter().filter_map(|repair| match repair {
+            Repair::ProducerMoved { from, to } => Some((from.get(), to.get())),
+            _ => None,
+        });
+        let expected_move = (end != producer).then_some((producer, end));
+        assert!(moved.eq(expected_move), "{done:?}, but {expected_move:?} is what was to be told");
         again(memory);
-        if end >= picture.consumer {
-            drained(memory, end, &expected);
-        }
+        drained(memory, consumer, end, &expected);
         // In order again: a producer may begin.
         Producer::attach(memory).unwrap_or_else(|error| panic!("{error}"));
     }
@@ -59,7 +65,14 @@ fn again<M: RingMemory + RawAccess>(memory: &M) {
     assert_eq!(result, Ok(()));
 }
 
-fn drained<M: RawAccess>(memory: &M, end: u64, expected: &[Vec<u8>]) {
+/// What a drain to the end brings, and where it ends.
+fn drained<M: RawAccess>(memory: &M, consumer: u64, mut end: u64, expected: &[Vec<u8>]) {
+    if end < consumer {
+        // Across 2^64 the kernel falls silent. The same bytes half of all positions further on, it does not.
+        end = end.wrapping_sub(1 << 63);
+        memory.set_consumer(consumer.wrapping_sub(1 << 63));
+        memory.set_producer(end);
+    }
     let kernel = FakeKernel::new(memory);
     let mut count = 0;
     loop {
@@ -76,31 +89,40 @@ fn drained<M: RawAccess>(memory: &M, end: u64, expected: &[Vec<u8>]) {
     assert_eq!((count, memory.kernel_load_consumer()), (expected.len(), end));
 }
 
-/// The submitted samples that a walk from the consumer on can reach, before the repair: up to where the producer may be at most, and over everything whose length can be.
-fn submitted<M: RawAccess>(picture: &Picture, memory: &M) -> Vec<Vec<u8>> {
-    let size = picture.size.bytes_u64();
-    let ahead = picture.producer.wrapping_sub(picture.consumer);
-    let mut left = match ahead {
-        _ if ahead <= size => ahead - ahead % 8,
+/// What a repair has to leave of a ring of `size` bytes: shows the samples that must not be lost, submitted ones that
+/// a walk from the consumer on can reach, and answers where the producer position has to be. `word` reads the length
+/// word at an offset of the data area, a multiple of 8 below the size; `sample` gets the offset of a sample's first
+/// byte, below the size, and its length.
+///
+/// Says nothing where the consumer position is no multiple of 8: that can't be repaired.
+pub fn expect(
+    size: u32,
+    consumer: u64,
+    producer: u64,
+    word: impl Fn(u32) -> u32,
+    mut sample: impl FnMut(u32, u32),
+) -> u64 {
+    let ahead = producer.wrapping_sub(consumer);
+    let room = match ahead {
+        _ if ahead <= u64::from(size) => ahead - ahead % 8,
         // Too far ahead, the ring may be full; behind, it is empty.
-        _ if ahead < 1 << 63 => size,
+        _ if ahead < 1 << 63 => size.into(),
         _ => 0,
     };
-    let (mut at, mut found) = (Position::new(picture.consumer & !7), Vec::new());
+    let (mut at, mut left) = (consumer & !7, room);
     while left > 0 {
-        let word = memory.kernel_load_header(at.offset(picture.size)).word();
+        let offset = u32::try_from(at % u64::from(size)).unwrap_or(0);
+        let word = word(offset);
         let len = word % (1 << 30);
         let total = 8 + u64::from(len).div_ceil(8) * 8;
         if total > left {
             break;
         }
         if word >> 30 == 0 && len < 1 << 24 {
-            let mut sample = Vec::new();
-            memory.kernel_read_sample(at.offset(picture.size), len, &mut sample);
-            found.push(sample);
+            sample((offset + 8) % size, len);
         }
-        at = at.advance(total);
+        at = at.wrapping_add(total);
         left -= total;
     }
-    found
+    consumer.wrapping_add(room)
 }

@@ -20,6 +20,8 @@ pub(crate) enum Event {
     Drained(Answer),
     /// A wait ended without room.
     TimedOut,
+    /// A wait ended in a way in which none should.
+    WaitFailed(String),
 }
 
 /// The bytes of sample number `n`.

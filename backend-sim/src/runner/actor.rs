@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use user_ringbuf_core::{
-    BlockingError, DetachedSample, Lane, Payload, Producer, ReserveError, RingMemory, Shared, Wait, Wake,
+    BlockingError, DetachedSample, Lane, Payload, Position, Producer, ReserveError, RingMemory, Shared, Wait, Wake,
 };
 
 use super::Bench;
@@ -84,20 +84,27 @@ impl<'m, M: RingMemory> Actor<'m, M> {
 
     /// What a producer says of itself.
     pub(super) fn compare(&self, model: &Model) -> Result<(), String> {
-        let (found, used) = match &self.handle {
+        let ends = [model.consumer(), model.first_end(), model.producer()].map(Position::new);
+        let (found, consumed) = match &self.handle {
             None => return Ok(()),
-            Some(Handle::Exclusive(producer)) => (producer.position(), producer.used()),
-            Some(Handle::Shared(shared)) => (shared.position(), Ok(0)),
+            Some(Handle::Exclusive(producer)) => {
+                let room = (producer.used().map(u64::from), producer.free().map(u64::from));
+                let expected = (model.used(), model.size().bytes_u64() - model.used());
+                if room != (Ok(expected.0), Ok(expected.1)) {
+                    return Err(format!("the producer says {room:?} bytes are used and free, expected {expected:?}"));
+                }
+                (producer.position(), ends.map(|end| producer.is_consumed(end)))
+            }
+            Some(Handle::Shared(shared)) => (shared.position(), ends.map(|end| shared.is_consumed(end))),
         };
         if found.get() != model.producer() {
             return Err(format!("the producer says it is at {found}, expected {}", model.producer()));
         }
-        match (&self.handle, used) {
-            (Some(Handle::Exclusive(_)), used) if used.map(u64::from) != Ok(model.used()) => {
-                Err(format!("the producer says {used:?} bytes are used, expected {}", model.used()))
-            }
-            _ => Ok(()),
+        let expected = [true, model.used() == 0, model.used() == 0];
+        if consumed != expected {
+            return Err(format!("of {ends:?} the producer says that {consumed:?} are consumed, expected {expected:?}"));
         }
+        Ok(())
     }
 
     /// Does one operation. `few` limits what a drain within it takes.
@@ -302,7 +309,9 @@ impl<'m, M: RingMemory> Actor<'m, M> {
         Some(match submitted {
             Ok(end) => Event::Ended(end),
             Err(BlockingError::Reserve(why)) => Event::Refused(why),
-            Err(_) => Event::TimedOut,
+            Err(BlockingError::TimedOut { timeout: told }) if told == timeout => Event::TimedOut,
+            // Nothing that a program can ask for ends in another way.
+            Err(why) => Event::WaitFailed(format!("{why:?}")),
         })
     }
 }

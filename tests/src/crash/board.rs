@@ -16,7 +16,8 @@ use crate::stamp::Stamp;
 pub const PRODUCERS: u32 = 2;
 /// Sequences that a producer's part of the board keeps apart: more than any ring here holds samples.
 const PLACES: u64 = 8192;
-const WORDS: usize = 16384;
+const WORDS_EACH: usize = 8192;
+const WORDS: usize = WORDS_EACH * PRODUCERS as usize;
 
 /// For each producer, the last submitted samples: the word for sequence s says s + 1 once it is submitted.
 #[derive(Debug)]
@@ -75,12 +76,14 @@ impl Board {
         self.words().iter().any(|word| word.load(Ordering::Relaxed) != 0)
     }
 
-    /// How many of the samples noted did not arrive, given the same notes of what did.
+    /// How many of the samples noted did not arrive, given the same notes of what did, but for those that
+    /// [`Arrived::settle`] has counted.
     #[must_use]
     pub fn missing(&self, arrived: &Arrived) -> u64 {
-        let words = self.words().iter().zip(&arrived.words);
+        let settled = (0..WORDS).map(|place| arrived.settled.get(place / WORDS_EACH).copied().unwrap_or(0));
+        let words = self.words().iter().zip(&arrived.words).zip(settled);
         // A later sample at the same place stands for the earlier one: by then the ring had gone round.
-        words.map(|(submitted, arrived)| u64::from(submitted.load(Ordering::Relaxed) > *arrived)).sum()
+        words.map(|((sent, arrived), settled)| u64::from(sent.load(Ordering::Relaxed) > settled.max(*arrived))).sum()
     }
 }
 
@@ -104,13 +107,18 @@ pub struct Arrived {
     words: Vec<u64>,
     /// Samples, and the next sequence due, of each producer.
     counts: [(u64, u64); PRODUCERS as usize],
+    /// Sequences of each producer below which nothing can come any more.
+    settled: [u64; PRODUCERS as usize],
+    /// Sequences that were passed over.
+    gaps: u64,
     /// Samples that came twice or after a later one of the same producer.
     pub out_of_order: u64,
 }
 
 impl Default for Arrived {
     fn default() -> Self {
-        Self { words: vec![0; WORDS], counts: [(0, 0); PRODUCERS as usize], out_of_order: 0 }
+        let none = [0; PRODUCERS as usize];
+        Self { words: vec![0; WORDS], counts: [(0, 0); PRODUCERS as usize], settled: none, gaps: 0, out_of_order: 0 }
     }
 }
 
@@ -121,10 +129,23 @@ impl Arrived {
             self.out_of_order += 1;
             return;
         };
-        self.out_of_order += u64::from(stamp.sequence < *next);
-        *next = stamp.sequence + 1;
         *count += 1;
+        match stamp.sequence.checked_sub(*next) {
+            None => self.out_of_order += 1,
+            Some(gap) => {
+                self.gaps += gap;
+                *next = stamp.sequence + 1;
+            }
+        }
         self.words[place(stamp)] = stamp.sequence + 1;
+    }
+
+    /// How many samples are lost among those that arrived, as long as nothing was repaired: producers submit in the
+    /// order of their sequences or hold back what lies behind, and no drain gets past a busy record. A repair discards
+    /// such records, and what arrives behind them may leave gaps.
+    pub fn settle(&mut self) -> u64 {
+        self.settled = self.counts.map(|(_, next)| next);
+        self.gaps
     }
 
     /// Samples of all producers.
@@ -164,5 +185,25 @@ mod tests {
         assert_eq!(arrived.out_of_order, 1);
         board.clear();
         assert!(!board.is_marked());
+    }
+
+    #[test]
+    fn a_gap_is_a_lost_sample_however_long_ago_and_counts_once() {
+        let board = Board::new().unwrap();
+        let mut arrived = Arrived::default();
+        for sequence in 0..3 * PLACES {
+            let stamp = Stamp { producer: 1, sequence };
+            board.note(stamp);
+            if sequence != 5 && sequence != 3 * PLACES - 2 {
+                arrived.note(stamp);
+            }
+        }
+        assert_eq!(arrived.settle(), 2);
+        assert_eq!(board.missing(&arrived), 0);
+        // What a repair leaves a gap for is held against the board alone.
+        arrived.note(Stamp { producer: 1, sequence: 3 * PLACES + 1 });
+        assert_eq!(board.missing(&arrived), 0);
+        board.note(Stamp { producer: 1, sequence: 3 * PLACES });
+        assert_eq!((board.missing(&arrived), arrived.out_of_order), (1, 0));
     }
 }

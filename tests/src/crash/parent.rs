@@ -1,13 +1,14 @@
 //! The process that kills, drains, repairs and goes on.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::os::fd::AsRawFd;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use rustix::fd::AsFd;
-use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use serde::Serialize;
 use user_ringbuf_linux::{Map, Mapping, MappingView, Producer, Repair, Survey, Verdict, repair};
 
@@ -61,46 +62,82 @@ pub struct Harness {
     pub report: Report,
 }
 
+/// The ring does not flow any more, and why.
+#[derive(Debug)]
+struct Jammed(String);
+
+impl fmt::Display for Jammed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the ring is jammed: {}", self.0)
+    }
+}
+
+impl std::error::Error for Jammed {}
+
+/// A ring that children inherit, and its consumer.
+fn inherited_ring() -> anyhow::Result<(Map, Drainer)> {
+    let map = ring(RING)?;
+    let drainer = Drainer::new(&map, LONGEST)?;
+    inherit(map.as_fd())?;
+    Ok((map, drainer))
+}
+
+fn inherit(fd: BorrowedFd<'_>) -> anyhow::Result<()> {
+    fcntl_setfd(fd, FdFlags::empty()).context("letting children inherit the ring")
+}
+
 impl Harness {
     /// A ring in the kernel, with `seed` for the instants of death.
     ///
     /// # Errors
     /// [`Unavailable`](crate::kernel::Unavailable) without the rights, or what failed.
     pub fn new(seed: u64) -> anyhow::Result<Self> {
-        let map = ring(RING)?;
-        let drainer = Drainer::new(&map, LONGEST)?;
+        let (map, drainer) = inherited_ring()?;
         let board = Board::new()?;
-        for fd in [map.as_fd(), board.as_fd()] {
-            fcntl_setfd(fd, FdFlags::empty()).context("letting children inherit the ring")?;
-        }
+        inherit(board.as_fd())?;
         Ok(Self { map, drainer, board, random: seed, report: Report::default() })
     }
 
-    /// Lets one child send through `api`, kills it, and checks what it leaves.
+    /// Lets one child send through `api`, kills it, and checks what it leaves. Where the ring is jammed then, the next
+    /// child gets a new one.
     ///
     /// # Errors
     /// What kept this from being tried. What went wrong with the ring is in the report.
     pub fn kill_one(&mut self, api: Api) -> anyhow::Result<()> {
         self.board.clear();
         let mut arrived = Arrived::default();
+        let flows = self.kill_and_drain(api, &mut arrived);
+        self.report.out_of_order += arrived.out_of_order;
+        self.report.samples += arrived.count();
+        match flows {
+            Err(error) if error.is::<Jammed>() => {
+                eprintln!("{api:?}: {error}");
+                self.report.jams += 1;
+                (self.map, self.drainer) = inherited_ring()?;
+                Ok(())
+            }
+            flows => flows,
+        }
+    }
+
+    fn kill_and_drain(&mut self, api: Api, arrived: &mut Arrived) -> anyhow::Result<()> {
         let mut child = self.spawn(api)?;
-        let lived = self.drain_a_while(&mut child, &mut arrived);
+        let lived = self.drain_a_while(&mut child, arrived);
         child.kill().and_then(|()| child.wait()).context("killing the child")?;
-        lived?;
         self.report.kills += 1;
-        self.drain_all(&mut arrived)?;
+        lived?;
+        self.drain_all(arrived)?;
+        self.report.lost_submitted += arrived.settle();
         let repaired = self.repair_if_held()?;
         *self.report.repairs.entry(api).or_default() += u64::from(repaired);
-        self.drain_all(&mut arrived)?;
-        let stuck = self.verdict()? != Verdict::Empty;
-        self.report.jams += u64::from(stuck || (repaired && !api.publishes_busy()));
+        self.drain_all(arrived)?;
+        let verdict = self.verdict()?;
+        ensure!(verdict == Verdict::Empty, Jammed(format!("what is left after everything was drained: {verdict}")));
+        self.report.jams += u64::from(repaired && !api.publishes_busy());
         if api == Api::Batch && arrived.count() % BATCH != 0 {
             self.report.torn += 1;
         }
-        self.report.lost_submitted += self.board.missing(&arrived);
-        self.report.out_of_order += arrived.out_of_order;
-        self.report.samples += arrived.count();
-        ensure!(!stuck, "the ring does not flow any more after {api:?}: {}", self.verdict()?);
+        self.report.lost_submitted += self.board.missing(arrived);
         self.go_on()
     }
 
@@ -139,13 +176,14 @@ impl Harness {
 
     fn drain_once(&mut self, arrived: &mut Arrived) -> anyhow::Result<u32> {
         let torn = &mut self.report.torn;
-        self.drainer.drain(|sample| match Stamp::read(sample) {
+        let drained = self.drainer.drain(|sample| match Stamp::read(sample) {
             Ok(stamp) => arrived.note(stamp),
             Err(wrong) => {
                 eprintln!("torn: {wrong}");
                 *torn += 1;
             }
-        })
+        });
+        drained.map_err(jam_or_other)
     }
 
     fn drain_all(&mut self, arrived: &mut Arrived) -> anyhow::Result<()> {
@@ -164,7 +202,8 @@ impl Harness {
         let mapping = Mapping::new(&self.map)?;
         let discarded = &mut self.report.discarded_records;
         // SAFETY: the child was the ring's only producer, and it was killed and waited for.
-        unsafe { repair(&mapping, |done| *discarded += u64::from(matches!(done, Repair::Discarded { .. }))) }?;
+        unsafe { repair(&mapping, |done| *discarded += u64::from(matches!(done, Repair::Discarded { .. }))) }
+            .map_err(|error| Jammed(error.to_string()))?;
         Ok(true)
     }
 
@@ -174,10 +213,11 @@ impl Harness {
         let mut bytes = [0; LONGEST];
         stamp.write(&mut bytes);
         let mapping = Mapping::new(&self.map)?;
-        Producer::attach(&mapping)?.push(&bytes)?;
+        let mut producer = Producer::attach(&mapping).map_err(|error| Jammed(error.to_string()))?;
+        producer.push(&bytes).map_err(|error| Jammed(error.to_string()))?;
         let mut seen = Vec::new();
-        self.drainer.drain(|sample| seen.push(Stamp::read(sample)))?;
-        ensure!(seen == [Ok(stamp)], "a new producer's sample did not arrive: {seen:?}");
+        self.drainer.drain(|sample| seen.push(Stamp::read(sample))).map_err(jam_or_other)?;
+        ensure!(seen == [Ok(stamp)], Jammed(format!("a new producer's sample did not arrive, but {seen:?}")));
         Ok(())
     }
 
@@ -187,5 +227,13 @@ impl Harness {
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
         self.random % bound
+    }
+}
+
+/// The errors with which the kernel refuses a record or a position, for ever.
+fn jam_or_other(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref().copied() {
+        Some(Errno::INVAL | Errno::TOOBIG) => Jammed(format!("{error:#}")).into(),
+        _ => error,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use user_ringbuf_fuzz::repair::expect;
 use user_ringbuf_fuzz::second_reading::{Order, Reading, Ring, read};
 use user_ringbuf_sim::Program;
 use user_ringbuf_sim::core::{Corruption, MAX_SAMPLE_LEN, Repair, repair};
@@ -148,24 +149,55 @@ impl<R: Side, F: Side> Pair<R, F> {
         reading
     }
 
-    /// Both repaired by the core, and drained until nothing is left.
+    /// Both repaired by the core, and drained until nothing is left: every submitted sample that could be reached is
+    /// there.
     fn repair_image(&mut self, start: u64, image: &Image, met: &mut Met) -> Verdict {
         self.put(start, image);
+        let (place, expected) = self.expect_of_repair()?;
         let (real, fake) = (repaired(&self.real), repaired(&self.fake));
         if real != fake {
             return Ok(differ("the repair", format!("{real:?}"), format!("{fake:?}")));
         }
+        if self.real.producer() != place {
+            return Ok(differ(
+                "the repair's producer position",
+                self.real.producer(),
+                format!("{place}, by the rules"),
+            ));
+        }
+        let mut samples = Vec::new();
         for _ in 0..DRAINS {
             if let Some(difference) = self.drain(&Call { flags: 1, ..Call::default() }, &mut Met::default())? {
                 return Ok(Some(difference));
             }
+            samples.extend(self.answers[0].samples.iter().map(<[u8]>::to_vec));
             if self.real.consumer() == self.real.producer() {
+                if samples != expected {
+                    let told = |samples: &[Vec<u8>]| format!("{} samples: {samples:02x?}", samples.len());
+                    let expected = told(&expected) + ", by the rules";
+                    return Ok(differ("what is left to drain after the repair", told(&samples), expected));
+                }
                 met.add(Outcome::Repaired);
                 return Ok(None);
             }
         }
         let left = format!("consumer {} and producer {}", self.real.consumer(), self.real.producer());
         Ok(differ("the repaired ring, which must be drained to empty", left, format!("the same, after {real:?}")))
+    }
+
+    /// Where a repair has to put the producer, and the samples that it has to keep.
+    fn expect_of_repair(&self) -> anyhow::Result<(u64, Vec<Vec<u8>>)> {
+        let (consumer, producer) = (self.real.consumer(), self.real.producer());
+        let ring = self.real.snapshot();
+        let mut samples = Vec::new();
+        let place = expect(
+            self.real.size(),
+            consumer,
+            producer,
+            |offset| self.real.word(offset),
+            |offset, len| samples.push(ring.read(offset, usize::try_from(len).unwrap_or(usize::MAX))),
+        );
+        Ok((place, samples.into_iter().collect::<Result<_, _>>()?))
     }
 
     /// The program on both, each held against the reference model, and what was drained compared.
