@@ -135,8 +135,8 @@ impl Position {
         self.modulo(size.bytes_u64()) as u32
     }
 
-    /// Whether a consumer at this position has taken everything up to `other`. True for everything up to 2^63 bytes
-    /// back.
+    /// Whether this position is at `other` or beyond it: a consumer here has taken everything up to there. True for
+    /// everything up to 2^63 bytes back.
     #[inline]
     pub const fn has_reached(self, other: Self) -> bool {
         self.distance_from(other) < 1 << 63

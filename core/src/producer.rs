@@ -2,7 +2,7 @@
 //!
 //! Invariants: `position` is what this producer last stored into `producer_pos`. `limit` is a consumer position seen
 //! plus the ring's size, so the bytes from `position` to `limit` are free and stay so: the consumer only moves on. They
-//! are never more than the ring has.
+//! are never more than the ring has; none if the limit lies behind.
 //! Kernel counterpart: `__bpf_user_ringbuf_peek`, which reads what is published here.
 
 use core::time::Duration;
@@ -229,16 +229,16 @@ impl<M: RingMemory> Producer<M> {
     #[inline]
     pub(crate) fn make_room(&mut self, at: Position, len: usize) -> Result<SampleLen, ReserveError> {
         let checked = SampleLen::in_some_ring(len);
-        let (taken, room) = (at.distance_from(self.position), self.limit.distance_from(self.position));
         // The room is at most the ring's size, so what fits into it needs no look at the ring's own limit.
-        if checked.is_none_or(|len| taken + u64::from(len.extent()) > room) {
+        if checked.is_none_or(|len| !self.limit.has_reached(at.advance(u64::from(len.extent())))) {
             // Values only, no reference to `self`: a producer that no call sees can stay in registers.
             let found = self.memory.load_producer(Role::LoadOwnProducer);
             let seen = Seen { size: self.memory.size(), found, consumer: self.memory.load_consumer() };
             match look_for_room(seen, self.position, at, len) {
                 Ok(limit) => self.limit = limit,
                 Err(why) => {
-                    // A producer that has met an error knows of no room, so it looks again each time.
+                    // A producer that has met an error knows of no room, so it looks again each time: in this batch,
+                    // after it was submitted, when the limit lies behind, and after it was dropped.
                     self.limit = self.position;
                     return Err(why);
                 }

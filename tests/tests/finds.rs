@@ -64,3 +64,16 @@ fn a_foreign_producer_that_a_shared_one_met_is_met_again_by_a_shorter_sample() {
     assert_eq!(shared.push(&[2; 40]), Err(why.clone()));
     assert_eq!(shared.push(&[2; 8]), Err(why));
 }
+
+/// Found by `operations`: the limit of a batch that met an error lay behind what was submitted, and so without end.
+#[test]
+fn a_batch_that_met_a_full_ring_leaves_no_room_behind_it() {
+    let memory = HeapMemory::new(128).unwrap();
+    let mut producer = Producer::attach(&memory).unwrap();
+    producer.push(&[1; 56]).unwrap();
+    let mut batch = producer.batch();
+    batch.push(&[2; 56]).unwrap();
+    assert_eq!(batch.push(&[]), Err(ReserveError::Full { needed: 8, available: 0 }));
+    batch.submit();
+    assert_eq!(producer.push(&[]), Err(ReserveError::Full { needed: 8, available: 0 }));
+}
