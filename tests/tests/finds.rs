@@ -48,7 +48,7 @@ fn a_foreign_producer_that_a_batch_met_is_met_again_by_the_next_reservation() {
     let mut batch = producer.batch();
     batch.push(&[1; 56]).unwrap();
     batch.push(&[1; 48]).unwrap();
-    assert_eq!(batch.push(&[2; 8]), Err(why.clone()));
+    assert_eq!(batch.push(&[2; 8]), Err(why));
     batch.discard();
     assert_eq!(producer.push(&[2; 8]), Err(why));
 }
@@ -61,7 +61,7 @@ fn a_foreign_producer_that_a_shared_one_met_is_met_again_by_a_shorter_sample() {
     shared.push(&[1; 88]).unwrap();
     memory.set_producer(104);
     let why = ReserveError::ForeignProducer { expected: Position::new(96), found: Position::new(104) };
-    assert_eq!(shared.push(&[2; 40]), Err(why.clone()));
+    assert_eq!(shared.push(&[2; 40]), Err(why));
     assert_eq!(shared.push(&[2; 8]), Err(why));
 }
 
