@@ -5,10 +5,12 @@ mod sender;
 mod tally;
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 use user_ringbuf_linux::{AttachError, Corruption, EpollWaiter, Mapping, Producer};
 
@@ -81,12 +83,14 @@ impl Send {
             Some(bar) => bar.suspend(|| output.note(text)),
             None => output.note(text),
         };
+        let mut pauses = || nothing_to_read(io::stdin());
         let mut sender = Sender {
             producer,
             waiter: EpollWaiter::new(&map).with_context(failed)?,
             on_full: self.on_full,
             parser: Parser::new(self.framing, max),
             tally: Tally::new(self.framing, max),
+            pauses: &mut pauses,
             note: &mut note,
         };
         let begin = Instant::now();
@@ -136,6 +140,12 @@ impl Send {
         }
         anyhow::anyhow!(text)
     }
+}
+
+/// Whether a read would sleep. The end of the input, or an error, is something to read.
+fn nothing_to_read(from: impl AsFd) -> bool {
+    let mut look = [PollFd::new(&from, PollFlags::IN)];
+    poll(&mut look, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) == Ok(0)
 }
 
 impl Report for Sent {
