@@ -36,9 +36,9 @@ impl WakeFd {
     }
 
     /// Makes the descriptor readable in `pause` from now, instead of whenever was said before.
-    pub(super) fn look_in(&self, pause: Option<Duration>) -> Result<(), WaiterError> {
-        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let time = Itimerspec { it_interval: zero, it_value: pause.map_or(zero, timespec) };
+    pub(super) fn look_in(&self, pause: Duration) -> Result<(), WaiterError> {
+        let once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let time = Itimerspec { it_interval: once, it_value: timespec(pause) };
         timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &time).map_err(named("timerfd_settime"))?;
         Ok(())
     }
