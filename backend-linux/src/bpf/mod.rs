@@ -25,6 +25,8 @@ pub enum BpfCommand {
     MapCreate,
     /// `BPF_MAP_LOOKUP_ELEM`: used to tell a map from any other object.
     MapLookupElem,
+    /// `BPF_MAP_GET_NEXT_KEY`: used to tell a map from any other object.
+    MapGetNextKey,
     /// `BPF_PROG_LOAD`: have a program verified and loaded.
     ProgLoad,
     /// `BPF_OBJ_PIN`: give an object a path on a bpffs.
@@ -49,6 +51,7 @@ impl BpfCommand {
         match self {
             Self::MapCreate => 0,
             Self::MapLookupElem => 1,
+            Self::MapGetNextKey => 4,
             Self::ProgLoad => 5,
             Self::ObjPin => 6,
             Self::ObjGet => 7,
@@ -66,6 +69,7 @@ impl BpfCommand {
         match self {
             Self::MapCreate => "BPF_MAP_CREATE",
             Self::MapLookupElem => "BPF_MAP_LOOKUP_ELEM",
+            Self::MapGetNextKey => "BPF_MAP_GET_NEXT_KEY",
             Self::ProgLoad => "BPF_PROG_LOAD",
             Self::ObjPin => "BPF_OBJ_PIN",
             Self::ObjGet => "BPF_OBJ_GET",
