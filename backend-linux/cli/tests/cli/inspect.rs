@@ -151,7 +151,7 @@ fn what_is_no_ring_or_not_ours_is_an_error() {
     let directory = Directory::new();
     for command in [&["inspect"][..], &["repair", "--dry-run"], &["repair", "--producer-is-gone"]] {
         let with = |more: &[&str]| -> Run { run(&[command, more].concat()) };
-        assert!(with(&["--pin", &bpffs.text("nothing")]).failed(1).contains("no such path"));
+        assert!(with(&["--pin", &bpffs.text("nothing")]).failed(1).contains("no such path; a bpffs is mounted at "));
         assert!(with(&["--pin", &directory.text("nothing")]).failed(1).contains("no such path"));
         assert!(with(&["--pin", "/dev/null"]).failed(1).contains("not on a bpffs"));
         let run = with(&["--id", "4294967294", "--json"]);
