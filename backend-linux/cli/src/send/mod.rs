@@ -15,7 +15,7 @@ use serde::Serialize;
 use user_ringbuf_linux::{AttachError, Corruption, EpollWaiter, Mapping, Producer};
 
 use crate::framing::{Framing, Parser};
-use crate::report::{Output, Report, Verdict, per_second};
+use crate::report::{Output, Report, Verdict, per_second, plural};
 use crate::target::Target;
 use sender::Sender;
 use tally::Tally;
@@ -106,10 +106,14 @@ impl Send {
         }
 
         let error = outcome.err().map(|error| error.to_string());
-        if let Some(error) = &error {
-            output.note(error);
-        }
-        let good = error.is_none() && tally.too_large == 0;
+        let verdict = match &error {
+            Some(error) => Verdict::Bad(error.clone()),
+            None if tally.too_large > 0 => {
+                let skipped = plural(tally.too_large, self.framing.unit());
+                Verdict::Bad(format!("not all was sent: {skipped} skipped as too large"))
+            }
+            None => Verdict::Good,
+        };
         output.report(&Sent {
             id: map.id(),
             framing: self.framing,
@@ -120,7 +124,7 @@ impl Send {
             error,
             time,
         })?;
-        Ok(if good { Verdict::Good } else { Verdict::Bad })
+        Ok(verdict)
     }
 
     /// A ring that takes no producer wants a look, and maybe a repair.

@@ -72,6 +72,7 @@ fn lines_that_are_too_large_are_skipped_by_number_and_length() {
     let error = run.failed(1);
     assert!(error.contains("line 2 skipped: 4089 bytes, this ring takes at most 4088"), "{error}");
     assert!(error.contains("line 4 skipped: 300000 bytes"), "{error}");
+    assert!(error.ends_with("not all was sent: 2 lines skipped as too large\n"), "the last word says why 1: {error}");
     assert_eq!(
         run.json()["too_large_samples"],
         serde_json::json!([{"number": 2, "len": 4089}, {"number": 4, "len": 300_000}])
