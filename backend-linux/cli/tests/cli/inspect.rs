@@ -45,6 +45,7 @@ fn an_object_has_all_counts_positions_and_records() {
     );
     assert_eq!((held["consumer_pos"].as_u64(), held["producer_pos"].as_u64()), (Some(0), Some(240)));
     assert_eq!((held["used"].as_u64(), held["free"].as_u64()), (Some(240), Some(u64::from(map.size()) - 240)));
+    assert_eq!(held["bytes_per_mark"].as_u64(), Some(u64::from(map.size()) / 64));
     assert_eq!(held["submitted"], serde_json::json!({"records": 4, "bytes": 64}));
     assert_eq!(held["discarded"], serde_json::json!({"records": 1, "bytes": 64}));
     assert_eq!(held["busy"], serde_json::json!({"records": 1, "bytes": 112}));
