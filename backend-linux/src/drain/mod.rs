@@ -35,7 +35,8 @@ pub use log::{MAX_LOG, Samples};
 /// A loaded program that drains one map.
 ///
 /// Several programs may drain the same map from several threads: the kernel lets one drain at a time and answers
-/// `EBUSY` to the others. Each has a log of its own.
+/// `EBUSY` to the others. Each has a log of its own, which assumes that only this handle runs the program: who hands on
+/// its descriptor hands on that too.
 ///
 /// # Rights and minimum kernel version
 ///
