@@ -15,6 +15,12 @@ use crate::wait::{Edge, WaiterError, named, timespec};
 /// It is an epoll instance of its own, with the map, edge-triggered, and a timer in it: so it serves reactors that are
 /// edge-triggered, level-triggered or one-shot alike, needs no timer of theirs, and can be registered wherever the map
 /// is registered already.
+///
+/// As [`EpollWaiter`](crate::EpollWaiter) it relies on the wakeup of `bpf_user_ringbuf_drain` and on
+/// `ringbuf_map_poll_user`.
+///
+/// # Minimum kernel version
+/// Linux 6.1.
 #[derive(Debug)]
 pub struct WakeFd {
     edge: Edge,

@@ -30,7 +30,8 @@ pub const MAX_NAME: usize = 15;
 
 /// A user ring buffer in the kernel, which this process holds open.
 ///
-/// The map lives as long as any process holds a descriptor of it, a loaded program uses it, or it is pinned.
+/// The map lives as long as any process holds a descriptor of it, a loaded program uses it, or it is pinned. The kernel
+/// makes it in `ringbuf_map_alloc`, which takes a power-of-two multiple of the page size and nothing else.
 ///
 /// # Minimum kernel version
 ///
