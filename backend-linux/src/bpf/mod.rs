@@ -7,13 +7,20 @@
 
 pub(crate) mod attr;
 
-use core::ffi::{c_int, c_long};
+use core::ffi::{CStr, c_int, c_long};
 use core::fmt;
 
 use rustix::fd::{FromRawFd, OwnedFd};
 use rustix::io::Errno;
 
 use attr::Attr;
+
+/// `BPF_PROG_TYPE_SYSCALL`.
+pub(crate) const PROG_TYPE_SYSCALL: u32 = 31;
+/// `BPF_F_SLEEPABLE`: programs of this type must be.
+pub(crate) const SLEEPABLE: u32 = 1 << 4;
+/// The licence of our programs: none of their helpers asks for a GPL-compatible one.
+pub(crate) const LICENSE: &CStr = c"MIT OR Apache-2.0";
 
 /// A command of `bpf(2)`.
 ///
