@@ -18,7 +18,7 @@ use rustix::path::Arg;
 
 use crate::bpf::attr::{GetId, MapCreate};
 use crate::bpf::{BpfCommand, BpfError, bpf_fd};
-use crate::fd::borrow;
+use crate::fd::{self, borrow};
 use info::Info;
 
 pub use error::{Capability, MapError};
@@ -238,9 +238,9 @@ impl fmt::Debug for Map {
 }
 
 fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, MapError> {
-    rustix::io::fcntl_dupfd_cloexec(fd, 0).map_err(|errno| match errno {
+    fd::duplicate(fd).map_err(|errno| match errno {
         Errno::BADF => MapError::ClosedFd,
-        errno => MapError::System { call: "fcntl(F_DUPFD_CLOEXEC)", errno },
+        errno => MapError::System { call: fd::DUPLICATE, errno },
     })
 }
 
