@@ -10,7 +10,9 @@
 //!
 //! Two seccomp filters stand one behind the other. The first leaves what *attaching* needs, which is what [`Map::from_fd`],
 //! [`Mapping::new`] and [`EpollWaiter::new`] call; the second leaves what *producing* needs: nothing at all as long as
-//! there is room, and what waiting for room calls. Any other system call kills the agent, and the parent tells.
+//! there is room, and what waiting for room calls. Any other system call kills the agent, and the parent tells. This
+//! agent waits by epoll, is never cancelled and lets go by ending; one that cancels needs `fcntl`, `write` and `read`
+//! too, one that yields `sched_yield`, and one that drops its mapping and waiter `munmap` and `close`.
 //!
 //! What the agent really calls, before and after the second filter is in place (`seccomp` stands between the two):
 //!

@@ -1,4 +1,4 @@
-//! Borrowing a descriptor without a check that panics.
+//! Borrowing a descriptor without a check that panics, and duplicating one.
 //!
 //! Without std, rustix checks each time that a descriptor which it borrows is not -1, and panics otherwise; that an
 //! owned one never is, is nothing the compiler could know.
@@ -6,6 +6,7 @@
 use core::hint::assert_unchecked;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
 
 /// The descriptor, borrowed.
 #[inline(always)]
@@ -13,4 +14,12 @@ pub(crate) fn borrow(fd: &OwnedFd) -> BorrowedFd<'_> {
     // SAFETY: whoever made the `OwnedFd` has promised that it is open, which -1 never is.
     unsafe { assert_unchecked(fd.as_raw_fd() != -1) };
     fd.as_fd()
+}
+
+/// The call that [`duplicate`] makes.
+pub(crate) const DUPLICATE: &str = "fcntl(F_DUPFD_CLOEXEC)";
+
+/// A descriptor of our own for the same file, close-on-exec.
+pub(crate) fn duplicate(fd: impl AsFd) -> Result<OwnedFd, Errno> {
+    rustix::io::fcntl_dupfd_cloexec(fd, 0)
 }

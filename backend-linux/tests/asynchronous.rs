@@ -170,6 +170,32 @@ over_each_reactor! {
         });
     }
 
+    fn a_first_that_is_polled_all_the_while_still_looks_for_the_others<R>() {
+        let pause = 50 * MS;
+        let (_map, ring, mut program) = half_full::<R>(Recheck::Backoff { first: pause, longest: pause });
+        let first = ring.shared().position();
+        ring.shared().push(&[0; HALF]).unwrap();
+        scope(|scope| {
+            let mut reserved = pin!(ring.reserve(WANTED));
+            let mut poll = || R::block_on(poll_once(&mut reserved)).is_none();
+            assert!(poll());
+            let watcher = scope.spawn(|| R::block_on(ring.wait_consumed(first)));
+            sleep(20 * MS);
+            // Enough for the one who waits for consumption, not enough for the first of the line.
+            drain(&mut program, SILENT.stop_after(1));
+            let began = Instant::now();
+            while began.elapsed() < 40 * pause && !watcher.is_finished() {
+                assert!(poll());
+                sleep(MS);
+            }
+            let in_time = watcher.is_finished();
+            drain(&mut program, WAKING);
+            assert!(!poll());
+            watcher.join().unwrap().unwrap();
+            assert!(in_time, "each poll put off the look");
+        });
+    }
+
     fn tasks_get_room_in_the_order_in_which_they_came<R>() {
         let (_map, ring, mut program) = half_full::<R>(Recheck::Never);
         R::block_on(async {

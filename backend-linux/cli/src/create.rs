@@ -8,8 +8,8 @@ use clap::Args;
 use serde::Serialize;
 use user_ringbuf_linux::{Map, MapError};
 
-use crate::bytes;
 use crate::report::{Output, Report, Verdict};
+use crate::{bpffs, bytes};
 
 /// Make a ring and pin it on a bpffs, where it outlives this command. Removing the file unpins it.
 #[derive(Args, Debug)]
@@ -51,26 +51,11 @@ impl Create {
 
     fn not_pinned(&self, error: MapError) -> anyhow::Error {
         let hint = match error {
-            MapError::NotOnBpffs => mounted_bpffs().map(|mounted| format!("; one is mounted at {mounted}")),
-            MapError::PathMissing => Some("; make the directory first".to_owned()),
-            _ => None,
+            MapError::PathMissing => "; make the directory first".to_owned(),
+            _ => bpffs::hint(&error),
         };
-        anyhow::anyhow!("cannot pin the ring at {}: {error}{}", self.pin.display(), hint.unwrap_or_default())
+        anyhow::anyhow!("cannot pin the ring at {}: {error}{hint}", self.pin.display())
     }
-}
-
-/// Where a bpffs is mounted already.
-fn mounted_bpffs() -> Option<String> {
-    bpffs_among(&std::fs::read_to_string("/proc/self/mounts").ok()?)
-}
-
-/// Finds the mount point of a bpffs among lines `device path type options 0 0`.
-fn bpffs_among(mounts: &str) -> Option<String> {
-    mounts.lines().find_map(|line| {
-        let mut fields = line.split(' ').skip(1);
-        let path = fields.next()?;
-        (fields.next()? == "bpf").then(|| path.to_owned())
-    })
 }
 
 impl Report for Created<'_> {
@@ -84,17 +69,5 @@ impl Report for Created<'_> {
             write!(out, " (rounded up from {})", self.asked)?;
         }
         writeln!(out, ", pinned at {}", self.pin)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::bpffs_among;
-
-    #[test]
-    fn a_bpffs_is_found_among_other_mounts() {
-        let mounts = "proc /proc proc rw 0 0\nbpf /x/bpf tmpfs rw 0 0\nnone /sys/fs/bpf bpf rw,mode=700 0 0\n";
-        assert_eq!(bpffs_among(mounts).as_deref(), Some("/sys/fs/bpf"));
-        assert_eq!(bpffs_among("proc /proc proc rw 0 0\n\nbroken\n"), None);
     }
 }

@@ -3,6 +3,7 @@
 //! One module a subcommand. The library exists for the command, its tests and its fuzzers: [`run`] is the command,
 //! [`framing`] cuts standard input into samples. Its interface may change with any version.
 
+mod bpffs;
 mod bytes;
 mod create;
 mod demo;

@@ -201,8 +201,16 @@ impl Repair {
             repairs,
             omitted,
         })?;
-        let good = self.dry_run || matches!(after, RingVerdict::Empty | RingVerdict::Flowing);
-        Ok(if good { Verdict::Good } else { Verdict::Bad })
+        Ok(if self.dry_run { Verdict::Good } else { repaired(&after) })
+    }
+}
+
+/// Whether a repair has freed the ring.
+fn repaired(after: &RingVerdict) -> Verdict {
+    match after {
+        RingVerdict::Empty | RingVerdict::Flowing => Verdict::Good,
+        // A repair that came to its end left nothing of the kind, so somebody has written since.
+        after => Verdict::Bad(format!("the ring is not free: {after}; is a producer alive?")),
     }
 }
 
@@ -255,5 +263,28 @@ impl Step {
             }
         };
         words
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use user_ringbuf_linux::Header;
+    use user_ringbuf_sim::{HeapMemory, RawAccess, RingImage};
+
+    use super::*;
+
+    #[test]
+    fn a_ring_that_is_not_free_after_a_repair_is_bad_and_says_why() {
+        for (header, bad) in [(Header::submitted(8), None), (Header::busy(8), Some("held by the busy record at 0"))] {
+            let mut image = RingImage::empty(RingSize::new(4096).unwrap(), 0);
+            image.append(header, &[]);
+            let mut memory = HeapMemory::new(4096).unwrap();
+            memory.restore(&image).unwrap();
+            match (repaired(&verdict(&memory)), bad) {
+                (Verdict::Good, None) => {}
+                (Verdict::Bad(why), Some(bad)) => assert!(why.contains(bad), "{why}"),
+                (verdict, _) => panic!("{verdict:?}"),
+            }
+        }
     }
 }

@@ -15,11 +15,11 @@ pub(crate) trait Report: Serialize {
 }
 
 /// How a run that came to its end went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Good,
-    /// The report, which was printed, says what is wrong.
-    Bad,
+    /// What is wrong, in words for standard error. The report, which was printed, has the numbers.
+    Bad(String),
 }
 
 /// Where reports and errors go.
@@ -61,7 +61,10 @@ impl Output {
     pub(crate) fn finish(&self, outcome: anyhow::Result<Verdict>) -> ExitCode {
         match outcome {
             Ok(Verdict::Good) => ExitCode::SUCCESS,
-            Ok(Verdict::Bad) => ExitCode::FAILURE,
+            Ok(Verdict::Bad(why)) => {
+                self.note(why);
+                ExitCode::FAILURE
+            }
             Err(error) => {
                 let error = in_words(&error);
                 self.note(&error);

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use clap::Args;
 use user_ringbuf_linux::Map;
+
+use crate::bpffs;
 
 /// A ring that exists: by its path or by its id.
 #[derive(Args, Clone, Debug)]
@@ -27,7 +29,7 @@ impl Target {
             // clap lets neither through without the other.
             (None, id) => Map::from_id(id.unwrap_or_default()),
         };
-        map.with_context(|| format!("cannot open {self}"))
+        map.map_err(|error| anyhow!("cannot open {self}: {error}{}", bpffs::hint(&error)))
     }
 
     /// The arguments that name this ring to another subcommand.

@@ -50,7 +50,8 @@ impl Places {
     }
 }
 
-/// The line.
+/// The line. A waker is woken and dropped only where the lock is not held: either may run a task's own code, which may
+/// come back here.
 #[derive(Debug, Default)]
 pub(super) struct Line {
     places: Mutex<Places>,
@@ -105,7 +106,7 @@ impl Line {
 pub(super) struct Place<'l> {
     line: &'l Line,
     pub(super) service: Service,
-    ticket: u64,
+    pub(super) ticket: u64,
 }
 
 impl Place<'_> {
@@ -114,13 +115,16 @@ impl Place<'_> {
         let mut places = self.line.lock();
         let row = places.of(self.service);
         let at = row.binary_search_by_key(&self.ticket, |waiting| waiting.ticket);
+        let mut old = None;
         if let Some(waiting) = at.ok().and_then(|at| row.get_mut(at)) {
-            match &mut waiting.waker {
-                Some(kept) => kept.clone_from(waker),
-                none => *none = Some(waker.clone()),
+            if !waiting.waker.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
+                old = waiting.waker.replace(waker.clone());
             }
         }
-        places.first().is_some_and(|first| first.ticket == self.ticket)
+        let first = places.first().is_some_and(|first| first.ticket == self.ticket);
+        drop(places);
+        drop(old);
+        first
     }
 }
 
@@ -128,12 +132,12 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut places = self.line.lock();
         let row = places.of(self.service);
-        if let Ok(at) = row.binary_search_by_key(&self.ticket, |waiting| waiting.ticket) {
-            row.remove(at);
-        }
+        let at = row.binary_search_by_key(&self.ticket, |waiting| waiting.ticket);
+        let left = at.ok().and_then(|at| row.remove(at));
         self.line.in_order.store(places.in_order.len(), Ordering::Relaxed);
         let waker = places.waker_of_first();
         drop(places);
+        drop(left);
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -223,5 +227,34 @@ mod tests {
         drop(reserver);
         assert_eq!(watcher.woken.take(), 1);
         assert!(watcher.is_first());
+    }
+    /// Sees, when it is dropped, whether the line is locked.
+    struct LooksBack {
+        line: Arc<Line>,
+        locked: Arc<AtomicUsize>,
+    }
+
+    impl Wake for LooksBack {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for LooksBack {
+        fn drop(&mut self) {
+            let locked = self.line.places.try_lock().is_err();
+            self.locked.fetch_add(usize::from(locked), Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_waker_that_is_dropped_may_come_back_to_the_line() {
+        let (line, locked) = (Arc::new(Line::default()), Arc::new(AtomicUsize::new(0)));
+        let waker = || Waker::from(Arc::new(LooksBack { line: Arc::clone(&line), locked: Arc::clone(&locked) }));
+        let place = line.join(Service::InOrder);
+        place.is_first(&waker());
+        assert_eq!(Arc::strong_count(&locked), 2, "the line keeps the waker");
+        place.is_first(&waker());
+        assert_eq!((Arc::strong_count(&locked), locked.load(Ordering::Relaxed)), (2, 0), "another in its place");
+        drop(place);
+        assert_eq!((Arc::strong_count(&locked), locked.load(Ordering::Relaxed)), (1, 0), "the place is left");
     }
 }

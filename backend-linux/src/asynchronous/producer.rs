@@ -13,6 +13,9 @@ use crate::wait::{Recheck, Spin};
 /// An exclusive [`Producer`] whose task waits for room without blocking its thread.
 ///
 /// **Cancel-safe**: dropping a future that has not completed leaves nothing behind.
+///
+/// # Minimum kernel version
+/// Linux 6.1.
 #[derive(Debug)]
 pub struct AsyncProducer<M: RingMemory, R> {
     producer: Producer<M>,

@@ -22,6 +22,9 @@ use crate::wait::{Recheck, Spin};
 ///
 /// One handle has three descriptors and one registration, however many tasks use it. It is woken by drains, and looks
 /// for itself as its [`Recheck`] says where drains wake nobody.
+///
+/// # Minimum kernel version
+/// Linux 6.1.
 pub struct AsyncShared<M: RingMemory, R> {
     shared: Shared<M>,
     waiting: Waiting<R>,

@@ -6,7 +6,7 @@
 
 use core::future::poll_fn;
 use core::task::{Context, Poll, ready};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fd::AsFd;
 use user_ringbuf_core::{BlockingError, ReserveError};
@@ -20,7 +20,16 @@ use crate::wait::{Pace, Recheck};
 pub(super) struct Waiting<R> {
     reactor: R,
     line: Line,
-    pace: Mutex<Pace>,
+    clock: Mutex<Clock>,
+}
+
+/// When the descriptor becomes readable by itself. Locked over the system calls that change it, none of which sleeps:
+/// so `set_by` names a task only while its pause is running, or has ended and nobody has fetched that.
+#[derive(Debug)]
+struct Clock {
+    pace: Pace,
+    /// The ticket of the task whose pause it is.
+    set_by: Option<u64>,
 }
 
 /// The first's watch over the reactor.
@@ -35,7 +44,8 @@ struct Watch {
 impl<R: Reactor> Waiting<R> {
     pub(super) fn new(map: impl AsFd, recheck: Recheck) -> Result<Self, ReactorError> {
         let reactor = R::register(WakeFd::new(map)?)?;
-        Ok(Self { reactor, line: Line::default(), pace: Mutex::new(Pace::new(recheck)) })
+        let clock = Mutex::new(Clock { pace: Pace::new(recheck), set_by: None });
+        Ok(Self { reactor, line: Line::default(), clock })
     }
 
     /// Attempts until one succeeds. An attempt answers `None` for "not yet".
@@ -77,26 +87,36 @@ impl<R: Reactor> Waiting<R> {
             if !first {
                 return Poll::Pending;
             }
-            ready!(self.poll_watch(cx, watch)).map_err(BlockingError::Wait)?;
+            ready!(self.poll_watch(cx, place, watch)).map_err(BlockingError::Wait)?;
             self.line.wake_any_time(place);
         }
     }
 
     /// Ready when it is time for another attempt.
-    fn poll_watch(&self, cx: &mut Context<'_>, watch: &mut Watch) -> Poll<Result<(), ReactorError>> {
+    fn poll_watch(&self, cx: &mut Context<'_>, place: &Place<'_>, watch: &mut Watch) -> Poll<Result<(), ReactorError>> {
         let fd = self.reactor.wake_fd();
-        if let Some(pause) = self.pace().pause(watch.round) {
-            fd.look_in(Some(pause))?;
+        let mut clock = self.clock();
+        // Once a round: a task that is polled for other reasons too would put off the look for ever.
+        if clock.set_by != Some(place.ticket) {
+            if let Some(pause) = clock.pace.pause(watch.round) {
+                fd.look_in(pause)?;
+                clock.set_by = Some(place.ticket);
+            }
         }
+        drop(clock);
         watch.begun = true;
         ready!(self.reactor.poll_readable(cx))?;
-        self.pace().note(fd.fetch()?);
+        let mut clock = self.clock();
+        let drained = fd.fetch()?;
+        clock.set_by = None;
+        clock.pace.note(drained);
+        drop(clock);
         watch.round = watch.round.saturating_add(1);
         Poll::Ready(Ok(()))
     }
 
-    fn pace(&self) -> std::sync::MutexGuard<'_, Pace> {
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    fn clock(&self) -> MutexGuard<'_, Clock> {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

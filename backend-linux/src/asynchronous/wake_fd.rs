@@ -15,6 +15,12 @@ use crate::wait::{Edge, WaiterError, named, timespec};
 /// It is an epoll instance of its own, with the map, edge-triggered, and a timer in it: so it serves reactors that are
 /// edge-triggered, level-triggered or one-shot alike, needs no timer of theirs, and can be registered wherever the map
 /// is registered already.
+///
+/// As [`EpollWaiter`](crate::EpollWaiter) it relies on the wakeup of `bpf_user_ringbuf_drain` and on
+/// `ringbuf_map_poll_user`.
+///
+/// # Minimum kernel version
+/// Linux 6.1.
 #[derive(Debug)]
 pub struct WakeFd {
     edge: Edge,
@@ -36,9 +42,9 @@ impl WakeFd {
     }
 
     /// Makes the descriptor readable in `pause` from now, instead of whenever was said before.
-    pub(super) fn look_in(&self, pause: Option<Duration>) -> Result<(), WaiterError> {
-        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let time = Itimerspec { it_interval: zero, it_value: pause.map_or(zero, timespec) };
+    pub(super) fn look_in(&self, pause: Duration) -> Result<(), WaiterError> {
+        let once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let time = Itimerspec { it_interval: once, it_value: timespec(pause) };
         timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &time).map_err(named("timerfd_settime"))?;
         Ok(())
     }

@@ -7,13 +7,20 @@
 
 pub(crate) mod attr;
 
-use core::ffi::{c_int, c_long};
+use core::ffi::{CStr, c_int, c_long};
 use core::fmt;
 
 use rustix::fd::{FromRawFd, OwnedFd};
 use rustix::io::Errno;
 
 use attr::Attr;
+
+/// `BPF_PROG_TYPE_SYSCALL`.
+pub(crate) const PROG_TYPE_SYSCALL: u32 = 31;
+/// `BPF_F_SLEEPABLE`: programs of this type must be.
+pub(crate) const SLEEPABLE: u32 = 1 << 4;
+/// The licence of our programs: none of their helpers asks for a GPL-compatible one.
+pub(crate) const LICENSE: &CStr = c"MIT OR Apache-2.0";
 
 /// A command of `bpf(2)`.
 ///
@@ -25,6 +32,8 @@ pub enum BpfCommand {
     MapCreate,
     /// `BPF_MAP_LOOKUP_ELEM`: used to tell a map from any other object.
     MapLookupElem,
+    /// `BPF_MAP_GET_NEXT_KEY`: used to tell a map from any other object.
+    MapGetNextKey,
     /// `BPF_PROG_LOAD`: have a program verified and loaded.
     ProgLoad,
     /// `BPF_OBJ_PIN`: give an object a path on a bpffs.
@@ -49,6 +58,7 @@ impl BpfCommand {
         match self {
             Self::MapCreate => 0,
             Self::MapLookupElem => 1,
+            Self::MapGetNextKey => 4,
             Self::ProgLoad => 5,
             Self::ObjPin => 6,
             Self::ObjGet => 7,
@@ -66,6 +76,7 @@ impl BpfCommand {
         match self {
             Self::MapCreate => "BPF_MAP_CREATE",
             Self::MapLookupElem => "BPF_MAP_LOOKUP_ELEM",
+            Self::MapGetNextKey => "BPF_MAP_GET_NEXT_KEY",
             Self::ProgLoad => "BPF_PROG_LOAD",
             Self::ObjPin => "BPF_OBJ_PIN",
             Self::ObjGet => "BPF_OBJ_GET",

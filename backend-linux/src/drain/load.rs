@@ -1,7 +1,5 @@
 //! Loading the drain program: its type information, its instructions, and the verifier's word if it refuses.
 
-use core::ffi::CStr;
-
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 
@@ -9,16 +7,10 @@ use super::DrainError;
 use super::btf;
 use super::program::{FuncInfo, Program};
 use crate::bpf::attr::{BtfLoad, ProgLoad};
-use crate::bpf::{BpfCommand, BpfError, address, bpf_fd, length};
+use crate::bpf::{BpfCommand, BpfError, LICENSE, PROG_TYPE_SYSCALL, SLEEPABLE, address, bpf_fd, length};
 use crate::fd::borrow;
 use crate::map::info::number;
 
-/// `BPF_PROG_TYPE_SYSCALL`.
-const SYSCALL: u32 = 31;
-/// `BPF_F_SLEEPABLE`: programs of this type must be.
-const SLEEPABLE: u32 = 1 << 4;
-/// None of our helpers asks for a GPL-compatible licence.
-const LICENSE: &CStr = c"MIT OR Apache-2.0";
 /// The verifier gives up with EAGAIN when a signal is pending.
 const ATTEMPTS: u32 = 5;
 
@@ -32,7 +24,7 @@ pub(super) fn load(program: &Program) -> Result<OwnedFd, DrainError> {
     let insns = program.asm.finish();
     let functions = program.functions();
     let mut attr = ProgLoad {
-        prog_type: SYSCALL,
+        prog_type: PROG_TYPE_SYSCALL,
         insn_cnt: length(insns.len()),
         insns: address(insns.as_ptr()),
         license: address(LICENSE.as_ptr()),

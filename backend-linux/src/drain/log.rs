@@ -1,8 +1,10 @@
 //! The log of received samples: an array map with one value, read through a mapping.
 //!
 //! Invariant: the map is frozen before the program is loaded, so that no process can write it from user space; the
-//! program alone writes, and it runs only while the handle is borrowed mutably. Kernel counterparts: `array_map_mmap`
-//! in `kernel/bpf/arraymap.c`, `map_freeze` in `kernel/bpf/syscall.c`.
+//! program alone writes, and through this handle it runs only while that is borrowed mutably. What nothing here can
+//! prevent: that somebody else runs the program meanwhile, who was given its descriptor or opened it by its id
+//! (`CAP_SYS_ADMIN`). The log's integrity assumes that nobody does. Kernel counterparts: `array_map_mmap` in
+//! `kernel/bpf/arraymap.c`, `map_freeze` in `kernel/bpf/syscall.c`.
 
 use core::ptr::NonNull;
 
@@ -83,7 +85,8 @@ impl Log {
     /// What the last run logged, and the number of samples that did not fit.
     pub(super) fn contents(&self) -> (Samples<'_>, u64) {
         // SAFETY: `mapped` bytes are readable as long as `self` lives. No one writes them meanwhile: user space
-        // can't (the map is frozen), and the program runs only through `&mut DrainProgram`, which owns this.
+        // can't (the map is frozen), and the program runs only through `&mut DrainProgram`, which owns this
+        // (that nobody else runs it is assumed: see the module).
         let value = unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.mapped) };
         let (header, data) = value.split_at_checked(HEADER).unwrap_or_default();
         let word = |at| read_word(header.get(at..).unwrap_or_default()).unwrap_or(0);

@@ -20,6 +20,7 @@ use core::time::Duration;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
+use user_ringbuf_core::consumer::{FORCE_WAKEUP, NO_WAKEUP};
 
 use crate::bpf::attr::TestRun;
 use crate::bpf::{BpfCommand, address, bpf, length};
@@ -32,10 +33,12 @@ use program::{Context, Shape};
 pub use error::DrainError;
 pub use log::{MAX_LOG, Samples};
 
-/// A loaded program that drains one map.
+/// A loaded program that drains one map: it calls `bpf_user_ringbuf_drain` each time that `BPF_PROG_TEST_RUN` runs it
+/// (the kernel's `bpf_prog_test_run_syscall`).
 ///
 /// Several programs may drain the same map from several threads: the kernel lets one drain at a time and answers
-/// `EBUSY` to the others. Each has a log of its own.
+/// `EBUSY` to the others. Each has a log of its own, which assumes that only this handle runs the program: who hands on
+/// its descriptor hands on that too.
 ///
 /// # Rights and minimum kernel version
 ///
@@ -153,6 +156,9 @@ impl AsFd for DrainProgram {
 /// The flags of a drain that say whether it wakes those who wait for room in the ring.
 ///
 /// Any other number is passed on too; the kernel answers `EINVAL` to flags that it does not know.
+///
+/// # Minimum kernel version
+/// Linux 6.1, as `bpf_user_ringbuf_drain`, which reads them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WakeupFlags(pub u64);
 
@@ -161,10 +167,10 @@ impl WakeupFlags {
     pub const IF_CONSUMED: Self = Self(0);
     /// Never wake: `BPF_RB_NO_WAKEUP`.
     #[doc(alias = "BPF_RB_NO_WAKEUP")]
-    pub const NEVER: Self = Self(1);
+    pub const NEVER: Self = Self(NO_WAKEUP);
     /// Wake also if the drain consumed nothing: `BPF_RB_FORCE_WAKEUP`.
     #[doc(alias = "BPF_RB_FORCE_WAKEUP")]
-    pub const ALWAYS: Self = Self(2);
+    pub const ALWAYS: Self = Self(FORCE_WAKEUP);
 }
 
 /// How to drain.
@@ -229,7 +235,10 @@ impl DrainOptions {
     }
 }
 
-/// What one run of a [`DrainProgram`] brought.
+/// What one run of a [`DrainProgram`] brought: what `bpf_user_ringbuf_drain` answered, and what it handed over.
+///
+/// # Minimum kernel version
+/// Linux 6.1.
 #[derive(Debug)]
 pub struct Drained<'a> {
     log: Option<&'a Log>,

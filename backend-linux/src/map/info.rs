@@ -89,15 +89,15 @@ pub(crate) fn number(fd: BorrowedFd<'_>) -> u32 {
     u32::try_from(fd.as_raw_fd()).unwrap_or(u32::MAX)
 }
 
-/// Whether a BPF object's descriptor is a map's. A lookup says EINVAL for anything else, and for a map it stumbles
-/// over the missing key or value before it does anything.
+/// Whether a BPF object's descriptor is a map's. Both commands say EINVAL for anything else, and for a map they stumble
+/// over the missing key or value before they do anything. Each says EINVAL for some type of map too (the lookup for an
+/// arena, the next key for a queue), but no type says so to both.
 fn is_map(fd: BorrowedFd<'_>) -> bool {
-    let mut attr = MapElem { map_fd: number(fd), ..Default::default() };
-    // SAFETY: both addresses are null, which the kernel refuses to follow.
-    match unsafe { bpf(BpfCommand::MapLookupElem, &mut attr) } {
-        Ok(_) => true,
-        Err(error) => error.errno != Errno::INVAL,
-    }
+    [BpfCommand::MapLookupElem, BpfCommand::MapGetNextKey].into_iter().any(|command| {
+        let mut attr = MapElem { map_fd: number(fd), ..Default::default() };
+        // SAFETY: all addresses are null, which the kernel refuses to follow.
+        !matches!(unsafe { bpf(command, &mut attr) }, Err(BpfError { errno: Errno::INVAL, .. }))
+    })
 }
 
 fn read_fdinfo<'b>(fd: BorrowedFd<'_>, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {

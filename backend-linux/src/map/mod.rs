@@ -18,7 +18,7 @@ use rustix::path::Arg;
 
 use crate::bpf::attr::{GetId, MapCreate};
 use crate::bpf::{BpfCommand, BpfError, bpf_fd};
-use crate::fd::borrow;
+use crate::fd::{self, borrow};
 use info::Info;
 
 pub use error::{Capability, MapError};
@@ -30,7 +30,8 @@ pub const MAX_NAME: usize = 15;
 
 /// A user ring buffer in the kernel, which this process holds open.
 ///
-/// The map lives as long as any process holds a descriptor of it, a loaded program uses it, or it is pinned.
+/// The map lives as long as any process holds a descriptor of it, a loaded program uses it, or it is pinned. The kernel
+/// makes it in `ringbuf_map_alloc`, which takes a power-of-two multiple of the page size and nothing else.
 ///
 /// # Minimum kernel version
 ///
@@ -237,14 +238,16 @@ impl fmt::Debug for Map {
 }
 
 fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, MapError> {
-    rustix::io::fcntl_dupfd_cloexec(fd, 0).map_err(|errno| match errno {
+    fd::duplicate(fd).map_err(|errno| match errno {
         Errno::BADF => MapError::ClosedFd,
-        errno => MapError::System { call: "fcntl(F_DUPFD_CLOEXEC)", errno },
+        errno => MapError::System { call: fd::DUPLICATE, errno },
     })
 }
 
 /// Hands `path` on as a C string.
 fn with_c_str<T>(path: impl Arg, call: impl FnOnce(&core::ffi::CStr) -> Result<T, MapError>) -> Result<T, MapError> {
+    // Where it is no text, nobody knows: without alloc a path is text or a C string.
+    let len = path.as_str().ok().map(str::len);
     let mut failure = None;
     let done = path.into_with_c_str(|path| {
         // The closure may only fail with an `Errno`; the real error takes the way round.
@@ -253,7 +256,16 @@ fn with_c_str<T>(path: impl Arg, call: impl FnOnce(&core::ffi::CStr) -> Result<T
             Errno::INVAL
         })
     });
-    done.map_err(|errno| failure.unwrap_or(MapError::System { call: "reading the path", errno }))
+    done.map_err(|errno| failure.unwrap_or_else(|| no_c_str(errno, len)))
+}
+
+/// Why there is no C string of a path.
+fn no_c_str(errno: Errno, len: Option<usize>) -> MapError {
+    match (errno, len) {
+        // Without alloc the buffer holds what the kernel takes, and no more.
+        (Errno::NAMETOOLONG, Some(len)) => MapError::PathTooLong { len },
+        _ => MapError::System { call: "reading the path", errno },
+    }
 }
 
 /// The name as the kernel keeps it: 16 bytes, the last of them zero.
@@ -285,6 +297,15 @@ fn size_is_no_matter() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_that_is_too_long_says_so_with_and_without_alloc() {
+        let path = [b'x'; 5000];
+        let path = core::str::from_utf8(&path).unwrap();
+        assert_eq!(Map::from_pin(path).unwrap_err(), MapError::PathTooLong { len: 5000 });
+        // What there is without alloc.
+        assert_eq!(no_c_str(Errno::NAMETOOLONG, Some(5000)), MapError::PathTooLong { len: 5000 });
+    }
 
     #[test]
     fn names_are_what_the_kernel_takes() {

@@ -3,10 +3,12 @@
 //! Kernel counterpart: `ringbuf_map_alloc` in `kernel/bpf/ringbuf.c`, which takes a power of two that is a multiple
 //! of the page size; the field that carries it has 32 bits.
 
+use user_ringbuf_core::RingSize;
+
 use super::MapError;
 
 /// The largest size of a user ring buffer in bytes: 2 GiB (2^31).
-pub const MAX_SIZE: u32 = 1 << 31;
+pub const MAX_SIZE: u32 = RingSize::MAX;
 
 /// Rounds `size` (bytes) up to what the kernel takes: a power-of-two multiple of the page size.
 ///

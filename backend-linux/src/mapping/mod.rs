@@ -28,6 +28,9 @@ pub use view::MappingView;
 /// After construction nothing here makes a system call or allocates: the kernel has populated all pages, and no access
 /// faults. Dropping it unmaps the memory; the map itself lives as long as a handle, a pin or a mapping of it does.
 ///
+/// It relies on how the kernel's `ringbuf_map_mmap_user` lays the memory out: the consumer page, which it lets nobody
+/// write, the producer page, and the data area twice in a row.
+///
 /// One process maps a ring for producing once at a time: samples are handed out as slices, and two producers in one
 /// process would write the same bytes ([`MappingError::AlreadyMapped`]). Several threads share one mapping instead, by
 /// reference or by `Arc`.

@@ -15,7 +15,7 @@ use core::fmt;
 use rustix::io::Errno;
 
 use crate::bpf::attr::ProgLoad;
-use crate::bpf::{BpfCommand, BpfError, address, bpf_fd, length};
+use crate::bpf::{BpfCommand, BpfError, LICENSE, PROG_TYPE_SYSCALL, SLEEPABLE, address, bpf_fd, length};
 use crate::map::{Capability, create_fd, rounded_size};
 use btf::KernelBtf;
 
@@ -166,6 +166,11 @@ pub struct Probe {
 ///
 /// It makes the smallest possible ring and has the verifier look at a program of two instructions; nothing of either
 /// stays. A process that merely *receives* a ring's descriptor may use it even where `create` says no.
+///
+/// It asks the kernel's `map_create`, and `check_helper_call` of its verifier.
+///
+/// # Minimum kernel version
+/// Any: that is what it finds out.
 #[must_use]
 pub fn probe() -> Probe {
     let mut btf = KernelBtf::unread();
@@ -214,15 +219,12 @@ fn try_helper() -> Option<Support> {
     // call 209; exit
     const INSNS: [u64; 2] =
         if cfg!(target_endian = "little") { [0xd1_0000_0085, 0x95] } else { [0x8500_0000_0000_00d1, 0x95 << 56] };
-    /// `BPF_PROG_TYPE_SYSCALL`, which must be `BPF_F_SLEEPABLE`: the type of our drain program.
-    const SYSCALL: u32 = 31;
-    const SLEEPABLE: u32 = 1 << 4;
     let mut log = [0_u8; 2048];
     let mut attr = ProgLoad {
-        prog_type: SYSCALL,
+        prog_type: PROG_TYPE_SYSCALL,
         insn_cnt: length(INSNS.len()),
         insns: address(INSNS.as_ptr()),
-        license: address(c"MIT OR Apache-2.0".as_ptr()),
+        license: address(LICENSE.as_ptr()),
         prog_flags: SLEEPABLE,
         log_level: 1,
         log_size: length(log.len()),

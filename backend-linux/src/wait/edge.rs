@@ -9,9 +9,9 @@ use core::time::Duration;
 
 use rustix::event::{Timespec, epoll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::io::Errno;
 
-use crate::fd::borrow;
+use crate::fd::{self, borrow};
 
 /// A system call of a waiter that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(crate) fn named(call: &'static str) -> impl FnOnce(Errno) -> WaiterError {
 
 /// A descriptor of our own for the same file.
 pub(crate) fn duplicate(fd: impl AsFd) -> Result<OwnedFd, WaiterError> {
-    fcntl_dupfd_cloexec(fd, 0).map_err(named("fcntl(F_DUPFD_CLOEXEC)"))
+    fd::duplicate(fd).map_err(named(fd::DUPLICATE))
 }
 
 const MAP: u64 = 0;

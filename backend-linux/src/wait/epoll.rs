@@ -19,11 +19,14 @@ use crate::fd::borrow;
 
 /// Sleeps until a drain wakes, until the time is up, until it is time to look ([`Recheck`]), or until cancelled.
 ///
-/// One waiter serves one waiting thread at a time, for as many waits as one likes: making one takes four system calls
+/// One waiter serves one waiting thread at a time, for as many waits as one likes: making one takes five system calls
 /// and three descriptors. A wait makes the system calls `epoll_pwait2` and, where the machine has no vDSO,
 /// `clock_gettime`; none allocates. Signals don't end a wait: the deadline stands.
 ///
 /// It keeps the map open itself, so a wait goes on if the caller's handle is closed meanwhile.
+///
+/// It relies on the wakeup that `bpf_user_ringbuf_drain` queues once it has consumed records, and on the kernel's
+/// `ringbuf_map_poll_user`, which says that the map is writable while any byte is free.
 ///
 /// # Minimum kernel version
 /// Linux 6.1.

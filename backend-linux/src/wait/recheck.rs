@@ -8,6 +8,9 @@ use core::time::Duration;
 /// is a sleep and a wake-up of the thread, 10 to 40 microseconds of CPU. The pause doubles from `first` to `longest`, so
 /// that room is found about as late as one has waited for it, at most `longest`, and a second of waiting costs about
 /// 1 / `longest` looks. While drains do wake, only the longest pauses are made.
+///
+/// # Minimum kernel version
+/// Linux 6.1, as what it is given to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recheck {
     /// Never: sleep until a drain wakes. Right only if every drain does.

@@ -9,12 +9,18 @@ use user_ringbuf_core::{Wait, Wake};
 use super::monotonic;
 
 /// Looks at the ring again and again without giving the core away: the shortest delay, for a whole core.
+///
+/// # Minimum kernel version
+/// Linux 6.1.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Spin<'a> {
     cancelled: Option<&'a AtomicBool>,
 }
 
 /// Gives the core to whoever else wants it, then looks again (`sched_yield`): burns a core only if it is idle.
+///
+/// # Minimum kernel version
+/// Linux 6.1.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Yield<'a> {
     cancelled: Option<&'a AtomicBool>,

@@ -138,6 +138,21 @@ fn maps_of_other_types_are_named() {
     }
 }
 
+/// Looking something up in an arena fails as it does for what is no map.
+#[test]
+fn an_arena_is_a_map_of_another_type() {
+    if !may_bpf() {
+        return;
+    }
+    let Some(arena) = objects::arena() else {
+        // Written directly, so that it shows although the test passes.
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), b"skipped: this kernel has no arenas\n");
+        return;
+    };
+    assert_eq!(Map::from_borrowed(&arena).unwrap_err(), MapError::WrongType { found: 33 });
+    assert_eq!(Map::from_fd_via_fdinfo(arena).unwrap_err(), MapError::WrongType { found: 33 });
+}
+
 #[test]
 fn a_program_is_no_map_even_if_its_type_has_the_same_number() {
     const SYSCALL: u32 = 31;

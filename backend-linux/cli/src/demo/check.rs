@@ -1,6 +1,7 @@
 //! What the kernel saw, compared with what was published.
 
 use super::stamp;
+use crate::report::Verdict;
 
 /// Counts over a whole run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +19,16 @@ pub(super) struct Counts {
 impl Counts {
     pub(super) fn all_good(&self) -> bool {
         *self == Self { drained: self.drained, ..Self::default() }
+    }
+
+    pub(super) fn verdict(&self) -> Verdict {
+        if self.all_good() {
+            return Verdict::Good;
+        }
+        let Self { lost, out_of_order, corrupt, .. } = self;
+        Verdict::Bad(format!(
+            "the kernel did not see what was published: {lost} lost, {out_of_order} out of order, {corrupt} corrupt"
+        ))
     }
 }
 

@@ -107,7 +107,7 @@ impl Demo {
             producer_share: share(producing, total),
             kernel_share: share(draining, total),
         })?;
-        Ok(if counts.all_good() { Verdict::Good } else { Verdict::Bad })
+        Ok(counts.verdict())
     }
 
     /// The real kernel, or `None` if the simulation is to take its place.

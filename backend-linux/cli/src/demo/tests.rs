@@ -32,6 +32,7 @@ fn an_honest_consumer_is_found_honest_over_many_laps() {
         let plan = Plan::new(samples, size, ring).unwrap();
         let outcome = outcome(&plan, |_, sample, each| each(sample)).unwrap();
         assert_eq!(outcome.counts, Counts { drained: samples, ..Counts::default() });
+        assert_eq!(outcome.counts.verdict(), Verdict::Good);
         assert!(outcome.producing + outcome.draining <= outcome.total);
     }
 }
@@ -52,7 +53,10 @@ fn a_consumer_that_loses_changes_or_reorders_is_found_out() {
         sample[39] ^= u8::from(number == 500);
         each(&sample);
     });
-    assert_eq!(changed.unwrap().counts, Counts { drained: 1000, corrupt: 1, ..Counts::default() });
+    let counts = changed.unwrap().counts;
+    assert_eq!(counts, Counts { drained: 1000, corrupt: 1, ..Counts::default() });
+    let Verdict::Bad(why) = counts.verdict() else { panic!("found good") };
+    assert!(why.ends_with(": 0 lost, 0 out of order, 1 corrupt"), "{why}");
 
     let mut kept = Vec::new();
     let reordered = outcome(&plan, |number, sample, each| match number {

@@ -56,6 +56,8 @@ struct Look<'a> {
     /// Bytes between the positions; null if these are wrong.
     used: Option<u32>,
     free: Option<u32>,
+    /// Bytes that each mark of the picture stands for.
+    bytes_per_mark: u32,
     submitted: Count,
     busy: Count,
     discarded: Count,
@@ -135,6 +137,7 @@ impl Inspect {
             tail_offset: survey.producer.offset(survey.size),
             used: snapshot.used(),
             free: snapshot.free(),
+            bytes_per_mark: snapshot.cells.bytes(),
             submitted: survey.submitted.into(),
             busy: survey.busy.into(),
             discarded: survey.discarded.into(),
@@ -169,7 +172,8 @@ fn obstacle(verdict: &RingVerdict, producer: Position) -> Option<Position> {
 /// For how long a watched ring stands where it does.
 #[derive(Debug, Default)]
 struct Unchanged {
-    seen: Option<(Option<Position>, Position, Instant)>,
+    /// The obstacle, else the head, and since when.
+    seen: Option<(Option<Position>, Option<Position>, Instant)>,
 }
 
 impl Unchanged {
@@ -177,7 +181,7 @@ impl Unchanged {
         let survey = &snapshot.survey;
         let obstacle = obstacle(&survey.verdict, survey.producer);
         // An obstacle that stays counts from when it was first seen, although the head may still come up to it.
-        let head = if obstacle.is_some() { Position::new(0) } else { survey.consumer };
+        let head = obstacle.is_none().then_some(survey.consumer);
         match self.seen {
             // An empty ring does not wait for anything.
             Some((before, old_head, when))

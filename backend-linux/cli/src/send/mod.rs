@@ -5,15 +5,17 @@ mod sender;
 mod tally;
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 use user_ringbuf_linux::{AttachError, Corruption, EpollWaiter, Mapping, Producer};
 
 use crate::framing::{Framing, Parser};
-use crate::report::{Output, Report, Verdict, per_second};
+use crate::report::{Output, Report, Verdict, per_second, plural};
 use crate::target::Target;
 use sender::Sender;
 use tally::Tally;
@@ -81,12 +83,14 @@ impl Send {
             Some(bar) => bar.suspend(|| output.note(text)),
             None => output.note(text),
         };
+        let mut pauses = || nothing_to_read(io::stdin());
         let mut sender = Sender {
             producer,
             waiter: EpollWaiter::new(&map).with_context(failed)?,
             on_full: self.on_full,
             parser: Parser::new(self.framing, max),
             tally: Tally::new(self.framing, max),
+            pauses: &mut pauses,
             note: &mut note,
         };
         let begin = Instant::now();
@@ -102,10 +106,14 @@ impl Send {
         }
 
         let error = outcome.err().map(|error| error.to_string());
-        if let Some(error) = &error {
-            output.note(error);
-        }
-        let good = error.is_none() && tally.too_large == 0;
+        let verdict = match &error {
+            Some(error) => Verdict::Bad(error.clone()),
+            None if tally.too_large > 0 => {
+                let skipped = plural(tally.too_large, self.framing.unit());
+                Verdict::Bad(format!("not all was sent: {skipped} skipped as too large"))
+            }
+            None => Verdict::Good,
+        };
         output.report(&Sent {
             id: map.id(),
             framing: self.framing,
@@ -116,7 +124,7 @@ impl Send {
             error,
             time,
         })?;
-        Ok(if good { Verdict::Good } else { Verdict::Bad })
+        Ok(verdict)
     }
 
     /// A ring that takes no producer wants a look, and maybe a repair.
@@ -136,6 +144,12 @@ impl Send {
         }
         anyhow::anyhow!(text)
     }
+}
+
+/// Whether a read would sleep. The end of the input, or an error, is something to read.
+fn nothing_to_read(from: impl AsFd) -> bool {
+    let mut look = [PollFd::new(&from, PollFlags::IN)];
+    poll(&mut look, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) == Ok(0)
 }
 
 impl Report for Sent {

@@ -2,7 +2,8 @@
 //!
 //! Invariant: everything that a read completed is published before the next read, so that a pipe which pauses keeps
 //! nothing back. A batch makes that one store of the producer position a read, not one a sample. A sample is counted as
-//! sent once it is published, never before.
+//! sent once it is published, never before. What was dropped is named as soon as a sample gets through again, or the
+//! input pauses.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -24,10 +25,16 @@ pub(super) enum SendError {
     Framing(#[from] FramingError),
     #[error("{unit} {number} ({len} bytes) has no room: {why}")]
     Full { unit: &'static str, number: u64, len: usize, why: ReserveError },
-    #[error("cannot publish {unit} {number}: {why}")]
-    Ring { unit: &'static str, number: u64, why: ReserveError },
+    /// Those from `first` on were given up with it: they stood in one batch.
+    #[error("cannot publish {unit} {number}: {why}{}", given_up(unit, *first, *number))]
+    Ring { unit: &'static str, first: u64, number: u64, why: ReserveError },
     #[error("cannot wait for room: {0}")]
     Wait(String),
+}
+
+/// Names the samples that were given up with the last of them.
+fn given_up(unit: &str, first: u64, last: u64) -> String {
+    if first == last { String::new() } else { format!("; {unit}s {first} to {last} were not published") }
 }
 
 pub(super) struct Sender<'a, M: RingMemory, W> {
@@ -36,6 +43,8 @@ pub(super) struct Sender<'a, M: RingMemory, W> {
     pub(super) on_full: OnFull,
     pub(super) parser: Parser,
     pub(super) tally: Tally,
+    /// Whether the input has nothing to read for now, so that reading sleeps.
+    pub(super) pauses: &'a mut dyn FnMut() -> bool,
     /// Says something on standard error.
     pub(super) note: &'a mut dyn FnMut(&str),
 }
@@ -45,6 +54,9 @@ impl<M: RingMemory, W: Wait<Error: fmt::Display>> Sender<'_, M, W> {
     pub(super) fn send_all(&mut self, from: impl Read, mut after_read: impl FnMut(u64)) -> Result<(), SendError> {
         let mut input = Input::new(from);
         let done = loop {
+            if self.tally.is_open() && (self.pauses)() {
+                self.tally.close(self.note);
+            }
             let more = match input.fill() {
                 Ok(more) => more,
                 Err(error) => break Err(SendError::Input(error)),
@@ -73,7 +85,7 @@ impl<M: RingMemory, W: Wait<Error: fmt::Display>> Sender<'_, M, W> {
                 Stop::Framing(error) => return Err(error.into()),
                 Stop::TooLong { place, len } => self.tally.refuse(place, len, self.note),
                 Stop::NoRoom { place, bytes } => self.send_one(place, bytes)?,
-                Stop::Ring { place, why } => return Err(self.broken(place, why)),
+                Stop::Ring { first, place, why } => return Err(self.broken(first, place, why)),
             }
         }
     }
@@ -81,6 +93,7 @@ impl<M: RingMemory, W: Wait<Error: fmt::Display>> Sender<'_, M, W> {
     /// Publishes samples together, up to one that needs a closer look.
     fn send_batch<'w>(&mut self, window: &'w [u8], ended: bool) -> (usize, Stop<'w>) {
         let (mut taken, mut samples, mut sample_bytes) = (0, 0, 0);
+        let mut first = None;
         let mut batch = self.producer.batch();
         let stop = loop {
             let (next, step) = match self.parser.next(window.get(taken..).unwrap_or_default(), ended) {
@@ -89,23 +102,28 @@ impl<M: RingMemory, W: Wait<Error: fmt::Display>> Sender<'_, M, W> {
             };
             taken += next;
             match step {
-                Step::Sample { place, bytes } => match batch.push(bytes) {
-                    Ok(()) => {
-                        samples += 1;
-                        sample_bytes += bytes.len();
+                Step::Sample { place, bytes } => {
+                    // A batch ends with what does not go in, so that its numbers follow one another.
+                    let first = *first.get_or_insert(place.number);
+                    match batch.push(bytes) {
+                        Ok(()) => {
+                            samples += 1;
+                            sample_bytes += bytes.len();
+                        }
+                        Err(ReserveError::Full { .. } | ReserveError::BatchFull { .. }) => {
+                            break Stop::NoRoom { place, bytes };
+                        }
+                        // Somebody else moved the positions: publishing ours would make it worse.
+                        Err(why) => return (taken, Stop::Ring { first, place, why }),
                     }
-                    Err(ReserveError::Full { .. } | ReserveError::BatchFull { .. }) => {
-                        break Stop::NoRoom { place, bytes };
-                    }
-                    // Somebody else moved the positions: publishing ours would make it worse.
-                    Err(why) => return (taken, Stop::Ring { place, why }),
-                },
+                }
                 Step::TooLong { place, len } => break Stop::TooLong { place, len },
                 Step::NeedsInput | Step::End => break Stop::Window,
             }
         };
         if samples > 0 {
             batch.submit();
+            self.tally.close(self.note);
             self.tally.sent(samples, u64::try_from(sample_bytes).unwrap_or(u64::MAX));
         }
         (taken, stop)
@@ -132,7 +150,7 @@ impl<M: RingMemory, W: Wait<Error: fmt::Display>> Sender<'_, M, W> {
                 let unit = self.parser.framing().unit();
                 Err(SendError::Full { unit, number: place.number, len: bytes.len(), why })
             }
-            (Err(why), _) => Err(self.broken(place, why)),
+            (Err(why), _) => Err(self.broken(place.number, place, why)),
         }
     }
 
@@ -150,8 +168,8 @@ impl<M: RingMemory, W: Wait<Error: fmt::Display>> Sender<'_, M, W> {
         }
     }
 
-    fn broken(&self, place: Place, why: ReserveError) -> SendError {
-        SendError::Ring { unit: self.parser.framing().unit(), number: place.number, why }
+    fn broken(&self, first: u64, place: Place, why: ReserveError) -> SendError {
+        SendError::Ring { unit: self.parser.framing().unit(), first, number: place.number, why }
     }
 }
 
@@ -165,8 +183,8 @@ enum Stop<'w> {
     TooLong { place: Place, len: u64 },
     /// The input ended within a frame.
     Framing(FramingError),
-    /// The ring is not what it must be. The batch was given up.
-    Ring { place: Place, why: ReserveError },
+    /// The ring is not what it must be. The batch, whose samples are those from number `first` on, was given up.
+    Ring { first: u64, place: Place, why: ReserveError },
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What became of the input: sent, dropped for lack of room, refused for their length.
 //!
-//! Everything that was not sent is named on standard error as it happens and counted; the report repeats the first
-//! of them only, so that memory stays bounded.
+//! Everything that was not sent is named on standard error and counted: what is too large as it comes, dropped samples
+//! a run at a time. The report repeats the first of them only, so that memory stays bounded.
 
 use serde::Serialize;
 
@@ -84,6 +84,11 @@ impl Tally {
                 self.open = Some((place.number, place.number));
             }
         }
+    }
+
+    /// Whether there is a run of dropped samples that was not named yet.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
     }
 
     /// Names the run of dropped samples that has come to its end, if there is one.

@@ -45,6 +45,7 @@ fn an_object_has_all_counts_positions_and_records() {
     );
     assert_eq!((held["consumer_pos"].as_u64(), held["producer_pos"].as_u64()), (Some(0), Some(240)));
     assert_eq!((held["used"].as_u64(), held["free"].as_u64()), (Some(240), Some(u64::from(map.size()) - 240)));
+    assert_eq!(held["bytes_per_mark"].as_u64(), Some(u64::from(map.size()) / 64));
     assert_eq!(held["submitted"], serde_json::json!({"records": 4, "bytes": 64}));
     assert_eq!(held["discarded"], serde_json::json!({"records": 1, "bytes": 64}));
     assert_eq!(held["busy"], serde_json::json!({"records": 1, "bytes": 112}));
@@ -151,7 +152,7 @@ fn what_is_no_ring_or_not_ours_is_an_error() {
     let directory = Directory::new();
     for command in [&["inspect"][..], &["repair", "--dry-run"], &["repair", "--producer-is-gone"]] {
         let with = |more: &[&str]| -> Run { run(&[command, more].concat()) };
-        assert!(with(&["--pin", &bpffs.text("nothing")]).failed(1).contains("no such path"));
+        assert!(with(&["--pin", &bpffs.text("nothing")]).failed(1).contains("no such path; a bpffs is mounted at "));
         assert!(with(&["--pin", &directory.text("nothing")]).failed(1).contains("no such path"));
         assert!(with(&["--pin", "/dev/null"]).failed(1).contains("not on a bpffs"));
         let run = with(&["--id", "4294967294", "--json"]);

@@ -1,6 +1,6 @@
 //! `send`: what goes in comes out in the kernel, and what does not is named.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -72,6 +72,7 @@ fn lines_that_are_too_large_are_skipped_by_number_and_length() {
     let error = run.failed(1);
     assert!(error.contains("line 2 skipped: 4089 bytes, this ring takes at most 4088"), "{error}");
     assert!(error.contains("line 4 skipped: 300000 bytes"), "{error}");
+    assert!(error.ends_with("not all was sent: 2 lines skipped as too large\n"), "the last word says why 1: {error}");
     assert_eq!(
         run.json()["too_large_samples"],
         serde_json::json!([{"number": 2, "len": 4089}, {"number": 4, "len": 300_000}])
@@ -131,6 +132,41 @@ fn send_while_draining(map: &Map, path: &str, input: &[u8], every: Duration) -> 
             std::thread::sleep(every);
         }
     })
+}
+
+#[test]
+fn what_an_interactive_pipe_loses_is_named_while_it_pauses() {
+    if !may() {
+        return;
+    }
+    let (input, _) = lines();
+    let bpffs = Bpffs::mount();
+    let _map = bpffs.ring(4096);
+    let mut child = command()
+        .args(["send", "--pin", &bpffs.text("ring"), "--on-full", "drop"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let stderr = child.stderr.take().unwrap();
+    // More than the ring holds, at once, and then nothing more for now.
+    stdin.write_all(&input).unwrap();
+    let (said, hear) = std::sync::mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines() {
+            let _ = said.send(line.unwrap());
+        }
+    });
+    let named = hear.recv_timeout(Duration::from_secs(20));
+    drop(stdin);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    reader.join().unwrap();
+    let named = named.expect("named while the pipe is open");
+    assert!(named.contains("lines 257 to 999 dropped"), "{named}");
+    let last = hear.recv().unwrap();
+    assert!(last.contains("line 1000 dropped"), "its end came with the input's: {last}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //!
 //! Kernel counterparts: `bpf_loop` in `kernel/bpf/bpf_iter.c`, and the busy bit in `bpf_user_ringbuf_drain`.
 
+use user_ringbuf_core::consumer::NO_WAKEUP;
+
 use super::{ORDER_DELAY, ORDER_NEST, ORDER_NESTED};
 use crate::drain::insn::{
     Assembler, Cond, KTIME_GET_NS, LOOP, Label, R0, R1, R2, R3, R4, R6, R7, R9, R10, USER_RINGBUF_DRAIN,
@@ -12,8 +14,9 @@ pub(super) fn write(asm: &mut Assembler, ring: i32, again: Label, tick: Label) {
     const DEADLINE: i16 = -8;
     /// `BPF_MAX_LOOPS`.
     const LOOPS: i32 = 1 << 23;
-    /// `BPF_RB_NO_WAKEUP`.
-    const NO_WAKEUP: i32 = 1;
+    /// As wide as an instruction's operand.
+    const SILENT: i32 = 1;
+    const { assert!(NO_WAKEUP == 1) };
     let [quick, single] = [(); 2].map(|()| asm.label());
 
     asm.load(R9, R7, ORDER_DELAY);
@@ -34,7 +37,7 @@ pub(super) fn write(asm: &mut Assembler, ring: i32, again: Label, tick: Label) {
     asm.load_map(R1, ring);
     asm.load_function(R2, again);
     asm.set(R3, 0);
-    asm.set(R4, NO_WAKEUP);
+    asm.set(R4, SILENT);
     asm.call(USER_RINGBUF_DRAIN);
     asm.store(R7, ORDER_NESTED, R0);
     asm.place(single);

@@ -37,6 +37,17 @@ pub(crate) fn map(map_type: u32, key_size: u32, value_size: u32, max_entries: u3
     bpf_fd(0, &mut [pair(map_type, key_size), pair(value_size, max_entries), 0, 0])
 }
 
+/// An arena of a page; `None` if this kernel has none (before Linux 6.9, and on some machines).
+pub(crate) fn arena() -> Option<OwnedFd> {
+    const ARENA: u32 = 33;
+    const MMAPABLE: u32 = 1 << 10;
+    let mut attr = [pair(ARENA, 0), pair(0, 1), pair(MMAPABLE, 0), 0];
+    // SAFETY: no address is passed.
+    let answer = unsafe { libc::syscall(libc::SYS_bpf, 0, attr.as_mut_ptr(), size_of_val(&attr)) };
+    // SAFETY: the kernel has just made this descriptor for us.
+    (answer >= 0).then(|| unsafe { OwnedFd::from_raw_fd(narrow(answer)) })
+}
+
 /// A program that answers 0, of a type and with the load flags that it needs.
 pub(crate) fn program(prog_type: u32, flags: u32) -> OwnedFd {
     // r0 = 0; exit

@@ -54,19 +54,20 @@ fn send_into(
 ) -> Sent {
     let producer = Producer::attach(memory).unwrap();
     let max = producer.max_sample_len();
-    let mut notes = Vec::new();
+    let notes = RefCell::new(Vec::new());
     let mut sender = Sender {
         producer,
         waiter: Drainer { kernel: FakeKernel::new(memory), drained },
         on_full,
         parser: Parser::new(framing, max),
         tally: Tally::new(framing, max),
-        note: &mut |text| notes.push(text.to_owned()),
+        pauses: &mut || false,
+        note: &mut |text| notes.borrow_mut().push(text.to_owned()),
     };
     let result = sender.send_all(from, |_| {});
     let Tally { samples, bytes, dropped, too_large, .. } = sender.tally;
     drained.borrow_mut().extend(FakeKernel::new(memory).collect(0).1);
-    Sent { result, samples: drained.take(), counts: [samples, bytes, dropped, too_large], notes }
+    Sent { result, samples: drained.take(), counts: [samples, bytes, dropped, too_large], notes: notes.take() }
 }
 
 fn lines(count: usize) -> (Vec<u8>, Vec<Vec<u8>>) {
@@ -209,5 +210,75 @@ fn another_producer_stops_the_sending_and_only_what_was_published_counts() {
     let sent = send_into(&memory, &drained, Framing::Lines, OnFull::Wait, Foreign(&memory, 0));
     let error = sent.result.unwrap_err().to_string();
     assert!(error.starts_with("cannot publish line 5: another producer"), "{error}");
+    assert!(error.ends_with("; lines 3 to 5 were not published"), "{error}");
     assert_eq!(sent.counts, [2, 2, 0, 0]);
+}
+
+/// What a read brings.
+struct Piece {
+    /// The ring is drained before.
+    drained: bool,
+    bytes: &'static [u8],
+    /// How many runs of dropped lines were named before.
+    named: usize,
+}
+
+const fn piece(bytes: &'static [u8], named: usize) -> Piece {
+    Piece { drained: false, bytes, named }
+}
+
+/// Gives one piece a read.
+struct Naming<'r> {
+    memory: &'r HeapMemory,
+    notes: &'r RefCell<Vec<String>>,
+    pieces: Vec<Piece>,
+}
+
+impl Read for Naming<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let Piece { drained, bytes: piece, named } = self.pieces.remove(0);
+        assert_eq!(self.notes.borrow().len(), named, "runs named before {:?}", String::from_utf8_lossy(piece));
+        if drained {
+            assert!(FakeKernel::new(self.memory).collect(0).0.returned.is_ok());
+        }
+        into[..piece.len()].copy_from_slice(piece);
+        Ok(piece.len())
+    }
+}
+
+/// What is named of pieces that are dropped in part, when the input pauses between them or does not.
+fn named(input_pauses: bool, pieces: Vec<Piece>) -> Vec<String> {
+    let memory = HeapMemory::new(64).unwrap();
+    let notes = RefCell::new(Vec::new());
+    let producer = Producer::attach(&memory).unwrap();
+    let max = producer.max_sample_len();
+    let mut sender = Sender {
+        producer,
+        waiter: Drainer { kernel: FakeKernel::new(&memory), drained: &RefCell::default() },
+        on_full: OnFull::Drop,
+        parser: Parser::new(Framing::Lines, max),
+        tally: Tally::new(Framing::Lines, max),
+        pauses: &mut || input_pauses,
+        note: &mut |text| notes.borrow_mut().push(text.to_owned()),
+    };
+    sender.send_all(Naming { memory: &memory, notes: &notes, pieces }, |_| {}).unwrap();
+    notes.take()
+}
+
+#[test]
+fn dropped_lines_are_named_once_a_later_batch_gets_through() {
+    let pieces = vec![piece(b"1\n2\n3\n4\n5\n6\n", 0), Piece { drained: true, bytes: b"7\n", named: 0 }, piece(b"", 1)];
+    assert_eq!(named(false, pieces), ["lines 5 to 6 dropped: the ring is full"]);
+}
+
+#[test]
+fn dropped_lines_are_named_before_the_input_pauses() {
+    let pieces = vec![piece(b"1\n2\n3\n4\n5\n6\n", 0), piece(b"", 1)];
+    assert_eq!(named(true, pieces), ["lines 5 to 6 dropped: the ring is full"]);
+}
+
+#[test]
+fn a_run_of_dropped_lines_that_several_reads_bring_is_named_once() {
+    let pieces = vec![piece(b"1\n2\n3\n4\n5\n", 0), piece(b"6\n", 0), piece(b"7\n", 0), piece(b"", 0)];
+    assert_eq!(named(false, pieces), ["lines 5 to 7 dropped: the ring is full"]);
 }
