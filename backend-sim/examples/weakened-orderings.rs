@@ -8,7 +8,7 @@
 //! of its own, this program again, because loom ends a failed model by a panic that nothing should survive.
 
 use std::error::Error;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::{env, io, thread};
 
 use clap::Parser;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use user_ringbuf_sim::core::Role;
 use user_ringbuf_sim::loom::models::{Depth, Model};
 use user_ringbuf_sim::loom::table::{self, Change, Control, Row, Table};
-use user_ringbuf_sim::loom::{Finding, Outcome, run_and_exit};
+use user_ringbuf_sim::loom::{Finding, Outcome, run_alone, run_if_asked};
 use user_ringbuf_sim::role_by_name;
 
 /// Weakens each ordering of the protocol in turn and reports which loom model notices.
@@ -33,30 +33,10 @@ struct Args {
     /// How many models to run at once.
     #[arg(long, value_name = "N", default_value_t = workers())]
     jobs: usize,
-
-    #[command(flatten)]
-    alone: Alone,
-}
-
-/// How the program calls itself: one model, with the orderings of the protocol but for one role.
-#[derive(clap::Args)]
-struct Alone {
-    #[arg(long, hide = true, value_parser = model)]
-    alone: Option<&'static Model>,
-    #[arg(long, hide = true, value_parser = role, requires = "alone", conflicts_with = "strengthen")]
-    weaken: Option<Role>,
-    #[arg(long, hide = true, value_parser = role, requires = "alone")]
-    strengthen: Option<Role>,
-    #[arg(long, hide = true, requires = "alone")]
-    quick: bool,
 }
 
 fn role(name: &str) -> Result<Role, String> {
     role_by_name(name).map_err(|error| error.to_string())
-}
-
-fn model(name: &str) -> Result<&'static Model, String> {
-    Model::by_name(name).ok_or_else(|| format!("no model is called {name:?}"))
 }
 
 fn workers() -> usize {
@@ -64,18 +44,10 @@ fn workers() -> usize {
 }
 
 fn main() -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
+    run_if_asked();
     let args = Args::parse();
-    if let Some(model) = args.alone.alone {
-        let change = match (args.alone.weaken, args.alone.strengthen) {
-            (Some(role), _) => Change::Weakened(role),
-            (None, Some(role)) => Change::Strengthened(role),
-            (None, None) => Change::Unchanged,
-        };
-        let depth = if args.alone.quick { Depth::Quick } else { Depth::Full };
-        run_and_exit(model, change.orderings(), depth);
-    }
     let roles = args.role.map_or_else(|| Role::ALL.to_vec(), |role| vec![role]);
-    let table = table::check(&roles, args.jobs, run_alone)?;
+    let table = table::check(&roles, args.jobs, run)?;
     if args.json {
         println!("{}", to_json(&table));
     } else {
@@ -84,25 +56,9 @@ fn main() -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
     Ok(if table.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs one model in a process of its own.
-fn run_alone(model: &'static Model, change: Change, depth: Depth) -> Result<Outcome, Box<dyn Error + Send + Sync>> {
-    let mut command = Command::new(env::current_exe()?);
-    command.args(["--alone", model.name()]);
-    match change {
-        Change::Unchanged => {}
-        Change::Weakened(role) => {
-            command.args(["--weaken", role.name()]);
-        }
-        Change::Strengthened(role) => {
-            command.args(["--strengthen", role.name()]);
-        }
-    }
-    if depth == Depth::Quick {
-        command.arg("--quick");
-    }
-    let output = command.stdin(Stdio::null()).output()?;
-    let stdout = String::from_utf8(output.stdout).map_err(io::Error::other)?;
-    Ok(Outcome::from_output(&stdout)?)
+/// Runs one model in a process of its own: this program again.
+fn run(model: &'static Model, change: Change, depth: Depth) -> io::Result<Outcome> {
+    run_alone(&mut Command::new(env::current_exe()?), model, change, depth)
 }
 
 fn to_json(table: &Table) -> Value {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use user_ringbuf_linux::{DrainOptions, DrainProgram, Map, WakeupFlags};
+use user_ringbuf_linux::{DrainError, DrainOptions, DrainProgram, Map, MapError, WakeupFlags};
 
 use crate::stamp::MIN_LEN;
 
@@ -26,24 +26,26 @@ impl fmt::Display for Unavailable {
 
 impl std::error::Error for Unavailable {}
 
-fn unavailable(why: impl fmt::Display) -> Unavailable {
-    Unavailable { why: why.to_string() }
-}
-
 /// A new ring of `bytes` bytes.
 ///
 /// # Errors
-/// [`Unavailable`], with what is missing.
-pub fn ring(bytes: u64) -> Result<Map, Unavailable> {
-    Map::create("urb_tests", bytes).map_err(unavailable)
+/// [`Unavailable`], with what is missing, and what else the kernel refused.
+pub fn ring(bytes: u64) -> anyhow::Result<Map> {
+    Map::create("urb_tests", bytes).map_err(|error| match error {
+        MapError::NotPermitted { .. } | MapError::Unsupported => Unavailable { why: error.to_string() }.into(),
+        _ => anyhow::Error::new(error).context(format!("making a ring of {bytes} bytes")),
+    })
 }
 
 /// A program that drains `map` and logs `log_bytes` bytes a run; 0 drains and forgets.
 ///
 /// # Errors
-/// [`Unavailable`], with what is missing.
-pub fn drain_program(map: &Map, log_bytes: usize) -> Result<DrainProgram, Unavailable> {
-    DrainProgram::load(map, log_bytes).map_err(unavailable)
+/// [`Unavailable`], with what is missing, and what else the kernel refused.
+pub fn drain_program(map: &Map, log_bytes: usize) -> anyhow::Result<DrainProgram> {
+    DrainProgram::load(map, log_bytes).map_err(|error| match error {
+        DrainError::NotPermitted { .. } => Unavailable { why: error.to_string() }.into(),
+        _ => anyhow::Error::new(error).context("loading the drain program"),
+    })
 }
 
 /// A ring's consumer: drains on demand and hands over every sample.
@@ -57,8 +59,8 @@ impl Drainer {
     /// A consumer of `map`, whose samples have at most `longest` bytes each.
     ///
     /// # Errors
-    /// [`Unavailable`], with what is missing.
-    pub fn new(map: &Map, longest: usize) -> Result<Self, Unavailable> {
+    /// As [`drain_program`].
+    pub fn new(map: &Map, longest: usize) -> anyhow::Result<Self> {
         let samples = usize::try_from(SAMPLES_A_DRAIN).unwrap_or(usize::MAX);
         let program = drain_program(map, DrainProgram::log_bytes(samples, longest.max(MIN_LEN)))?;
         Ok(Self { program, options: DrainOptions::new().stop_after(SAMPLES_A_DRAIN) })

@@ -56,6 +56,12 @@ impl Api {
     }
 }
 
+/// How many of `samples` each of some producers sends: they share evenly.
+#[must_use]
+pub fn shares(samples: u64, producers: u64) -> Vec<u64> {
+    (0..producers).map(|producer| samples / producers + u64::from(producer < samples % producers)).collect()
+}
+
 /// Who sends what, and who hears of it.
 #[derive(Clone, Copy)]
 pub struct Order<'a> {

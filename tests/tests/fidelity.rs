@@ -38,6 +38,7 @@ fn every_planted_fault_is_found_and_shrunk_to_a_case_that_repeats() {
 fn every_rule_is_met_by_one_image_in_a_hundred_unless_there_is_a_reason() {
     let report = against_itself(&plan(10_000, None));
     assert_eq!((report.images, report.differences), (10_000, 0));
+    assert_eq!(report.untested, Vec::<&str>::new());
     for outcome in Outcome::ALL {
         let count = report.outcomes[outcome.name()];
         assert!(outcome.rare().is_some() || count >= 100, "{} was met {count} times", outcome.name());

@@ -1,12 +1,9 @@
-//! What a model's run came to, in words: which is also how a run in a process of its own tells its parent.
+//! What a model's run came to, in words: which is also how a [run in a process of its own](super::alone) tells its
+//! parent.
 
 use std::fmt;
-use std::panic;
-use std::process;
 
 use super::access;
-use super::models::{Depth, Model};
-use crate::Orderings;
 
 /// What a run of a model came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,10 +17,30 @@ pub enum Outcome {
     Caught(Finding),
 }
 
+/// What a wrong ordering may lead to. Whatever else a model ends with, it shows nothing of the orderings.
+pub const HARMS: &[&str] = &[
+    "data race",
+    "stale header",
+    "torn sample",
+    "lost sample",
+    "invented sample",
+    "split batch",
+    "refused sample",
+    "refused batch",
+    "refused producer",
+    "lost wake",
+    "lost drain",
+    "lost repair",
+    "invented repair",
+    "false alarm",
+    "deadlock",
+    "livelock",
+];
+
 /// What was wrong in an interleaving.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The kind of harm: data race, stale header, torn, lost or invented sample, deadlock and so on.
+    /// The kind of harm: one of the [`HARMS`].
     pub how: String,
     /// What was seen, in a sentence.
     pub detail: String,
@@ -36,8 +53,9 @@ impl fmt::Display for Finding {
 }
 
 impl Finding {
-    /// What a panic within a model means. Models begin their messages with the kind of harm and a colon.
-    fn from_panic(message: &str) -> Self {
+    /// What a panic within a model means; `None` if it is none of the [`HARMS`], but a fault of the model itself. Models
+    /// begin their messages with the kind of harm and a colon.
+    pub(super) fn from_panic(message: &str) -> Option<Self> {
         let first_line = message.lines().next().unwrap_or_default();
         let text = if message.starts_with("Causality violation") {
             access::under_way().map_or_else(|| format!("data race: {first_line}"), |access| access.race().to_owned())
@@ -48,8 +66,12 @@ impl Finding {
         } else {
             first_line.to_owned()
         };
-        let (how, detail) = text.split_once(": ").unwrap_or(("panic", &text));
-        Self { how: how.to_owned(), detail: detail.to_owned() }
+        let (how, detail) = text.split_once(": ")?;
+        Self::new(how, detail)
+    }
+
+    fn new(how: &str, detail: &str) -> Option<Self> {
+        HARMS.contains(&how).then(|| Self { how: how.to_owned(), detail: detail.to_owned() })
     }
 }
 
@@ -57,11 +79,8 @@ impl Outcome {
     const PASSED: &str = "passed";
     const CAUGHT: &str = "caught";
 
-    /// The outcome that a run in a process of its own has printed: [`run_and_exit`] there. Lines of others are skipped.
-    ///
-    /// # Errors
-    /// [`NoOutcome`] if none of the lines tells one: the process ended by other means.
-    pub fn from_output(output: &str) -> Result<Self, NoOutcome> {
+    /// The outcome that a process has printed, among other lines.
+    pub(super) fn from_output(output: &str) -> Result<Self, NoOutcome> {
         output.lines().find_map(Self::from_line).ok_or_else(|| NoOutcome { output: output.to_owned() })
     }
 
@@ -71,10 +90,10 @@ impl Outcome {
             return Some(Self::Passed { interleavings: rest.parse().ok()? });
         }
         let (how, detail) = rest.split_once('\t')?;
-        (word == Self::CAUGHT).then(|| Self::Caught(Finding { how: how.to_owned(), detail: detail.to_owned() }))
+        if word == Self::CAUGHT { Finding::new(how, detail).map(Self::Caught) } else { None }
     }
 
-    fn line(&self) -> String {
+    pub(super) fn line(&self) -> String {
         match self {
             Self::Passed { interleavings } => format!("{}\t{interleavings}", Self::PASSED),
             Self::Caught(Finding { how, detail }) => format!("{}\t{how}\t{detail}", Self::CAUGHT),
@@ -82,7 +101,7 @@ impl Outcome {
     }
 }
 
-/// A process that should have run a model ended without saying what came of it.
+/// A process that should have run a model ended without an outcome: by other means, or by a panic that names no harm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoOutcome {
     /// What it printed.
@@ -97,30 +116,6 @@ impl fmt::Display for NoOutcome {
 
 impl std::error::Error for NoOutcome {}
 
-/// Runs a model, prints the [`Outcome`] as one line that [`Outcome::from_output`] reads, and ends the process: with
-/// status 0 in either case.
-///
-/// Loom ends a model by panicking in the middle of it, and what it leaves behind can't be used again nor always be
-/// cleaned up; the end of the process is the one clean end.
-pub fn run_and_exit(model: &Model, orderings: Orderings, depth: Depth) -> ! {
-    panic::set_hook(Box::new(|panic| {
-        let payload = panic.payload();
-        let message = payload
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| payload.downcast_ref::<&str>().copied())
-            .unwrap_or("panic: without a message");
-        finish(&Outcome::Caught(Finding::from_panic(message)));
-    }));
-    finish(&Outcome::Passed { interleavings: model.check(orderings, depth) })
-}
-
-fn finish(outcome: &Outcome) -> ! {
-    // In a line of its own: a test harness may have begun one.
-    println!("\n{}", outcome.line());
-    process::exit(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,7 +129,9 @@ mod tests {
             let output = format!("running 1 test\n{}\nmore\tof that\n", outcome.line());
             assert_eq!(Outcome::from_output(&output), Ok(outcome));
         }
-        for nothing in ["", "passed", "passed\tmany", "caught\tonly how", "running\t3"] {
+        for nothing in
+            ["", "passed", "passed\tmany", "caught\tdeadlock", "caught\tpanic\tassertion failed", "running\t3"]
+        {
             assert_eq!(Outcome::from_output(nothing), Err(NoOutcome { output: nothing.to_owned() }));
         }
     }
@@ -146,9 +143,15 @@ mod tests {
             ("deadlock; threads = [...]", "deadlock"),
             ("Model exceeded maximum number of branches. This is", "livelock"),
             ("Causality violation: Concurrent accesses.\n  created: here", "data race"),
-            ("assertion failed", "panic"),
         ] {
-            assert_eq!(Finding::from_panic(message).how, how, "{message}");
+            assert_eq!(Finding::from_panic(message).unwrap().how, how, "{message}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_harm_is_no_finding() {
+        for message in ["assertion failed", "there is room: Full { needed: 16, available: 8 }", "torn: nearly", ""] {
+            assert_eq!(Finding::from_panic(message), None, "{message}");
         }
     }
 }

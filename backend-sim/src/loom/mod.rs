@@ -70,11 +70,13 @@
 //! - Spurious failures of [`exchange_word`](crate::core::RingMemory::exchange_word) do not occur.
 
 mod access;
+mod alone;
 mod finding;
 #[expect(unsafe_code, reason = "reads and writes the tracked cells")]
 mod memory;
 pub mod models;
 pub mod table;
 
-pub use finding::{Finding, NoOutcome, Outcome, run_and_exit};
+pub use alone::{run_alone, run_if_asked};
+pub use finding::{Finding, HARMS, NoOutcome, Outcome};
 pub use memory::{LoomMemory, LoomWord, STALE_BYTE, STALE_LEN};

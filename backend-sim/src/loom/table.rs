@@ -83,7 +83,7 @@ impl Table {
 }
 
 /// Weakens and strengthens each of `roles`. `run` runs one model, in a process of its own
-/// ([`run_and_exit`](super::run_and_exit)), and is called from up to `workers` threads at once.
+/// ([`run_alone`](super::run_alone)), and is called from up to `workers` threads at once.
 ///
 /// The models run to their full [`Depth`] with the protocol's own orderings, and with a weakened one that no quick run
 /// has caught; quickly with a strengthened one.

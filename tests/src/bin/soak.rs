@@ -10,7 +10,7 @@ use serde::Serialize;
 use user_ringbuf_linux::{Map, Mapping, MappingView, RingView, Role};
 use user_ringbuf_tests::kernel::{Drainer, ring};
 use user_ringbuf_tests::outcome::{exit_code, print};
-use user_ringbuf_tests::send::{Api, LONGEST, Order, send_drained};
+use user_ringbuf_tests::send::{Api, LONGEST, Order, send_drained, shares};
 use user_ringbuf_tests::tally::{Tally, Verdict};
 use user_ringbuf_tests::usage::{open_descriptors, resident_kib};
 
@@ -25,6 +25,10 @@ const WARM_UP: u64 = 20_000;
 /// After so many samples the consumer dawdles, and the ring fills up.
 const DAWDLE_EVERY: u64 = 1 << 16;
 const DAWDLE: Duration = Duration::from_millis(2);
+/// Rings up to this size are full before the consumer has dawdled; in larger ones the samples of that time have room.
+const FILLED: u64 = 64 << 10;
+/// Of so many times that such a ring should be full, it must have been once.
+const FULL_ONCE_IN: u64 = 16;
 /// By how much resident memory may differ between two rounds, in KiB: what the allocator keeps, not what leaks.
 const SLACK_KIB: u64 = 4096;
 
@@ -32,10 +36,10 @@ const SLACK_KIB: u64 = 4096;
 #[command(about = "Send samples through every interface for a long time, and check them, memory and descriptors")]
 struct Args {
     /// Samples in all
-    #[arg(long, default_value_t = 10_000_000)]
+    #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     samples: u64,
     /// Only rings of this size in bytes [default: 4096, 65536, 1048576 and 16777216 in turn]
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..=1 << 31))]
     ring: Option<u64>,
     /// One JSON object
     #[arg(long)]
@@ -75,13 +79,16 @@ struct Report {
     /// How often the ring was seen full, of how often the consumer dawdled.
     full: u64,
     dawdled: u64,
+    /// How often a ring that has no room for what is sent meanwhile.
+    full_due: u64,
     rss_kib: Level,
     fds: Level,
 }
 
 impl Report {
     fn is_clean(&self) -> bool {
-        self.verdict.is_clean() && self.fds.is_flat(0) && self.rss_kib.is_flat(SLACK_KIB)
+        let was_full = self.full > 0 || self.full_due < FULL_ONCE_IN;
+        was_full && self.verdict.is_clean() && self.fds.is_flat(0) && self.rss_kib.is_flat(SLACK_KIB)
     }
 }
 
@@ -91,6 +98,7 @@ struct Sum {
     verdict: Verdict,
     full: u64,
     dawdled: u64,
+    full_due: u64,
 }
 
 fn main() -> ExitCode {
@@ -126,9 +134,18 @@ fn run(args: &Args) -> anyhow::Result<bool> {
     let seconds = began.elapsed().as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     let samples_per_second = sum.verdict.samples as f64 / seconds;
-    let Sum { verdict, full, dawdled } = sum;
-    let report =
-        Report { verdict, minutes: seconds / 60.0, samples_per_second, rings: made, full, dawdled, rss_kib, fds };
+    let Sum { verdict, full, dawdled, full_due } = sum;
+    let report = Report {
+        verdict,
+        minutes: seconds / 60.0,
+        samples_per_second,
+        rings: made,
+        full,
+        dawdled,
+        full_due,
+        rss_kib,
+        fds,
+    };
     print(&report, args.json)?;
     Ok(report.is_clean())
 }
@@ -158,8 +175,7 @@ fn one_round(
     samples: u64,
     sum: &mut Sum,
 ) -> anyhow::Result<()> {
-    let counts: Vec<u64> =
-        (0..producers).map(|producer| samples / producers + u64::from(producer < samples % producers)).collect();
+    let counts = shares(samples, producers);
     let mut tally = Tally::new(counts.len());
     let (mapping, view) = (Mapping::new(map)?, MappingView::new(map)?);
     let order = Order { map, mapping: &mapping, first_producer: 0, counts: &counts, submitted: &|_| () };
@@ -179,6 +195,7 @@ fn one_round(
     }
     sum.full += full;
     sum.dawdled += dawdled;
+    sum.full_due += if u64::from(map.size()) <= FILLED { dawdled } else { 0 };
     let total = &mut sum.verdict;
     total.samples += verdict.samples;
     total.lost += verdict.lost;

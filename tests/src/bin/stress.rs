@@ -8,7 +8,7 @@ use serde::Serialize;
 use user_ringbuf_linux::Mapping;
 use user_ringbuf_tests::kernel::{Drainer, ring};
 use user_ringbuf_tests::outcome::{exit_code, print};
-use user_ringbuf_tests::send::{Api, LONGEST, Order, send_drained};
+use user_ringbuf_tests::send::{Api, LONGEST, Order, send_drained, shares};
 use user_ringbuf_tests::tally::{Tally, Verdict};
 
 #[derive(Parser)]
@@ -18,13 +18,13 @@ struct Args {
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=256))]
     producers: u32,
     /// Samples in all
-    #[arg(long, default_value_t = 4_000_000)]
+    #[arg(long, default_value_t = 4_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     samples: u64,
     /// How they share the ring [default: one after the other, all of them]
     #[arg(long)]
     mode: Option<Api>,
     /// The ring's size in bytes [default: 4096, then 1048576]
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..=1 << 31))]
     ring: Option<u64>,
     /// One JSON object a run
     #[arg(long)]
@@ -59,7 +59,7 @@ fn run(args: &Args) -> anyhow::Result<bool> {
 fn stress(args: &Args, mode: Api, bytes: u64) -> anyhow::Result<bool> {
     let map = ring(bytes)?;
     let mut drainer = Drainer::new(&map, LONGEST)?;
-    let sent: Vec<u64> = (0..args.producers).map(|producer| quota(args, producer)).collect();
+    let sent = shares(args.samples, args.producers.into());
     let mut tally = Tally::new(sent.len());
     let mapping = Mapping::new(&map)?;
     let began = Instant::now();
@@ -71,14 +71,8 @@ fn stress(args: &Args, mode: Api, bytes: u64) -> anyhow::Result<bool> {
         eprintln!("first of all: {wrong}");
     }
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-    let ns_a_sample = seconds * 1e9 / args.samples.max(1) as f64;
+    let ns_a_sample = seconds * 1e9 / args.samples as f64;
     let report = Report { mode, producers: args.producers, verdict, ring: map.size(), seconds, ns_a_sample };
     print(&report, args.json)?;
     Ok(verdict.is_clean())
-}
-
-/// How many of the samples one producer sends: they share evenly.
-fn quota(args: &Args, producer: u32) -> u64 {
-    let producers = u64::from(args.producers);
-    args.samples / producers + u64::from(u64::from(producer) < args.samples % producers)
 }

@@ -117,7 +117,7 @@ impl<R: Side, F: Side> Pair<R, F> {
 
     /// Drains both, and reads the rules once more.
     fn drain(&mut self, call: &Call, met: &mut Met) -> Verdict {
-        let reading = self.read(call, met);
+        let reading = self.read(call, met)?;
         let [real, fake] = &mut self.answers;
         self.real.drain(call, real)?;
         self.fake.drain(call, fake)?;
@@ -136,7 +136,7 @@ impl<R: Side, F: Side> Pair<R, F> {
         Ok(None)
     }
 
-    fn read(&self, call: &Call, met: &mut Met) -> Reading {
+    fn read(&self, call: &Call, met: &mut Met) -> anyhow::Result<Reading> {
         let (consumer, producer) = (self.real.consumer(), self.real.producer());
         let ring = Ring { size: self.real.size(), consumer, producer, word: |offset| self.fake.word(offset) };
         let order = Order { flags: call.flags, stop_after: call.stop_after };
@@ -145,8 +145,8 @@ impl<R: Side, F: Side> Pair<R, F> {
                 met.add(Outcome::Longest);
             }
         });
-        met.add_drain(ring.size, consumer, producer, call, &reading);
-        reading
+        met.add_drain(ring.size, consumer, producer, call, &reading)?;
+        Ok(reading)
     }
 
     /// Both repaired by the core, and drained until nothing is left: every submitted sample that could be reached is

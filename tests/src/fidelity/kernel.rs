@@ -4,8 +4,8 @@
 //! to 2^24 bytes, 131,072 of them a drain: so 2^32 is near in any ring, and 2^64 some hours away in a large one.
 //!
 //! **Wakeups** are asynchronous: the drain queues an `irq_work`. One that must come is waited for. That none came is
-//! asked at once after each drain that must not wake, and every so often behind a fence: a forced wakeup through
-//! another map. A CPU runs its queued work in one interrupt, and the thread is bound to one CPU, so once the fence has
+//! asked at once after each drain that must not wake, and every so often, and at the end, behind a fence: a forced
+//! wakeup through another map. Where a case stands alone, each such drain has a fence. A CPU runs its queued work in one interrupt, and the thread is bound to one CPU, so once the fence has
 //! been seen, whatever the drain queued before has been done too. An event that comes late stays on epoll's list and
 //! is found then.
 
@@ -47,6 +47,7 @@ pub struct KernelRing {
     wakeups: Wakeups,
     fence: Rc<Fence>,
     unfenced: u32,
+    thorough: bool,
 }
 
 /// An edge-triggered watch for wakeups of one map.
@@ -128,6 +129,7 @@ impl KernelRing {
             wakeups: Wakeups::of(map)?,
             fence: Rc::clone(fence),
             unfenced: 0,
+            thorough: false,
         })
     }
 
@@ -242,11 +244,27 @@ impl Side for KernelRing {
     fn woke(&mut self, expected: bool) -> anyhow::Result<bool> {
         if !expected {
             self.unfenced += 1;
-            if self.unfenced == FENCE_EVERY {
+            if self.thorough || self.unfenced >= FENCE_EVERY {
                 self.unfenced = 0;
                 self.fence.pass()?;
             }
         }
+        self.event(expected)
+    }
+
+    fn be_thorough(&mut self, thorough: bool) {
+        self.thorough = thorough;
+    }
+
+    fn woke_late(&mut self) -> anyhow::Result<bool> {
+        self.fence.pass()?;
+        self.event(false)
+    }
+}
+
+impl KernelRing {
+    /// Takes the event of a wakeup, and waits for one that is expected.
+    fn event(&mut self, expected: bool) -> anyhow::Result<bool> {
         // epoll reports nothing while the ring looks full, so it is looked at as an empty one.
         let producer = self.pages.producer();
         self.pages.set_producer(self.pages.consumer());

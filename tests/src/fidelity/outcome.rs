@@ -131,11 +131,22 @@ impl Met {
     }
 
     /// Notes what a drain of a ring of `size` bytes comes to, with the positions at `consumer` and `producer` before.
-    pub fn add_drain(&mut self, size: u32, consumer: u64, producer: u64, call: &Call, reading: &Reading) {
+    ///
+    /// # Errors
+    /// If the consumer position is no multiple of 8: that is no ring to compare anything on.
+    pub fn add_drain(
+        &mut self,
+        size: u32,
+        consumer: u64,
+        producer: u64,
+        call: &Call,
+        reading: &Reading,
+    ) -> anyhow::Result<()> {
         let consumed = reading.samples + reading.discarded > 0;
         self.add(match reading.end {
             End::UnknownFlag => Outcome::UnknownFlag,
-            End::UnalignedProducer | End::UnalignedConsumer => Outcome::UnalignedProducer,
+            End::UnalignedProducer => Outcome::UnalignedProducer,
+            End::UnalignedConsumer => anyhow::bail!("the consumer is at {consumer}, where no kernel puts one"),
             End::BeyondProducer => Outcome::BeyondProducer,
             End::BeyondRing => Outcome::BeyondRing,
             End::BeyondDynptr => Outcome::BeyondDynptr,
@@ -169,6 +180,7 @@ impl Met {
                 self.add(outcome);
             }
         }
+        Ok(())
     }
 }
 

@@ -60,6 +60,17 @@ pub trait Side {
     /// # Errors
     /// If that can't be found out.
     fn woke(&mut self, expected: bool) -> anyhow::Result<bool>;
+
+    /// Whether [`woke`](Self::woke) is to wait each time until no wakeup can be under way, where that takes time.
+    fn be_thorough(&mut self, _thorough: bool) {}
+
+    /// Whether a wakeup came of which no call of [`woke`](Self::woke) told.
+    ///
+    /// # Errors
+    /// If that can't be found out.
+    fn woke_late(&mut self) -> anyhow::Result<bool> {
+        Ok(false)
+    }
 }
 
 /// What a drain brought.

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use user_ringbuf_linux::{MappingView, Producer, Records, Shared};
+use user_ringbuf_tests::raw::BUSY;
 
 use super::reservations::{BLOCKING, RESERVE, Reserve};
 use super::{on_ring, plain};
@@ -64,6 +65,17 @@ fn at_work(kit: &Kit, wrong: Wrong, reservations: &[(&str, Reserve)]) -> Vec<Ans
     tried.collect()
 }
 
+/// Attaches while behind what is in the ring stands a record of 16 bytes whose header says this.
+fn beside_record(kit: &Kit, word: u32) -> Vec<Answer> {
+    let right = kit.raw.producer_pos();
+    let end = kit.raw.write_record(right, 0, &[0; 8]);
+    kit.raw.set_header(right, word);
+    kit.raw.set_producer_pos(end);
+    let answers = vec![Answer::of(Producer::attach(&kit.mapping)), Answer::of(Shared::attach(&kit.mapping))];
+    kit.raw.set_producer_pos(right);
+    answers
+}
+
 pub(crate) fn rows() -> Vec<Row> {
     let attach = "{Producer, Shared}::attach";
     let reserving = "every reservation, with a producer at work";
@@ -73,6 +85,17 @@ pub(crate) fn rows() -> Vec<Row> {
             let _first = Producer::attach(&kit.mapping).unwrap();
             vec![Answer::of(Producer::attach(&kit.mapping)), Answer::of(Shared::attach(&kit.mapping))]
         })];
+    let busy = "is busy: another producer is at work, or died and left the ring to repair";
+    rows.extend([
+        on_ring(attach, "a ring with a busy record", "AttachError::Busy", busy, |kit| beside_record(kit, BUSY | 5)),
+        on_ring(
+            attach,
+            "a ring with a record that reaches beyond the producer position",
+            "AttachError::Damaged",
+            "the ring is to be repaired",
+            |kit| beside_record(kit, 9),
+        ),
+    ]);
     for wrong in corrupted() {
         let Wrong { value, says, corruption, .. } = wrong;
         rows.push(on_ring(attach, value, "AttachError::Corrupted", says, move |kit| {

@@ -1,0 +1,240 @@
+//! Every operation of every producer, on rings in several states, dies after each single memory operation. A drainer
+//! then sees whole samples or nothing, and exactly those that were submitted; a new producer attaches and goes on.
+//!
+//! What publishes late leaves nothing behind. What publishes early, with the busy bit, may leave a busy record at which
+//! the ring stops, and a repair frees it. A repair that dies itself is simply done again.
+#![expect(unsafe_code, reason = "repairs rings, and vouches for the producer's death")]
+
+mod operations;
+mod repair;
+
+use std::cell::RefCell;
+
+use user_ringbuf_sim::core::{Header, Producer, RecordState, Repair, RingSize, repair};
+use user_ringbuf_sim::{Crash, FakeKernel, Fate, HeapMemory, Hook, Hooked, KernelMemory, RawAccess, RingImage, Step};
+
+use operations::{OPERATIONS, Operation, arguments, attached, samples_of};
+
+const SIZE: u64 = 256;
+
+/// A mortal producer's memory, and what it did before it died.
+struct Journal {
+    crash: Crash,
+    done: RefCell<Vec<Step>>,
+}
+
+impl Hook for &Journal {
+    fn before(&self, step: Step) -> Fate {
+        let fate = self.crash.before(step);
+        if fate == Fate::Happens {
+            self.done.borrow_mut().push(step);
+        }
+        fate
+    }
+}
+
+impl Journal {
+    fn new(crash: Crash) -> Self {
+        Self { crash, done: RefCell::default() }
+    }
+
+    /// Which of the operation's samples the kernel must get: those of busy records that were committed, and all
+    /// others at once if their position was published.
+    fn submitted(&self, samples: &[Vec<u8>], publishes_late: bool) -> Vec<Vec<u8>> {
+        let done = self.done.borrow();
+        if publishes_late {
+            let published = done.iter().any(|step| matches!(step, Step::Publish(_)));
+            return if published { samples.to_vec() } else { vec![] };
+        }
+        let committed = |sample: &&Vec<u8>| {
+            done.iter().any(|step| match step {
+                Step::CommitHeader { header, .. } => {
+                    header.state() == RecordState::Submitted && header.len() as usize == sample.len()
+                }
+                _ => false,
+            })
+        };
+        samples.iter().filter(committed).cloned().collect()
+    }
+}
+
+type Memory<'a> = Hooked<&'a HeapMemory, &'a Journal>;
+
+/// A ring as it was left by earlier producers: its positions, and what a drain of it gives.
+struct State {
+    name: &'static str,
+    image: RingImage,
+    holds: Vec<Vec<u8>>,
+}
+
+fn states() -> Vec<State> {
+    let old = |n: u8, len: usize| vec![n; len];
+    let near_the_end_of_positions = u64::MAX - 5 * SIZE + 1;
+    [
+        ("empty", 0, vec![]),
+        ("empty, a later lap", 5 * SIZE + 64, vec![]),
+        ("partly full", 16, vec![(Some(1), 13), (Some(2), 40)]),
+        ("wrapped", SIZE - 8, vec![(Some(1), 13)]),
+        ("the next header is the last of the area", SIZE - 24, vec![(Some(1), 8)]),
+        ("discarded in front and behind", 3 * SIZE - 32, vec![(None, 9), (Some(1), 0), (None, 30)]),
+        ("room for one small record", 40, vec![(Some(1), 100), (Some(2), 80), (None, 8)]),
+        ("full", 8, vec![(Some(1), 120), (Some(2), 120)]),
+        ("full of discarded", SIZE - 16, vec![(None, 120), (None, 120)]),
+        ("near 2^64", near_the_end_of_positions, vec![(Some(1), 13)]),
+        ("near 2^64 and wrapped", near_the_end_of_positions + SIZE - 40, vec![(Some(1), 16)]),
+    ]
+    .into_iter()
+    .map(|(name, start, records)| {
+        // Bytes of earlier laps: wherever one looks, something like a submitted record.
+        let stale = [Header::submitted(5).word().to_ne_bytes(), [0x5a; 4]].concat();
+        let mut image = RingImage::from_bytes(RingSize::new(SIZE).unwrap(), start, start, &stale);
+        let mut holds = vec![];
+        for (n, len) in records {
+            let sample = old(n.unwrap_or(0xdd), len as usize);
+            let header = if n.is_some() { Header::submitted(len) } else { Header::discarded(len) };
+            image.append(header, &sample);
+            if n.is_some() {
+                holds.push(sample);
+            }
+        }
+        State { name, image, holds }
+    })
+    .collect()
+}
+
+fn ring(image: &RingImage) -> HeapMemory {
+    let mut memory = HeapMemory::new(SIZE).unwrap();
+    memory.restore(image).unwrap();
+    memory
+}
+
+/// Repairs what a dead producer left. The answer is how many busy records became discarded; nothing else may need it.
+fn repair_busy_records(memory: &HeapMemory) -> usize {
+    let mut released = 0;
+    let count = |repair| match repair {
+        Repair::Discarded { .. } => released += 1,
+        other => panic!("a crash left {other:?}"),
+    };
+    // SAFETY: the producer is dead.
+    unsafe { repair(&memory, count) }.unwrap();
+    released
+}
+
+/// Another process takes over, and uses every byte of the ring.
+fn a_new_producer_goes_on(memory: &HeapMemory) {
+    let kernel = FakeKernel::new(memory);
+    let mut producer = Producer::attach(memory).unwrap();
+    for lap in 0..2_u8 {
+        let mut sent = vec![];
+        for n in 0.. {
+            let sample = vec![lap * 64 + n; usize::from(n) * 5];
+            match producer.push(&sample) {
+                Ok(_) => sent.push(sample),
+                Err(why) => {
+                    assert!(why.is_full(), "{why}");
+                    break;
+                }
+            }
+        }
+        assert!(sent.len() > 3);
+        let (drained, got) = kernel.collect(0);
+        assert!(drained.returned.is_ok());
+        assert_eq!(got, sent);
+        // The kernel takes nothing across 2^64.
+        if memory.kernel_load_producer() > u64::MAX - 2 * SIZE {
+            break;
+        }
+    }
+}
+
+struct Seen {
+    triples: usize,
+    held_up: usize,
+}
+
+fn die_at_each_step(operation: &Operation, state: &State) -> Seen {
+    let samples = samples_of(operation);
+    let all = Journal::new(Crash::never());
+    (operation.run)(Memory::new(&ring(&state.image), &all), &arguments(operation));
+    let steps = all.crash.steps();
+    let mut held_up = 0;
+    for k in 0..=steps {
+        let memory = ring(&state.image);
+        let journal = Journal::new(Crash::after(k));
+        (operation.run)(Memory::new(&memory, &journal), &arguments(operation));
+        let place = format!("{} on a ring that is {}, dead after step {k} of {steps}", operation.name, state.name);
+        assert_eq!(journal.crash.has_died(), k < steps, "{place}");
+
+        // The kernel comes by at once: whole samples, in order, and no error.
+        let kernel = FakeKernel::new(&memory);
+        let (drained, mut got) = kernel.collect(0);
+        assert!(drained.returned.is_ok(), "{place}: {drained:?}");
+        let before_repair = got.len();
+        let released = repair_busy_records(&memory);
+        assert!(released == 0 || !operation.publishes_late, "{place}: {released} busy records");
+        let (drained, behind) = kernel.collect(0);
+        assert!(drained.returned.is_ok(), "{place}: {drained:?}");
+        got.extend(behind);
+
+        let submitted = journal.submitted(&samples, operation.publishes_late);
+        assert_eq!(got, [state.holds.clone(), submitted.clone()].concat(), "{place}");
+        assert!(released > 0 || before_repair == got.len(), "{place}: held up by nothing");
+        if k == 0 {
+            assert!(submitted.is_empty(), "{place}");
+        }
+        held_up += usize::from(released > 0);
+
+        assert_eq!(memory.kernel_load_consumer(), memory.kernel_load_producer(), "{place}: jammed");
+        a_new_producer_goes_on(&memory);
+    }
+    // With room, the whole operation leaves nothing to repair, and its samples arrive.
+    let memory = ring(&state.image);
+    let journal = Journal::new(Crash::never());
+    (operation.run)(Memory::new(&memory, &journal), &arguments(operation));
+    assert_eq!(repair_busy_records(&memory), 0, "{} on a ring that is {}", operation.name, state.name);
+    if state.image.producer - state.image.consumer < SIZE / 2 {
+        assert_eq!(journal.submitted(&samples, operation.publishes_late), samples, "{}", operation.name);
+    }
+    Seen { triples: usize::try_from(steps).unwrap() + 1, held_up }
+}
+
+#[test]
+fn a_producer_that_dies_after_any_step_leaves_whole_samples_or_nothing() {
+    let states = states();
+    let mut triples = 0;
+    println!("{:<38} {:>7} {:>8}", "operation", "triples", "held up");
+    for operation in OPERATIONS {
+        let seen = states.iter().map(|state| die_at_each_step(operation, state));
+        let (of_this, held_up) = seen.fold((0, 0), |(t, h), seen| (t + seen.triples, h + seen.held_up));
+        println!("{:<38} {of_this:>7} {held_up:>8}", operation.name);
+        assert_eq!(held_up > 0, !operation.publishes_late, "{}: only early publishing can hold up", operation.name);
+        triples += of_this;
+    }
+    println!(
+        "{} operations, {} states, {triples} triples (operation, state, step), all clean",
+        OPERATIONS.len(),
+        states.len()
+    );
+    assert!(triples > 1500, "{triples}");
+}
+
+#[test]
+fn a_ring_that_crosses_two_to_the_64_keeps_its_records_whole_though_the_kernel_falls_silent() {
+    let start = u64::MAX - 23;
+    let image = RingImage::empty(RingSize::new(SIZE).unwrap(), start);
+    let all = Journal::new(Crash::never());
+    attached(Memory::new(&ring(&image), &all)).push(&[7; 40]).unwrap();
+    for k in 0..=all.crash.steps() {
+        let memory = ring(&image);
+        let journal = Journal::new(Crash::after(k));
+        attached(Memory::new(&memory, &journal)).push(&[7; 40]).unwrap();
+        let after = memory.snapshot();
+        if k < all.crash.steps() {
+            assert_eq!(after.producer, start);
+        } else {
+            assert_eq!((after.producer, after.header_at(start)), (24, Header::submitted(40)));
+        }
+        assert_eq!(FakeKernel::new(&memory).collect(0).1.len(), 0, "the kernel compares positions as numbers");
+        Producer::attach(&memory).unwrap().push(b"goes on").unwrap();
+    }
+}
