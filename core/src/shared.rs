@@ -6,11 +6,11 @@
 //! leaves. Whoever is not alone just leaves; the last one publishes for all. So `producer_pos` never passes a header
 //! that is not written, and only one thread at a time stores it: while one is alone in flight, nobody else is.
 //!
-//! **What is guaranteed.** Nobody waits for another thread (but for the 65,536th in flight at once): reserving is two exchanges that are retried only when
-//! another thread's succeeded, submitting is one store. A thread that is preempted in flight (some ten instructions)
-//! holds no one up from reserving, filling and submitting; what is reserved after that becomes visible to the kernel
-//! when it runs again, at the latest when the ring is full and everyone else has left. Within the ring, samples are
-//! in the order of their reservations.
+//! **What is guaranteed.** Nobody waits for another thread (but for the 65,536th in flight at once): reserving is two
+//! exchanges that are retried only when another thread's succeeded, submitting is one store. A thread that is preempted
+//! in flight (some ten instructions) holds no one up from reserving, filling and submitting; what is reserved after that
+//! becomes visible to the kernel when it runs again, at the latest when the ring is full and everyone else has left.
+//! Within the ring, samples are in the order of their reservations.
 //!
 //! Kernel counterpart: the acquire load of `producer_pos` in `__bpf_user_ringbuf_peek`, as ever.
 
