@@ -20,6 +20,7 @@ mod fd;
 mod map;
 mod mapping;
 mod probe;
+mod sysctl;
 mod wait;
 
 #[cfg(feature = "std")]

@@ -11,6 +11,7 @@
 pub mod bpffs;
 pub mod crash;
 pub mod fidelity;
+pub mod interpreter;
 pub mod jam;
 pub mod kernel;
 pub mod objects;
