@@ -9,9 +9,11 @@ mod create;
 mod demo;
 pub mod framing;
 mod inspect;
+mod mended;
 mod probe;
 mod repair;
 mod report;
+mod row;
 mod send;
 mod target;
 

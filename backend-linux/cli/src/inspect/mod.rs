@@ -14,10 +14,11 @@ use clap::Args;
 use serde::Serialize;
 use user_ringbuf_linux::{Map, MappingView, Position, Tally, Verdict as RingVerdict};
 
+use crate::mended::Sum;
 use crate::report::{Output, Report, Verdict};
+use crate::row::Row;
 use crate::target::Target;
 use advice::Advice;
-pub(crate) use snapshot::Row;
 use snapshot::Snapshot;
 
 /// Show what is in a ring, whether it flows, and what to do if it does not.
@@ -76,7 +77,7 @@ struct Look<'a> {
     first_records: &'a [Row],
     last_records: Vec<Row>,
     /// What `repair` would do; null if there is nothing to repair, or it can't be.
-    repair: Option<crate::repair::Sum>,
+    repair: Option<Sum>,
     #[serde(skip)]
     snapshot: &'a Snapshot,
     #[serde(skip)]

@@ -6,8 +6,9 @@ use anstyle::{AnsiColor, Style};
 use user_ringbuf_linux::{Position, Tally, Verdict};
 
 use super::cells::{Cells, Part};
-use super::snapshot::{Row, Snapshot};
+use super::snapshot::Snapshot;
 use super::{Look, fill};
+use crate::row::Row;
 
 /// Columns in front of the row of marks.
 const INDENT: usize = 2;
