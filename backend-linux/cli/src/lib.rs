@@ -11,6 +11,7 @@ pub mod framing;
 mod inspect;
 mod mended;
 mod probe;
+mod producer;
 mod repair;
 mod report;
 mod row;

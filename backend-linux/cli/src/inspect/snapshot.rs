@@ -57,6 +57,11 @@ impl Snapshot {
         Self { survey, first, last, cells, plan }
     }
 
+    /// Whether the ring still stops at the same place.
+    pub(super) fn is_still_stuck(&self, view: &impl RingView) -> bool {
+        Survey::of(view, |_| ()).verdict == self.survey.verdict
+    }
+
     /// Records in the ring, damaged ones counted.
     pub(super) fn records(&self) -> u64 {
         let Survey { submitted, busy, discarded, damaged, .. } = &self.survey;
