@@ -8,7 +8,7 @@ use serde::Serialize;
 use user_ringbuf_linux::{Claimant, Holder, Map, MapError, Mapping, MappingError};
 
 /// How often to ask again when the process that has the claim ends while it is looked for.
-const TRIES: u32 = 10;
+const TRIES: u32 = 3;
 /// Most processes to name in words.
 const NAMED: usize = 5;
 
@@ -78,9 +78,13 @@ pub(crate) struct Holders {
 }
 
 impl Holders {
-    pub(crate) fn of(map: &Map) -> Result<Self, MapError> {
-        let holders = map.holders()?;
-        let others = holders.found.into_iter().filter(|holder| holder.pid() != std::process::id());
+    /// Looks for them. The error says why that can't be done.
+    pub(crate) fn of(map: &Map) -> Result<Self, String> {
+        // A directory that does not show this process shows nothing of others: no /proc is mounted there.
+        let this = std::fs::read_link("/proc/self").map_err(|error| format!("reading /proc/self failed: {error}"))?;
+        let this = this.to_str().and_then(|pid| pid.parse().ok());
+        let holders = map.holders().map_err(|error| error.to_string())?;
+        let others = holders.found.into_iter().filter(|holder| Some(holder.pid()) != this);
         Ok(Self { found: others.map(Process::from).collect(), unreadable: holders.unreadable })
     }
 

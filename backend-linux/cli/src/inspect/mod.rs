@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
-use user_ringbuf_linux::{Map, MapError, MappingView, Position, Tally, Verdict as RingVerdict};
+use user_ringbuf_linux::{Map, MappingView, Position, Tally, Verdict as RingVerdict};
 
 use crate::mended::Sum;
 use crate::producer::{Claim, Holders, Process};
@@ -92,7 +92,7 @@ struct Look<'a> {
     #[serde(skip)]
     claim: &'a Claim,
     #[serde(skip)]
-    held_open: &'a Result<Holders, MapError>,
+    held_open: &'a Result<Holders, String>,
     #[serde(skip)]
     colour: bool,
     /// Drawn over the last look.

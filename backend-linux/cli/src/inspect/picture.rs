@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
-use user_ringbuf_linux::{MapError, Position, Tally, Verdict};
+use user_ringbuf_linux::{Position, Tally, Verdict};
 
 use super::cells::{Cells, Part};
 use super::snapshot::Snapshot;
@@ -48,7 +48,7 @@ fn producer(claim: &Claim) -> String {
     }
 }
 
-fn held_open(holders: &Result<Holders, MapError>) -> String {
+fn held_open(holders: &Result<Holders, String>) -> String {
     match holders {
         Ok(holders) => {
             let names = holders.names().unwrap_or_else(|| "no other process".to_owned());
@@ -58,7 +58,7 @@ fn held_open(holders: &Result<Holders, MapError>) -> String {
                 more => format!("{names} ({more} processes can't be looked at)"),
             }
         }
-        Err(error) => format!("can't be determined: {error}"),
+        Err(why) => format!("can't be determined: {why}"),
     }
 }
 

@@ -8,15 +8,21 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use user_ringbuf_linux::{DrainOptions, DrainProgram, Map, Mapping, Producer};
 
-use crate::support::{Bpffs, Run, command, drain, may, run, run_with};
+use crate::support::{Bpffs, Run, command, drain, may, run, run_with, run_without_rights};
 
 /// The environment variable with the id of the ring in which this test program is to hold a busy record.
 const HOLD: &str = "USER_RINGBUF_TEST_HOLD";
+
+/// And the name that the process is to have.
+const NAME: &str = "USER_RINGBUF_TEST_NAME";
 
 /// What [`Holder`] runs in another process; by itself it does nothing.
 #[test]
 fn a_producer_that_holds_a_record() {
     let Some(id) = std::env::var(HOLD).ok() else { return };
+    if let Ok(name) = std::env::var(NAME) {
+        std::fs::write("/proc/self/comm", name).unwrap();
+    }
     let map = Map::from_id(id.parse().unwrap()).unwrap();
     let mapping = Mapping::new(&map).unwrap();
     let mut producer = Producer::attach(&mapping).unwrap();
@@ -33,9 +39,14 @@ struct Holder(Child);
 
 impl Holder {
     fn of(map: &Map) -> Self {
+        Self::with(map, &[])
+    }
+
+    fn with(map: &Map, more: &[(&str, &str)]) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "producer::a_producer_that_holds_a_record", "--nocapture"])
             .env(HOLD, map.id().to_string())
+            .envs(more.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -118,6 +129,76 @@ fn no_producer_a_living_one_and_a_killed_one_are_three_answers_and_repair_keeps_
     assert_eq!(repair(&map, &["--producer-is-gone", "--json"]).json()["discarded"], 1);
     assert_eq!(look(&map)["producer"], json!({"state": "none"}));
     assert_eq!(drain(&map), [b"before", b"behind"]);
+}
+
+/// Runs the command where nothing is mounted at `/proc`.
+fn without_proc(args: &[&str]) -> Run {
+    let script = r#"mount -t tmpfs none /proc && exec "$@""#;
+    let mut run = Command::new("unshare");
+    run.args(["--mount", "sh", "-c", script, "sh", env!("CARGO_BIN_EXE_user-ringbuf")]).args(args);
+    Run::of(&run.stdin(Stdio::null()).output().unwrap())
+}
+
+#[test]
+fn without_proc_a_claim_is_still_seen_and_nobody_is_named() {
+    if !may() {
+        return;
+    }
+    let map = Map::create("no_proc", 4096).unwrap();
+    let id = map.id().to_string();
+    let none = without_proc(&["inspect", "--id", &id, "--json"]).json();
+    assert_eq!(none["producer"], json!({"state": "none"}));
+    assert!(none["holders"].is_null() && none["holders_unreadable"].is_null(), "{none}");
+    let sent = without_proc(&["send", "--id", &id]);
+    assert_eq!((sent.status, sent.stderr.as_str()), (0, ""));
+
+    let _holder = Holder::of(&map);
+    let alive = without_proc(&["inspect", "--id", &id, "--json"]).json();
+    assert_eq!(alive["producer"], json!({"state": "alive"}));
+    let words = without_proc(&["inspect", "--id", &id]).stdout;
+    assert!(words.contains("producer: a process that /proc does not show, alive\n"), "{words}");
+    assert!(words.contains("held open by: can't be determined: reading /proc/self failed"), "{words}");
+    for args in [&["send"][..], &["repair", "--producer-is-gone"], &["repair", "--dry-run"]] {
+        let refused = without_proc(&[args, &["--id", &id]].concat());
+        assert!(refused.failed(1).contains("claimed by a process that /proc does not show"), "{refused:?}");
+    }
+}
+
+#[test]
+fn without_rights_a_claim_is_still_seen_and_what_can_not_be_looked_at_is_counted() {
+    use std::os::unix::fs::PermissionsExt;
+    if !may() {
+        return;
+    }
+    let bpffs = Bpffs::mount();
+    let map = bpffs.ring(4096);
+    let path = bpffs.text("ring");
+    std::fs::set_permissions(bpffs.path(""), PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o666)).unwrap();
+    let holder = Holder::of(&map);
+    let alive = run_without_rights(&["inspect", "--pin", &path, "--json"]).json();
+    assert_eq!((&alive["producer"], &alive["holders"]), (&json!({"state": "alive"}), &json!([])));
+    assert!(alive["holders_unreadable"].as_u64() > Some(0), "{alive}");
+    drop(holder);
+    let gone = run_without_rights(&["inspect", "--pin", &path, "--json"]).json();
+    assert_eq!(gone["producer"], json!({"state": "gone"}));
+}
+
+#[test]
+fn a_producer_can_not_draw_on_the_terminal_with_its_name() {
+    if !may() {
+        return;
+    }
+    let map = Map::create("named", 4096).unwrap();
+    let holder = Holder::with(&map, &[(NAME, "\x1b[31m\"red")]);
+    let look = look(&map);
+    assert_eq!(look["producer"]["name"], "?[31m\"red");
+    let id = map.id().to_string();
+    for args in [&["inspect"][..], &["repair", "--producer-is-gone"], &["send"]] {
+        let run = run(&[args, &["--id", &id]].concat());
+        let said = run.stdout + &run.stderr;
+        assert!(!said.contains('\x1b') && said.contains(&format!("?[31m\"red (pid {})", holder.0.id())), "{said}");
+    }
 }
 
 #[test]
