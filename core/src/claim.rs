@@ -6,7 +6,11 @@
 use core::ops::Deref;
 
 use crate::error::AttachError;
-use crate::memory::RingMemory;
+use crate::header::Header;
+use crate::layout::RingSize;
+use crate::memory::{RingMemory, RingPositions, RingView};
+use crate::position::Position;
+use crate::role::Role;
 
 /// Memory of which the holder is the one producer.
 #[derive(Debug)]
@@ -14,7 +18,20 @@ pub(crate) struct Claimed<M: RingMemory>(M);
 
 impl<M: RingMemory> Claimed<M> {
     pub(crate) fn new(memory: M) -> Result<Self, AttachError> {
-        if memory.claim_producer() { Ok(Self(memory)) } else { Err(AttachError::AlreadyAttached) }
+        // SAFETY: whoever holds the value made here is the producer; dropping it gives the claim back.
+        if unsafe { memory.claim_producer() } { Ok(Self(memory)) } else { Err(AttachError::AlreadyAttached) }
+    }
+
+    /// The records of the claimed ring, for its holder to walk.
+    ///
+    /// What samples and lanes of an earlier producer still write lies in records that say busy until it is written: a
+    /// walk comes to those bytes, if at all, through the header whose acquire load says that they are.
+    ///
+    /// # Safety
+    /// While the view is in use, the holder writes no header: it reserves nothing, and no other thread does.
+    pub(crate) unsafe fn view(&self) -> WrittenHere<'_, M> {
+        // SAFETY: the claim is held by `self`; as above, and by the caller's promise, plain writes happened before.
+        unsafe { WrittenHere::new(&self.0) }
     }
 }
 
@@ -31,5 +48,40 @@ impl<M: RingMemory> Drop for Claimed<M> {
     fn drop(&mut self) {
         // SAFETY: `new` got the claim, and its holder goes now.
         unsafe { self.0.release_producer() };
+    }
+}
+
+/// Memory as its holder looks at it, through the addresses at which headers are written.
+#[derive(Debug)]
+pub(crate) struct WrittenHere<'m, M>(&'m M);
+
+impl<'m, M: RingMemory> WrittenHere<'m, M> {
+    /// # Safety
+    /// As for [`RingMemory::read_header`], at each header that is read as long as the value lives.
+    pub(crate) unsafe fn new(memory: &'m M) -> Self {
+        Self(memory)
+    }
+}
+
+// SAFETY: the memory keeps each obligation.
+unsafe impl<M: RingMemory> RingPositions for WrittenHere<'_, M> {
+    fn size(&self) -> RingSize {
+        self.0.size()
+    }
+
+    fn load_consumer(&self) -> Position {
+        self.0.load_consumer()
+    }
+
+    fn load_producer(&self, role: Role) -> Position {
+        self.0.load_producer(role)
+    }
+}
+
+// SAFETY: 1: `new` was promised that nothing of this process writes plainly where this reads. 2: the memory's own.
+unsafe impl<M: RingMemory> RingView for WrittenHere<'_, M> {
+    unsafe fn load_header(&self, offset: u32) -> Header {
+        // SAFETY: the caller's promise for the offset, and that of `new` for the rest.
+        unsafe { self.0.read_header(offset) }
     }
 }

@@ -55,7 +55,8 @@ impl<M: RingMemory> Producer<M> {
     /// past a record.
     pub fn attach(memory: M) -> Result<Self, AttachError> {
         let memory = Claimed::new(memory)?;
-        let records = Records::new(&*memory).map_err(AttachError::Corrupted)?;
+        // SAFETY: the claim was got just now, and nothing is reserved before the walk is over.
+        let records = Records::new(unsafe { memory.view() }).map_err(AttachError::Corrupted)?;
         let position = records.end();
         let limit = records.position().advance(memory.size().bytes_u64());
         for record in records {

@@ -162,15 +162,15 @@ impl Repair {
     pub(crate) fn run(&self, output: &Output) -> anyhow::Result<Verdict> {
         let map = self.target.open()?;
         let failed = || format!("cannot repair {}", self.target);
+        let view = MappingView::new(&map).with_context(failed)?;
         if self.dry_run {
-            let view = MappingView::new(&map).with_context(failed)?;
             return self.mend(map.id(), &view, |each| plan_repair(&view, each).with_context(failed), output);
         }
         let mapping = Mapping::new(&map).with_context(failed)?;
         // SAFETY: the user's word, without which `wrong_usage` lets nobody come here; and this process has no other
         // mapping of the ring to produce through.
         let mend = |each: &mut dyn FnMut(Mended)| unsafe { repair(&mapping, each) }.with_context(failed);
-        self.mend(map.id(), &mapping, mend, output)
+        self.mend(map.id(), &view, mend, output)
     }
 
     fn mend(

@@ -9,6 +9,7 @@ mod batch;
 mod detached;
 mod drainers;
 mod exclusive;
+#[expect(unsafe_code, reason = "passes the kernel's operations on")]
 mod kernel;
 mod observer;
 #[expect(unsafe_code, reason = "damages rings, and states that their producers are gone")]
