@@ -41,6 +41,7 @@ models_pass! {
     two_producers_lose_nothing: "shared",
     two_producers_share_the_room_that_either_of_them_found: "shared-full",
     a_lane_works_beside_another_producer: "shared-lane",
+    a_thread_resumes_behind_another_producer_beside_one_that_pushes: "shared-resume",
     a_walk_beside_a_lane_finds_headers_only: "observe-lane",
     a_walk_beside_a_drainer_finds_no_record_that_never_was: "observe-drain",
     no_wake_is_lost_by_who_waits_for_room: "wait-for-room",

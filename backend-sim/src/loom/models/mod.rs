@@ -9,10 +9,12 @@ mod batch;
 mod detached;
 mod drainers;
 mod exclusive;
+#[expect(unsafe_code, reason = "passes the kernel's operations on")]
 mod kernel;
 mod observer;
 #[expect(unsafe_code, reason = "damages rings, and states that their producers are gone")]
 mod repair;
+#[expect(unsafe_code, reason = "makes the stores of another producer")]
 mod shared;
 mod takeover;
 mod verify;
@@ -52,6 +54,7 @@ pub const ALL: &[&Model] = &[
     &shared::TWO,
     &shared::FULL,
     &shared::LANE,
+    &shared::RESUMED,
     &observer::LANE,
     &observer::BESIDE_DRAINER,
     &waits::ROOM,
