@@ -4,7 +4,7 @@
 //! the kernel keeps a list of locks per inode and walks it, and joins neighbouring bytes of one description to one lock.
 
 use core::hint::spin_loop;
-use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use core::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -15,10 +15,10 @@ use rustix::thread::{NanosleepRelativeResult, Timespec, nanosleep};
 use super::{Failed, Generation};
 
 /// The generation whose thread has its turn; 0 if there is none.
-static TURN: AtomicU64 = AtomicU64::new(0);
+static TURN: AtomicU32 = AtomicU32::new(0);
 /// The carrier, or -1, and the generation that made it. Written by who has the turn.
 static CARRIER: AtomicI32 = AtomicI32::new(NONE);
-static MADE_IN: AtomicU64 = AtomicU64::new(0);
+static MADE_IN: AtomicU32 = AtomicU32::new(0);
 
 const NONE: RawFd = -1;
 
