@@ -279,7 +279,7 @@ fn the_claim_ends_with_the_parent_if_its_child_uses_the_library() {
 
 /// The limit that the documentation names.
 #[test]
-fn an_idle_child_holds_the_claim_of_its_dead_parent_up_until_it_ends() {
+fn the_claim_of_a_dead_parent_stays_until_its_idle_child_ends() {
     if !may_bpf() {
         return;
     }
@@ -292,7 +292,7 @@ fn an_idle_child_holds_the_claim_of_its_dead_parent_up_until_it_ends() {
 }
 
 #[test]
-fn a_child_that_executes_a_program_holds_nothing_up_and_the_parent_goes_on() {
+fn a_child_that_executes_a_program_keeps_no_claim_and_the_parent_goes_on() {
     if !may_bpf() {
         return;
     }
