@@ -11,12 +11,12 @@ mod region;
 mod view;
 
 use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU64};
 
-use user_ringbuf_core::{ContiguousMemory, Header, Position, RingMemory, RingPositions, RingSize, Role};
-
 use rustix::fd::AsFd;
+use user_ringbuf_core::{ContiguousMemory, Header, Position, RingMemory, RingPositions, RingSize, Role};
 
 use crate::claim::{Claim, Generation, Refused};
 use crate::holders::claimant_of;
@@ -35,29 +35,29 @@ pub use view::MappingView;
 /// write, the producer page, and the data area twice in a row.
 ///
 /// # One producer
-/// A ring is mapped for producing once at a time on the whole machine: a mapping holds the *claim* on its ring. A second
+/// A ring has one mapping for producing at a time on the whole machine: the mapping holds the *claim* on its ring. A second
 /// one in this process is [`MappingError::AlreadyMapped`]: samples are handed out as slices, and two producers would write
 /// the same bytes. (Several threads share one mapping instead, by reference or by `Arc`.) One in another process is
-/// [`MappingError::Claimed`], whatever way it came by the map. The claim ends with the mapping, or with the process, also
-/// if it is killed. [`unclaimed`](Self::unclaimed) is for processes that share a ring on purpose.
+/// [`MappingError::Claimed`], however that process obtained the map. The claim ends with the mapping, or with the process,
+/// also if it is killed. [`unclaimed`](Self::unclaimed) is for processes that share a ring on purpose.
 ///
-/// The claim is advice, a lock of an open file description on a byte that stands for the map's id, and binds those who ask:
-/// - Producers that take no claim, such as libbpf's, are not kept out. They are noticed when the next sample is reserved.
-/// - Any process may lock that byte, also one that can't open the map. Then attaching is refused.
-/// - It hangs on a descriptor that this crate opens at the first claim (an eventfd) and keeps open. A process that closes
-///   descriptors it did not open (`close_range`) gives up its claims.
-/// - A forked child holds the claims of its parent up, if that ends first, until the child executes a program, ends, or
-///   maps a ring itself.
+/// The claim is an advisory lock on a byte that stands for the map's id. It binds only those who ask for it:
+/// - It does not keep out producers that take no claim, such as libbpf's. They are noticed when the next sample is reserved.
+/// - Any process may lock that byte, also one that can't open the map. Attaching is refused while it does.
+/// - The lock belongs to a descriptor (an eventfd) that this crate opens at the first claim and keeps open. A process that
+///   closes descriptors it did not open (`close_range`) loses its claims.
+/// - After a fork the child holds that descriptor too. If the parent ends first, its claims stay until the child executes a
+///   program, ends, or maps a ring itself.
 ///
 /// # Fork
 /// A forked child inherits neither the memory (`MADV_DONTFORK`) nor the claim, so it can't harm its parent's ring. It may
-/// execute a program, end, drop the mapping, and open and map rings of its own, that of its parent included once the
-/// parent has given it up. It must not use the parent's producers and samples: reading and writing the ring through them
-/// faults (SIGSEGV), or hits what the child has mapped there since. That holds for dropping what is open in the ring too,
-/// which would write to it: a [`DetachedSample`](crate::DetachedSample), a [`Lane`](crate::Lane), a sample of a
-/// [`Shared`](crate::Shared) or of a lane; a child forgets those (`mem::forget`). Dropping a [`Producer`](crate::Producer),
-/// a [`Shared`](crate::Shared), a [`Sample`](crate::Sample) or a [`Batch`](crate::Batch) touches no shared memory and does
-/// no harm.
+/// execute a program, end, drop the mapping, and map rings of its own, also this one once the parent has given it up.
+///
+/// It must not use the parent's producers and samples: a read or write of the ring faults (SIGSEGV), or hits what the child
+/// has mapped there since. Dropping a sample that the kernel can see already is such a write: a
+/// [`DetachedSample`](crate::DetachedSample), a [`Lane`](crate::Lane), a sample of a [`Shared`](crate::Shared) or of a lane.
+/// A child must leave those alone, or forget them (`mem::forget`). Dropping a [`Producer`](crate::Producer), a
+/// [`Shared`](crate::Shared), a [`Sample`](crate::Sample) or a [`Batch`](crate::Batch) touches no shared memory.
 ///
 /// # Minimum kernel version
 /// Linux 6.1, 64-bit. (A 32-bit process on a 64-bit kernel works: positions have 64 bits there too.)
@@ -70,10 +70,11 @@ pub struct Mapping {
     consumer_pos: NonNull<AtomicU64>,
     size: RingSize,
     has_producer: AtomicBool,
-    _consumer_page: Region,
-    _producer_and_data: Region,
+    // Unmapped by `drop`, unless this is a forked child's copy.
+    consumer_page: ManuallyDrop<Region>,
+    producer_and_data: ManuallyDrop<Region>,
     /// Given back last: once the memory is unmapped.
-    _claim: Option<Claim>,
+    claim: Claim,
 }
 
 // SAFETY: the mapping is shared memory that is not tied to a thread; all access to words goes through atomics, and the
@@ -97,43 +98,42 @@ impl Mapping {
             Refused::ByAnother => MappingError::Claimed { id, holder: claimant_of(id) },
             Refused::System(failed) => failed.into(),
         })?;
-        Self::with_claim(map, generation, Some(claim))
+        Self::with_claim(map, claim)
     }
 
-    /// Maps a user ring buffer for producing without a claim: for those who share a ring on purpose and take turns under a
-    /// lock of their own, as libbpf's callers may. It neither refuses nor is refused.
+    /// Maps a user ring buffer for producing without a claim. For those who share a ring on purpose and take turns under a
+    /// lock of their own, as callers of libbpf may. It is never refused for a claim, and keeps nobody out.
     ///
-    /// A turn begins by attaching a producer, or by having the one at hand read the positions anew, and ends when all that
-    /// it reserved is submitted or discarded. In between no other producer of the ring reserves, submits or discards.
+    /// A turn begins when a producer attaches, or when the one at hand reads the positions anew. It ends when all that the
+    /// producer has reserved is submitted or discarded. During a turn no other producer reserves, submits or discards.
     ///
     /// # Errors
     /// As [`new`](Self::new), except that nothing is claimed.
     ///
     /// # Safety
-    /// From the first reservation of a turn to its end, nobody else reserves from this ring, through any mapping of it in
-    /// this process. Samples are handed out as slices of the shared memory: two producers of one process that don't take
-    /// turns lend the same bytes twice. Nobody, in this process, writes to records that a producer on this mapping has
-    /// outstanding. Other processes that break the turns can't break memory safety, only the ring: samples are overwritten,
-    /// or every drain fails from then on.
+    /// During a turn, nothing else in this process reserves from the ring or writes to its records, through any mapping of
+    /// it. Samples are handed out as slices of the shared memory: two producers of one process that don't take turns hand
+    /// out the same bytes twice. Another process that breaks the turns can't break memory safety more than any process
+    /// with the map can; it breaks the ring: samples are overwritten, or every drain fails from then on.
     pub unsafe fn unclaimed(map: &Map) -> Result<Self, MappingError> {
-        Self::with_claim(map, Generation::current()?, None)
+        Self::with_claim(map, Claim::none(Generation::current()?))
     }
 
-    fn with_claim(map: &Map, generation: Generation, claim: Option<Claim>) -> Result<Self, MappingError> {
+    fn with_claim(map: &Map, claim: Claim) -> Result<Self, MappingError> {
         let layout = region::Layout::of(map)?;
-        let mut consumer_page = Region::map(map, &layout.consumer_page(), region::Access::Read)?;
-        consumer_page.keep_from_children(generation)?;
-        let mut producer_and_data = Region::map(map, &layout.producer_and_data(), region::Access::ReadWrite)?;
-        producer_and_data.keep_from_children(generation)?;
+        let consumer_page = Region::map(map, &layout.consumer_page(), region::Access::Read)?;
+        consumer_page.keep_from_children()?;
+        let producer_and_data = Region::map(map, &layout.producer_and_data(), region::Access::ReadWrite)?;
+        producer_and_data.keep_from_children()?;
         Ok(Self {
             data: producer_and_data.at(layout.page()),
             producer_pos: producer_and_data.at(0).cast(),
             consumer_pos: consumer_page.at(0).cast(),
             size: layout.size(),
             has_producer: AtomicBool::new(false),
-            _consumer_page: consumer_page,
-            _producer_and_data: producer_and_data,
-            _claim: claim,
+            consumer_page: ManuallyDrop::new(consumer_page),
+            producer_and_data: ManuallyDrop::new(producer_and_data),
+            claim,
         })
     }
 
@@ -159,6 +159,19 @@ impl Mapping {
             size: self.size,
             has_producer: &self.has_producer,
             _mapping: PhantomData,
+        }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // A forked child has none of the memory, and whatever it has mapped there since is not ours.
+        if self.claim.is_ours() {
+            // SAFETY: neither is used again: the mapping is gone after this.
+            unsafe {
+                ManuallyDrop::drop(&mut self.consumer_page);
+                ManuallyDrop::drop(&mut self.producer_and_data);
+            }
         }
     }
 }
