@@ -5,7 +5,24 @@
 //! - [`EpollWaiter`] sleeps until a drain makes room.
 //! - [`DrainProgram`] is a consumer in the kernel, for self-tests.
 //! - [`probe()`] says what this kernel has, and what this process may do.
+//!
+//! # Which producer
+//! `Producer<&Mapping>` borrows its memory and lives in a scope. `Producer<Mapping>` owns it: a struct can hold one, and a
+//! thread can take it along. `Producer<Arc<Mapping>>` besides hands out [`DetachedSample`]s and [`Lane`]s that are sent to
+//! other threads ([`Mapping`] has an example). The example `sensor` is a whole program of the second kind: it notices that
+//! its ring was replaced ([`Map::is_pinned_at`]), opens the new one, waits for room, and ends when another thread says so.
+//!
+//! # Errors
+//! Each error says what went wrong, with the numbers involved; its documentation says what to do next. The text of an inner
+//! error is not part of it: that error is the [`source`](core::error::Error::source), so that a report which walks the chain
+//! tells each cause once. A variant that only passes another error on ([`MapError::Bpf`]) has that error's text and source.
+//! An error number is a number of the error that carries it, as in `std::io::Error`, and no inner error.
+//!
+//! # Types of other crates
+//! What this crate takes and returns, and does not define, can be named through it: [`Errno`], [`Arg`] (a path, as text, as
+//! `OsStr` and `Path`, or as a C string), and the descriptors of std or, without std, of rustix.
 #![no_std]
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
@@ -27,6 +44,11 @@ mod wait;
 
 #[cfg(feature = "std")]
 pub use asynchronous::{AsyncError, AsyncProducer, AsyncShared, Reactor, ReactorError, WakeFd};
+// The type that the aliases of each runtime are made with.
+#[cfg(feature = "async-io")]
+pub use ::async_io::Async;
+#[cfg(feature = "tokio")]
+pub use ::tokio::io::unix::AsyncFd;
 #[cfg(feature = "async-io")]
 pub use asynchronous::{AsyncIoProducer, AsyncIoShared};
 #[cfg(feature = "tokio")]
@@ -36,8 +58,11 @@ pub use drain::{DrainError, DrainOptions, DrainProgram, Drained, MAX_LOG, Sample
 #[cfg(feature = "alloc")]
 pub use holders::Holders;
 pub use holders::{Claimant, Holder};
-pub use map::{Capability, MAX_NAME, MAX_SIZE, Map, MapError, map_type_name, rounded_size};
+pub use map::{Capability, FromFdError, MAX_NAME, MAX_SIZE, Map, MapError, PathTail, map_type_name, rounded_size};
 pub use mapping::{Mapping, MappingError, MappingRef, MappingView};
 pub use probe::{KernelRelease, Obstacle, Probe, Support, probe};
+pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+pub use rustix::io::Errno;
+pub use rustix::path::Arg;
 pub use user_ringbuf_core::*;
 pub use wait::{Canceller, EpollWaiter, Recheck, Spin, WaiterError, Yield};

@@ -7,6 +7,12 @@ use std::path::Path;
 const MAP_CREATE: i32 = 0;
 const PROG_LOAD: i32 = 5;
 const OBJ_PIN: i32 = 6;
+const OBJ_GET: i32 = 7;
+
+/// `BPF_F_RDONLY`.
+pub const READ_ONLY: u32 = 8;
+/// `BPF_F_WRONLY`.
+pub const WRITE_ONLY: u32 = 16;
 
 /// A map of any type.
 ///
@@ -40,6 +46,15 @@ pub fn pin(object: impl AsFd, path: &Path) {
     let path = CString::new(path.to_str().expect("our own paths are text")).expect("and hold no zero");
     let fd = u32::try_from(object.as_fd().as_raw_fd()).expect("an open descriptor is not negative");
     bpf(OBJ_PIN, &mut [address(path.as_ptr()), pair(fd, 0)]);
+}
+
+/// Opens what is pinned at `path`, with these `file_flags`: [`READ_ONLY`], [`WRITE_ONLY`], or 0 for both.
+///
+/// # Panics
+/// If the kernel refuses.
+pub fn open(path: &Path, file_flags: u32) -> OwnedFd {
+    let path = CString::new(path.to_str().expect("our own paths are text")).expect("and hold no zero");
+    bpf_fd(OBJ_GET, &mut [address(path.as_ptr()), pair(0, file_flags)])
 }
 
 fn bpf_fd(command: i32, attr: &mut [u64]) -> OwnedFd {

@@ -66,12 +66,12 @@ fn nothing_stays_open_or_mapped_after_a_drop_or_a_failure() {
     let directory = Directory::new();
     leaves_nothing("wrong descriptors, names, sizes, paths", || {
         let file = || std::fs::File::open("/dev/null").unwrap();
-        assert_eq!(Map::from_fd(file().into()).unwrap_err(), MapError::NotAMap);
+        assert_eq!(Map::from_fd(file().into()).unwrap_err().error(), MapError::NotAMap);
         assert_eq!(Map::from_borrowed(file()).unwrap_err(), MapError::NotAMap);
-        assert_eq!(Map::from_fd_via_fdinfo(file().into()).unwrap_err(), MapError::NotAMap);
-        assert_eq!(Map::from_fd(objects::map(2, 4, 8, 1)).unwrap_err(), MapError::WrongType { found: 2 });
+        assert_eq!(Map::from_fd_via_fdinfo(file().into()).unwrap_err().error(), MapError::NotAMap);
+        assert_eq!(Map::from_fd(objects::map(2, 4, 8, 1)).unwrap_err().error(), MapError::WrongType { found: 2 });
         assert!(Map::create("not a name", 1).is_err() && Map::create("size", 0).is_err());
-        assert_eq!(Map::from_pin(directory.path("none")).unwrap_err(), MapError::PathMissing);
+        assert!(matches!(Map::from_pin(directory.path("none")), Err(MapError::PathMissing { .. })));
         assert_eq!(ring.pin(directory.path("ring")).unwrap_err(), MapError::NotOnBpffs);
         assert!(EpollWaiter::new(file()).is_err(), "epoll takes no /dev/null");
         let bytes = MAX_LOG + 1;

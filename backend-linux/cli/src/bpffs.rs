@@ -2,10 +2,18 @@
 
 use user_ringbuf_linux::MapError;
 
-/// What to add to the error of a path: where a bpffs is mounted, or how to mount one. Empty for an error that has
-/// nothing to do with that.
-pub(crate) fn hint(error: &MapError) -> String {
-    if !matches!(error, MapError::NotOnBpffs | MapError::PathMissing) {
+/// The error of a path that stands in the text already, with where a bpffs is mounted or how to mount one.
+pub(crate) fn in_words(error: MapError) -> String {
+    let hint = hint(&error);
+    match error {
+        MapError::PathMissing { .. } => format!("no such path{hint}"),
+        error => format!("{:#}{hint}", anyhow::Error::new(error)),
+    }
+}
+
+/// Where a bpffs is mounted, or how to mount one. Empty for an error that has nothing to do with that.
+fn hint(error: &MapError) -> String {
+    if !matches!(error, MapError::NotOnBpffs | MapError::PathMissing { .. }) {
         return String::new();
     }
     // Where the mounts can't be read, nothing can be said of them.
@@ -15,8 +23,10 @@ pub(crate) fn hint(error: &MapError) -> String {
 fn hint_from(error: &MapError, mounts: &str) -> String {
     match (error, bpffs_among(mounts)) {
         (MapError::NotOnBpffs, Some(mounted)) => format!("; one is mounted at {mounted}"),
-        (MapError::PathMissing, Some(mounted)) => format!("; a bpffs is mounted at {mounted}"),
-        (MapError::PathMissing, None) => "; no bpffs is mounted (mount one: mount -t bpf bpf /sys/fs/bpf)".to_owned(),
+        (MapError::PathMissing { .. }, Some(mounted)) => format!("; a bpffs is mounted at {mounted}"),
+        (MapError::PathMissing { .. }, None) => {
+            "; no bpffs is mounted (mount one: mount -t bpf bpf /sys/fs/bpf)".to_owned()
+        }
         // That a path is not on a bpffs comes with how to mount one.
         _ => String::new(),
     }
@@ -33,6 +43,8 @@ fn bpffs_among(mounts: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use user_ringbuf_linux::Map;
+
     use super::*;
 
     const MOUNTED: &str = "proc /proc proc rw 0 0\nbpf /x/bpf tmpfs rw 0 0\nnone /sys/fs/bpf bpf rw,mode=700 0 0\n";
@@ -46,7 +58,9 @@ mod tests {
 
     #[test]
     fn who_looks_in_the_wrong_place_hears_where_a_bpffs_is_or_how_to_mount_one() {
-        for error in [MapError::PathMissing, MapError::NotOnBpffs] {
+        let missing = Map::from_pin("/no such directory/ring").unwrap_err();
+        assert!(in_words(missing).starts_with("no such path"), "{missing}");
+        for error in [missing, MapError::NotOnBpffs] {
             let mounted = hint_from(&error, MOUNTED);
             assert!(mounted.ends_with("is mounted at /sys/fs/bpf"), "{mounted}");
             let advice = format!("{error}{}", hint_from(&error, NOT_MOUNTED));

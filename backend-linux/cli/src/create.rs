@@ -50,11 +50,11 @@ impl Create {
     }
 
     fn not_pinned(&self, error: MapError) -> anyhow::Error {
-        let hint = match error {
-            MapError::PathMissing => "; make the directory first".to_owned(),
-            _ => bpffs::hint(&error),
+        let why = match error {
+            MapError::PathMissing { .. } => "no such path; make the directory first".to_owned(),
+            error => bpffs::in_words(error),
         };
-        anyhow::anyhow!("cannot pin the ring at {}: {error}{hint}", self.pin.display())
+        anyhow::anyhow!("cannot pin the ring at {}: {why}", self.pin.display())
     }
 }
 

@@ -29,7 +29,7 @@ impl Target {
             // clap lets neither through without the other.
             (None, id) => Map::from_id(id.unwrap_or_default()),
         };
-        map.map_err(|error| anyhow!("cannot open {self}: {error}{}", bpffs::hint(&error)))
+        map.map_err(|error| anyhow!("cannot open {self}: {}", bpffs::in_words(error)))
     }
 
     /// The arguments that name this ring to another subcommand.

@@ -15,36 +15,40 @@ use crate::sysctl::say_why_not_compiled;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DrainError {
-    /// The log is larger than a map's value may be for the verifier.
+    /// The log is larger than a map's value may be for the verifier: ask for less, and drain fewer samples at a time
+    /// ([`DrainOptions::stop_after`](super::DrainOptions::stop_after)).
     LogTooLarge {
         /// The size asked for, in bytes.
         bytes: usize,
         /// The largest size, in bytes.
         max: usize,
     },
-    /// A delay or a nested drain was asked of a program that was not loaded for it.
+    /// A delay or a nested drain was asked of a program that was not loaded for it: load it by
+    /// [`load_troublesome`](super::DrainProgram::load_troublesome).
     NotTroublesome,
-    /// The callback can't be that slow.
+    /// The callback can't be that slow: ask for a shorter delay.
     DelayTooLong {
         /// The delay asked for.
         delay: Duration,
         /// The longest one.
         max: Duration,
     },
-    /// The process lacks a right.
+    /// The process lacks a right: give it the capability. [`probe`](crate::probe()) says what stands in the way.
     NotPermitted {
         /// The call that was refused.
         error: BpfError,
         /// The capability that would do.
         needs: Capability,
     },
-    /// The kernel would interpret the program, and can't interpret its callback: the BPF JIT is off or missing.
+    /// The kernel would interpret the program, and can't interpret its callback: the BPF JIT is off or missing. Switch it on
+    /// with `sysctl -w net.core.bpf_jit_enable=1`. Producing works without it.
     NoJit {
         /// The value of `net.core.bpf_jit_enable`: 0 if the JIT is off; `None` if it can't be read, as in a kernel
         /// built without `CONFIG_BPF_JIT` and in a network namespace other than the initial one.
         jit_enable: Option<u32>,
     },
-    /// The verifier refused the program.
+    /// The verifier refused the program. It is written for Linux 6.1 and later: on such a kernel this is worth a bug report,
+    /// with the log.
     #[cfg(feature = "std")]
     #[cfg_attr(docsrs, doc(cfg(feature = "std")))]
     Rejected {
@@ -53,9 +57,9 @@ pub enum DrainError {
         /// The verifier's words.
         log: std::string::String,
     },
-    /// Another failure of `bpf(2)`.
+    /// Another failure of `bpf(2)`: see bpf(2) for what the kernel means by it.
     Bpf(BpfError),
-    /// A failure of another system call.
+    /// A failure of another system call. `ENOMEM` says that address space is short: a smaller log may do.
     System {
         /// The call.
         call: &'static str,
@@ -74,12 +78,12 @@ impl fmt::Display for DrainError {
             Self::DelayTooLong { delay, max } => {
                 write!(f, "a delay of {delay:?}, the limit is {max:?}")
             }
-            Self::NotPermitted { error, needs } => write!(f, "{error}: it needs {needs}"),
+            Self::NotPermitted { needs, .. } => write!(f, "not permitted: it needs {needs}"),
             Self::NoJit { jit_enable } => say_why_not_compiled(*jit_enable, f),
             #[cfg(feature = "std")]
-            Self::Rejected { error, log } => {
+            Self::Rejected { log, .. } => {
                 let last = log.lines().rev().find(|line| !line.starts_with("processed"));
-                write!(f, "{error}: the verifier says: {}", last.unwrap_or_default())
+                write!(f, "the verifier refused the program: {}", last.unwrap_or_default())
             }
             Self::Bpf(error) => error.fmt(f),
             Self::System { call, errno } => write!(f, "{call} failed: {errno}"),
@@ -90,9 +94,10 @@ impl fmt::Display for DrainError {
 impl core::error::Error for DrainError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::NotPermitted { error, .. } | Self::Bpf(error) => Some(error),
+            Self::NotPermitted { error, .. } => Some(error),
             #[cfg(feature = "std")]
             Self::Rejected { error, .. } => Some(error),
+            Self::Bpf(error) => error.source(),
             _ => None,
         }
     }
@@ -105,5 +110,28 @@ impl From<BpfError> for DrainError {
             return Self::NotPermitted { error, needs: Capability::Bpf };
         }
         Self::Bpf(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::error::Error;
+    use std::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_a_source_and_told_once() {
+        let refused = BpfError { command: BpfCommand::ProgLoad, errno: Errno::PERM };
+        let not_permitted = DrainError::from(refused);
+        assert!(matches!(not_permitted, DrainError::NotPermitted { .. }));
+        let log = "0: (85) call unknown#209\nprocessed 1 insns\n".to_string();
+        for error in [not_permitted, DrainError::Rejected { error: refused, log }] {
+            assert_eq!(error.source().and_then(|cause| cause.downcast_ref()), Some(&refused));
+            assert!(!error.to_string().contains(&refused.to_string()), "{error}");
+        }
+        // It is the other error, and adds nothing.
+        assert_eq!(DrainError::Bpf(refused).to_string(), refused.to_string());
+        assert!(DrainError::Bpf(refused).source().is_none());
     }
 }

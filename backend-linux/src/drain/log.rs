@@ -109,6 +109,8 @@ fn read_word(bytes: &[u8]) -> Option<u64> {
 }
 
 /// The samples that a drain received, oldest first: each as the bytes that the kernel handed to the callback.
+///
+/// Each begins at a multiple of 8 bytes in memory, as the sample does in the ring.
 #[derive(Clone, Debug)]
 pub struct Samples<'a> {
     rest: &'a [u8],

@@ -169,6 +169,7 @@ impl AsFd for DrainProgram {
 /// # Minimum kernel version
 /// Linux 6.1, as `bpf_user_ringbuf_drain`, which reads them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "it is the number that the kernel takes, whatever that means to it")]
 pub struct WakeupFlags(pub u64);
 
 impl WakeupFlags {

@@ -4,6 +4,7 @@ use core::fmt;
 
 use rustix::io::Errno;
 
+use super::path::PathTail;
 use super::types::map_type_name;
 use crate::bpf::BpfError;
 
@@ -34,93 +35,105 @@ impl fmt::Display for Capability {
     }
 }
 
-/// Why there is no [`Map`](super::Map).
+/// Why there is no [`Map`](super::Map), or why one can't be asked or pinned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MapError {
-    /// The file descriptor is not open.
+    /// The file descriptor is not open: look for where it was closed.
     ClosedFd,
-    /// The file descriptor, or what is pinned at the path, is no BPF map: a file, a socket, a BPF program or link.
+    /// The file descriptor, or what is pinned at the path, is not a BPF map but a file, a socket, a BPF program or link. Check
+    /// which descriptor or path was passed.
     NotAMap,
-    /// A BPF map of another type.
+    /// A BPF map of another type. Check which one was passed, and how the BPF program declares it.
     WrongType {
         /// The type's number; [`map_type_name`] knows its name.
         found: u32,
     },
-    /// There is nothing at the path, or a directory on the way is missing.
-    PathMissing,
-    /// Something is at the path already, where a map should be pinned.
+    /// There is nothing at the path, or a directory on the way is missing. To open a pin, wait until its loader has made
+    /// it; to pin, make the directory first.
+    PathMissing {
+        /// The path asked for, or the end of a long one.
+        path: PathTail,
+    },
+    /// Something is at the path already, where a map should be pinned. Open that, or remove the file to unpin it.
     PathTaken,
-    /// The path lies outside any bpffs, so nothing can be pinned there.
+    /// The path lies outside any bpffs, so nothing can be pinned there. Mount one (`mount -t bpf bpf /sys/fs/bpf`), and
+    /// name a path on it.
     NotOnBpffs,
-    /// The path's last name holds a dot, which bpffs reserves.
+    /// The path's last name holds a dot, which bpffs reserves: choose another name.
     PathHasDot,
-    /// The file's or directory's permissions forbid it.
+    /// The file's or directory's permissions forbid it. Opening a pin needs read and write permission on it, also to look
+    /// at the ring only; [`is_pinned_at`](super::Map::is_pinned_at) needs read permission. Pinning needs write permission
+    /// on the directory.
     PathForbidden,
-    /// The path, or a name in it, is too long.
+    /// The path, or a name in it, is too long: choose a shorter one.
     PathTooLong {
         /// Its length in bytes. A path has at most 4,095, each of its names at most 255.
         len: usize,
     },
-    /// No map has this id (any more).
+    /// No map has this id (any more). Ids change when a map is made anew: look the id up again, or pin the map.
     UnknownId {
         /// The id asked for.
         id: u32,
     },
-    /// A ring of 0 bytes.
+    /// A ring of 0 bytes: ask for at least 1, which is rounded up to a page.
     SizeZero,
-    /// The size is no power-of-two multiple of the page size.
+    /// The size is not a power-of-two multiple of the page size. Use the next valid one, or
+    /// [`Map::create`](super::Map::create), which rounds up.
     SizeNotRounded {
         /// The size asked for, in bytes.
         size: u64,
         /// The next larger valid size, in bytes.
         next: u32,
     },
-    /// The size is above the most that the kernel's field can hold.
+    /// The size is above the most that the kernel's field can hold: ask for less.
     SizeTooLarge {
         /// The size asked for, in bytes.
         size: u64,
         /// The largest valid size, in bytes.
         max: u32,
     },
-    /// The kernel has no memory for a ring of this size.
+    /// The kernel has no memory for a ring of this size. Ask for a smaller ring, or see the limits of the memory cgroup.
     NoMemory {
         /// The size asked for, in bytes.
         size: u32,
     },
-    /// The name is too long.
+    /// The name is too long: choose a shorter one.
     NameTooLong {
         /// Its length in bytes.
         len: usize,
         /// The most bytes that the kernel keeps.
         max: usize,
     },
-    /// The name holds a byte outside `[A-Za-z0-9_.]`.
+    /// The name holds a byte outside `[A-Za-z0-9_.]`: choose another name.
     NameCharacter {
         /// The first such byte.
         byte: u8,
         /// Where it stands, from 0.
         at: usize,
     },
-    /// The process lacks a right.
+    /// The process lacks a right. Give it the capability, or hand it the map's descriptor, for which it needs none;
+    /// [`probe`](crate::probe()) says what stands in the way.
     NotPermitted {
         /// The call that was refused.
         error: BpfError,
         /// The capability that would do.
         needs: Capability,
     },
-    /// The kernel has no user ring buffer: it is older than 6.1, or was built without `bpf(2)`.
+    /// The kernel has no user ring buffer: it is older than 6.1, or was built without `bpf(2)`. Use another kernel.
     Unsupported,
-    /// Reading what the kernel knows about the map is forbidden, and the way round by `/proc/self/fdinfo` failed.
+    /// Reading what the kernel knows about the map is forbidden, and the way round by `/proc/self/fdinfo` failed. Allow one
+    /// of the two: `BPF_OBJ_GET_INFO_BY_FD`, or mount `/proc` and allow `openat`.
     InfoForbidden {
         /// What the bpf call answered; `None` if it was not asked.
         bpf: Option<BpfError>,
         /// Why `/proc/self/fdinfo` could not be read.
         fdinfo: Errno,
     },
-    /// Another failure of `bpf(2)`.
+    /// Another failure of `bpf(2)`: see bpf(2) for what the kernel means by it.
     Bpf(BpfError),
-    /// A failure of another system call.
+    /// A failure of another system call. `EMFILE` says that no descriptor is left, `EPERM` that a seccomp filter forbids the
+    /// call.
     System {
         /// The call.
         call: &'static str,
@@ -149,11 +162,15 @@ impl fmt::Display for MapError {
                 Some(name) => write!(f, "a map of type {name} ({found}), not BPF_MAP_TYPE_USER_RINGBUF (31)"),
                 None => write!(f, "a map of the unknown type {found}, not BPF_MAP_TYPE_USER_RINGBUF (31)"),
             },
-            Self::PathMissing => f.write_str("no such path"),
+            Self::PathMissing { path } if path.as_bytes().is_empty() => f.write_str("no such path: it is empty"),
+            Self::PathMissing { path } => write!(f, "no such path: {path}"),
             Self::PathTaken => f.write_str("the path is taken already"),
             Self::NotOnBpffs => f.write_str("the path is not on a bpffs (mount one: mount -t bpf bpf /sys/fs/bpf)"),
             Self::PathHasDot => f.write_str("a name on a bpffs must not hold a dot"),
-            Self::PathForbidden => f.write_str("the path's permissions forbid it"),
+            Self::PathForbidden => f.write_str(
+                "the path's permissions forbid it: opening a pin needs read and write permission on it, also to look \
+                 only, and pinning needs write permission on the directory",
+            ),
             Self::PathTooLong { len } => {
                 write!(f, "a path of {len} bytes: the limit is 4095, and 255 for each name in it")
             }
@@ -175,13 +192,10 @@ impl fmt::Display for MapError {
             Self::NameCharacter { byte, at } => {
                 write!(f, "the name's byte {at} is {byte:#04x}, allowed are letters, digits, '_' and '.'")
             }
-            Self::NotPermitted { error, needs } => write!(f, "{error}: it needs {needs}"),
+            Self::NotPermitted { needs, .. } => write!(f, "not permitted: it needs {needs}"),
             Self::Unsupported => f.write_str("this kernel has no BPF_MAP_TYPE_USER_RINGBUF: it came with Linux 6.1"),
-            Self::InfoForbidden { bpf: Some(bpf), fdinfo } => {
-                write!(f, "{bpf}, and reading /proc/self/fdinfo instead failed: {fdinfo}")
-            }
-            Self::InfoForbidden { bpf: None, fdinfo } => {
-                write!(f, "reading /proc/self/fdinfo failed: {fdinfo}")
+            Self::InfoForbidden { fdinfo, .. } => {
+                write!(f, "what the map is can't be learnt: reading /proc/self/fdinfo failed: {fdinfo}")
             }
             Self::Bpf(error) => error.fmt(f),
             Self::System { call, errno } => write!(f, "{call} failed: {errno}"),
@@ -191,12 +205,33 @@ impl fmt::Display for MapError {
 
 impl core::error::Error for MapError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        // `Errno` is an error under std only; its text stands in ours.
         match self {
-            Self::NotPermitted { error, .. } | Self::Bpf(error) | Self::InfoForbidden { bpf: Some(error), .. } => {
-                Some(error)
-            }
+            Self::NotPermitted { error, .. } | Self::InfoForbidden { bpf: Some(error), .. } => Some(error),
+            Self::Bpf(error) => error.source(),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::error::Error;
+    use std::string::ToString;
+
+    use super::*;
+    use crate::bpf::BpfCommand;
+
+    #[test]
+    fn a_cause_is_a_source_and_told_once() {
+        let refused = BpfError { command: BpfCommand::MapCreate, errno: Errno::PERM };
+        let not_permitted = MapError::NotPermitted { error: refused, needs: Capability::Bpf };
+        let forbidden = MapError::InfoForbidden { bpf: Some(refused), fdinfo: Errno::NOENT };
+        for error in [not_permitted, forbidden] {
+            assert_eq!(error.source().and_then(|cause| cause.downcast_ref()), Some(&refused));
+            assert!(!error.to_string().contains(&refused.to_string()), "{error}");
+        }
+        // It is the other error, and adds nothing.
+        assert_eq!(MapError::Bpf(refused).to_string(), refused.to_string());
+        assert!(MapError::Bpf(refused).source().is_none());
     }
 }

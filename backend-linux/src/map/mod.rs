@@ -5,7 +5,9 @@
 //! `ringbuf_map_alloc` in `kernel/bpf/ringbuf.c`.
 
 mod error;
+mod from_fd;
 pub(crate) mod info;
+mod path;
 mod pin;
 mod size;
 pub(crate) mod types;
@@ -22,6 +24,8 @@ use crate::fd::{self, borrow};
 use info::Info;
 
 pub use error::{Capability, MapError};
+pub use from_fd::FromFdError;
+pub use path::PathTail;
 pub use size::{MAX_SIZE, rounded_size};
 pub use types::map_type_name;
 
@@ -41,8 +45,8 @@ pub const MAX_NAME: usize = 15;
 ///
 /// [`create`](Self::create) needs `CAP_BPF` (none where `kernel.unprivileged_bpf_disabled` is 0),
 /// [`from_id`](Self::from_id) needs `CAP_SYS_ADMIN`, [`from_pin`](Self::from_pin) needs read and write permission on the
-/// file. Whoever merely holds a descriptor, say
-/// one received over a Unix socket, needs no capability at all.
+/// file, also to look only. Whoever merely holds a descriptor, say one received over a Unix socket, needs no capability at
+/// all; a descriptor that was opened for reading only can't be mapped.
 ///
 /// ```no_run
 /// use user_ringbuf_linux::Map;
@@ -67,11 +71,10 @@ impl Map {
     ///
     /// # Errors
     ///
-    /// [`MapError::ClosedFd`], [`MapError::NotAMap`], [`MapError::WrongType`], or
-    /// [`MapError::InfoForbidden`] if both ways are barred. The descriptor is closed then.
-    pub fn from_fd(fd: OwnedFd) -> Result<Self, MapError> {
-        let info = Info::of(borrow(&fd))?;
-        Ok(Self { fd, info })
+    /// [`FromFdError`], which hands the descriptor back. What it says is [`MapError::NotAMap`], [`MapError::WrongType`],
+    /// or [`MapError::InfoForbidden`] if both ways are barred.
+    pub fn from_fd(fd: OwnedFd) -> Result<Self, FromFdError> {
+        Self::with_info(fd, Info::of)
     }
 
     /// Takes over the descriptor of a user ring buffer without any use of `bpf(2)`: its type, size and id are
@@ -83,21 +86,30 @@ impl Map {
     /// # Errors
     ///
     /// As [`from_fd`](Self::from_fd); [`MapError::InfoForbidden`] if `/proc` is not mounted or not readable.
-    pub fn from_fd_via_fdinfo(fd: OwnedFd) -> Result<Self, MapError> {
-        let info = Info::by_fdinfo(borrow(&fd))?;
-        Ok(Self { fd, info })
+    pub fn from_fd_via_fdinfo(fd: OwnedFd) -> Result<Self, FromFdError> {
+        Self::with_info(fd, Info::by_fdinfo)
+    }
+
+    fn with_info(fd: OwnedFd, info: fn(BorrowedFd<'_>) -> Result<Info, MapError>) -> Result<Self, FromFdError> {
+        match info(borrow(&fd)) {
+            Ok(info) => Ok(Self { fd, info }),
+            Err(error) => Err(FromFdError { fd, error }),
+        }
     }
 
     /// Duplicates the descriptor of a user ring buffer, close-on-exec, and goes on as [`from_fd`](Self::from_fd).
     ///
     /// # Errors
     ///
-    /// As [`from_fd`](Self::from_fd), and [`MapError::System`] if no descriptor is left.
+    /// As [`from_fd`](Self::from_fd), [`MapError::ClosedFd`], and [`MapError::System`] if no descriptor is left.
     pub fn from_borrowed(fd: impl AsFd) -> Result<Self, MapError> {
-        Self::from_fd(duplicate(fd.as_fd())?)
+        Ok(Self::from_fd(duplicate(fd.as_fd())?)?)
     }
 
-    /// Opens a map that is pinned on a bpffs.
+    /// Opens a map that is pinned on a bpffs, for reading and writing.
+    ///
+    /// This needs read and write permission on the pin, also for those who only look at the ring
+    /// ([`MappingView`](crate::MappingView)): the kernel maps no descriptor that was opened for reading only.
     ///
     /// A `&CStr` works without std and without alloc.
     ///
@@ -106,7 +118,7 @@ impl Map {
     /// [`MapError::PathMissing`], [`MapError::NotOnBpffs`], [`MapError::PathForbidden`], [`MapError::PathTooLong`],
     /// [`MapError::NotAMap`] if something else is pinned there, and as [`from_fd`](Self::from_fd).
     pub fn from_pin(path: impl Arg) -> Result<Self, MapError> {
-        with_c_str(path, pin::get).and_then(Self::from_fd)
+        Ok(Self::from_fd(with_c_str(path, |path| pin::get(path, pin::Open::ReadWrite))?)?)
     }
 
     /// Opens the map with this id.
@@ -119,7 +131,7 @@ impl Map {
         let mut attr = GetId { id, ..Default::default() };
         // SAFETY: no address is passed, and the command makes a descriptor.
         match unsafe { bpf_fd(BpfCommand::MapGetFdById, &mut attr) } {
-            Ok(fd) => Self::from_fd(fd),
+            Ok(fd) => Ok(Self::from_fd(fd)?),
             Err(BpfError { errno: Errno::NOENT, .. }) => Err(MapError::UnknownId { id }),
             Err(error) => Err(MapError::other(error, Capability::SysAdmin)),
         }
@@ -148,7 +160,7 @@ impl Map {
     fn create_rounded(name: &str, size: u32) -> Result<Self, MapError> {
         let name = kernel_name(name)?;
         match create_fd(name, size) {
-            Ok(fd) => Self::from_fd(fd),
+            Ok(fd) => Ok(Self::from_fd(fd)?),
             Err(error) => Err(match error.errno {
                 // The size is valid, so it is the type that the kernel does not know. But make sure.
                 Errno::INVAL if size_is_no_matter() => MapError::Unsupported,
@@ -166,6 +178,40 @@ impl Map {
     /// [`MapError::PathHasDot`], [`MapError::PathForbidden`], [`MapError::PathTooLong`].
     pub fn pin(&self, path: impl Arg) -> Result<(), MapError> {
         with_c_str(path, |path| pin::pin(borrow(&self.fd), path))
+    }
+
+    /// Whether the pin at `path` still leads to this map. Read permission on the pin is enough.
+    ///
+    /// A loader that starts anew replaces its pins: whoever holds the old map then fills a ring that no program drains. `false`
+    /// means that the path leads elsewhere or nowhere: there is nothing, another map, another BPF object, or something that
+    /// is not on a bpffs.
+    ///
+    /// It takes three system calls (`bpf` twice, `close`).
+    ///
+    /// # Errors
+    ///
+    /// Where it can't be determined: [`MapError::PathForbidden`], [`MapError::PathTooLong`], [`MapError::NotPermitted`] if
+    /// `bpf(2)` is forbidden, [`MapError::System`] if no descriptor is left, and [`MapError::Bpf`].
+    ///
+    /// ```no_run
+    /// use user_ringbuf_linux::{Map, MapError};
+    ///
+    /// fn refresh(map: &mut Map) -> Result<(), MapError> {
+    ///     if !map.is_pinned_at("/sys/fs/bpf/to_kernel")? {
+    ///         *map = Map::from_pin("/sys/fs/bpf/to_kernel")?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn is_pinned_at(&self, path: impl Arg) -> Result<bool, MapError> {
+        let fd = with_c_str(path, |path| pin::get(path, pin::Open::Read));
+        match fd.and_then(|fd| Info::of(borrow(&fd))) {
+            Ok(found) => Ok(found.id == self.id()),
+            Err(
+                MapError::PathMissing { .. } | MapError::NotOnBpffs | MapError::NotAMap | MapError::WrongType { .. },
+            ) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The id by which the kernel knows the map; no other map has it as long as this one lives.
@@ -219,9 +265,9 @@ impl From<Map> for OwnedFd {
 }
 
 impl TryFrom<OwnedFd> for Map {
-    type Error = MapError;
+    type Error = FromFdError;
 
-    fn try_from(fd: OwnedFd) -> Result<Self, MapError> {
+    fn try_from(fd: OwnedFd) -> Result<Self, FromFdError> {
         Self::from_fd(fd)
     }
 }

@@ -11,7 +11,7 @@ use rustix::fs::{Access, FileType};
 use rustix::io::Errno;
 
 use super::info::number;
-use super::{Capability, MapError};
+use super::{Capability, MapError, PathTail};
 use crate::bpf::attr::ObjPath;
 use crate::bpf::{BpfCommand, BpfError, address, bpf, bpf_fd};
 
@@ -21,14 +21,28 @@ const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
 /// The most bytes of a path, the closing zero included.
 const PATH_MAX: usize = 4096;
 
-/// Opens what is pinned at `path`.
-pub(super) fn get(path: &CStr) -> Result<OwnedFd, MapError> {
-    let mut attr = ObjPath { pathname: address(path.as_ptr()), ..Default::default() };
+/// What a pin is opened for.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Open {
+    /// To learn what it is. (The memory of a map that is opened so can't be mapped.)
+    Read,
+    /// To use it.
+    ReadWrite,
+}
+
+/// Opens the map that is pinned at `path`.
+pub(super) fn get(path: &CStr, open: Open) -> Result<OwnedFd, MapError> {
+    /// `BPF_F_RDONLY`.
+    const READ_ONLY: u32 = 1 << 3;
+    let file_flags = if open == Open::Read { READ_ONLY } else { 0 };
+    let mut attr = ObjPath { pathname: address(path.as_ptr()), bpf_fd: 0, file_flags };
     // SAFETY: the path ends in a zero, and the command makes a descriptor.
     unsafe { bpf_fd(BpfCommand::ObjGet, &mut attr) }.map_err(|error| match error.errno {
-        Errno::NOENT | Errno::NOTDIR => MapError::PathMissing,
+        Errno::NOENT | Errno::NOTDIR => MapError::PathMissing { path: PathTail::of(path) },
         Errno::NAMETOOLONG => MapError::PathTooLong { len: path.count_bytes() },
-        Errno::PERM | Errno::ACCESS => refused(path, error),
+        Errno::PERM | Errno::ACCESS => refused(path, open, error),
+        // Programs and links can't be opened for reading only.
+        Errno::INVAL if open == Open::Read => MapError::NotAMap,
         _ => MapError::other(error, Capability::Bpf),
     })
 }
@@ -40,7 +54,7 @@ pub(super) fn pin(fd: BorrowedFd<'_>, path: &CStr) -> Result<(), MapError> {
     match unsafe { bpf(BpfCommand::ObjPin, &mut attr) } {
         Ok(_) => Ok(()),
         Err(error) => Err(match error.errno {
-            Errno::NOENT | Errno::NOTDIR => MapError::PathMissing,
+            Errno::NOENT | Errno::NOTDIR => MapError::PathMissing { path: PathTail::of(path) },
             Errno::NAMETOOLONG => MapError::PathTooLong { len: path.count_bytes() },
             Errno::EXIST => MapError::PathTaken,
             Errno::PERM | Errno::ACCESS => not_pinned(path, error),
@@ -50,7 +64,7 @@ pub(super) fn pin(fd: BorrowedFd<'_>, path: &CStr) -> Result<(), MapError> {
 }
 
 /// Why an existing path could not be opened.
-fn refused(path: &CStr, error: BpfError) -> MapError {
+fn refused(path: &CStr, open: Open, error: BpfError) -> MapError {
     match is_bpffs(path) {
         Ok(false) => return MapError::NotOnBpffs,
         Ok(true) => {}
@@ -58,7 +72,8 @@ fn refused(path: &CStr, error: BpfError) -> MapError {
         Err(_) => return MapError::other(error, Capability::Bpf),
     }
     let regular = rustix::fs::stat(path).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file());
-    if regular && rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK).is_err() {
+    let needed = if open == Open::Read { Access::READ_OK } else { Access::READ_OK | Access::WRITE_OK };
+    if regular && rustix::fs::access(path, needed).is_err() {
         return MapError::PathForbidden;
     }
     if error.errno == Errno::PERM { MapError::other(error, Capability::Bpf) } else { MapError::NotAMap }

@@ -16,26 +16,34 @@ pub enum MappingError {
         /// The map's id.
         id: u32,
     },
-    /// Another process produces into the ring: it has the claim, and one process has it at a time.
+    /// Another process produces into the ring: it has the claim, and one process has it at a time. End that process, or
+    /// have it do the producing.
     Claimed {
         /// The map's id.
         id: u32,
         /// The process, if `/proc` shows it.
         holder: Option<Holder>,
     },
-    /// The doubled data area is larger than this process can address.
+    /// The doubled data area is larger than this process can address: use a smaller ring, or a 64-bit process.
     TooLarge {
         /// Bytes to map.
         bytes: u64,
     },
-    /// The kernel has 32 bits, and so have its positions; only 64-bit kernels are supported.
+    /// The kernel has 32 bits, and so have its positions. Only 64-bit kernels are supported.
     Kernel32Bit,
-    /// The size is none that a ring may have; a kernel never says so.
+    /// The size is none that a ring may have. No kernel says so: this is a fault of the kernel or of this crate.
     Size {
         /// `max_entries` as the kernel gave it, in bytes.
         bytes: u32,
     },
-    /// mmap failed.
+    /// The map's descriptor was opened for reading only (`BPF_F_RDONLY`) or for writing only. The kernel maps a ring only
+    /// through one that was opened for both, also to look at it. [`Map::from_pin`](crate::Map::from_pin) opens such a one;
+    /// it needs read and write permission on the pin.
+    NotReadWrite {
+        /// The map's id.
+        id: u32,
+    },
+    /// mmap failed. `ENOMEM` says that address space or memory is short: a smaller ring may do.
     Mmap {
         /// What was to be mapped.
         what: &'static str,
@@ -44,7 +52,8 @@ pub enum MappingError {
         /// What the kernel answered.
         errno: Errno,
     },
-    /// Another system call failed, which the claim needs or which keeps the memory from forked children.
+    /// Another system call failed, which the claim needs or which keeps the memory from forked children. `EPERM` comes from
+    /// a seccomp filter: allow the call. `EMFILE` says that no descriptor is left.
     System {
         /// The call.
         call: &'static str,
@@ -80,6 +89,11 @@ impl fmt::Display for MappingError {
             }
             Self::Kernel32Bit => f.write_str("the kernel has 32 bits; user ring buffers need a 64-bit kernel here"),
             Self::Size { bytes } => write!(f, "the kernel names a ring of {bytes} bytes, which is no power of two"),
+            Self::NotReadWrite { id } => write!(
+                f,
+                "map {id} was opened for reading only or for writing only, and the kernel maps it only if opened for both, \
+                 also to look at it: open it by a way that needs read and write permission on its pin"
+            ),
             Self::Mmap { what, bytes, errno } => write!(f, "mmap of {what} ({bytes} bytes) failed: {errno}"),
             Self::System { call, errno } => write!(f, "{call} failed: {errno}"),
         }

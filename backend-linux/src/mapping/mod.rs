@@ -59,6 +59,31 @@ pub use view::MappingView;
 /// A child must leave those alone, or forget them (`mem::forget`). Dropping a [`Producer`](crate::Producer), a
 /// [`Shared`](crate::Shared), a [`Sample`](crate::Sample) or a [`Batch`](crate::Batch) touches no shared memory.
 ///
+/// # Which producer on it
+/// A producer on a borrowed mapping (`Producer<&Mapping>`) is for a scope, one that owns it (`Producer<Mapping>`) for a
+/// struct or a thread of its own. What outlives the call that made it and can be sent elsewhere needs the memory kept alive
+/// by a count: [`reserve_detached`](crate::Producer::reserve_detached) and lanes are to be had on memory that can be cloned,
+/// which a `Mapping` can't. On an `Arc<Mapping>` they are:
+///
+/// ```no_run
+/// use std::sync::Arc;
+/// use user_ringbuf_linux::{Map, Mapping, Producer};
+///
+/// let map = Map::from_pin("/sys/fs/bpf/to_kernel")?;
+/// let mut producer = Producer::attach(Arc::new(Mapping::new(&map)?))?;
+/// let mut sample = producer.reserve_detached(40)?;
+/// std::thread::spawn(move || {
+///     sample.fill(1);
+///     sample.submit();
+/// });
+/// producer.push(b"meanwhile")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Alignment
+/// Every sample begins at a multiple of 8 bytes in memory: the data area begins at a page, and records and their headers
+/// are multiples of 8 bytes.
+///
 /// # Minimum kernel version
 /// Linux 6.1, 64-bit. (A 32-bit process on a 64-bit kernel works: positions have 64 bits there too.)
 #[derive(Debug)]
@@ -88,7 +113,7 @@ impl Mapping {
     ///
     /// # Errors
     /// [`MappingError`]: claimed by another process ([`MappingError::Claimed`]), mapped for producing in this process
-    /// already, too large for the address space, a 32-bit kernel, or what a system call answered. Nothing stays mapped
+    /// already, a descriptor that was not opened for reading and writing, too large for the address space, a 32-bit kernel, or what a system call answered. Nothing stays mapped
     /// or claimed then.
     pub fn new(map: &Map) -> Result<Self, MappingError> {
         let generation = Generation::current()?;

@@ -3,6 +3,8 @@
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 
+use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 use rustix::param::page_size;
 use user_ringbuf_core::RingSize;
@@ -71,6 +73,11 @@ fn kernel_has_32_bits() -> bool {
     !(machine.ends_with(b"64") || machine.starts_with(b"aarch64") || machine == b"ppc64le" || machine == b"s390x")
 }
 
+/// Whether the map's descriptor can only be read, or only be written.
+fn is_opened_one_way(map: &Map) -> bool {
+    fcntl_getfl(map).is_ok_and(|flags| flags & OFlags::RWMODE != OFlags::RDWR)
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Access {
     Read,
@@ -92,10 +99,17 @@ impl Region {
         };
         let Stretch { what, offset, len } = *stretch;
         // SAFETY: a fresh mapping at an address of the kernel's choice touches no memory that is in use.
-        let start = unsafe { mmap(ptr::null_mut(), len, prot, MapFlags::SHARED, map, offset) }
-            .map_err(|errno| MappingError::Mmap { what, bytes: len, errno })?;
         let start =
-            NonNull::new(start).ok_or(MappingError::Mmap { what, bytes: len, errno: rustix::io::Errno::FAULT })?;
+            unsafe { mmap(ptr::null_mut(), len, prot, MapFlags::SHARED, map, offset) }.map_err(
+                |errno| match errno {
+                    // The kernel answers so to a descriptor opened for reading only, and for writing only.
+                    Errno::INVAL | Errno::ACCESS if is_opened_one_way(map) => {
+                        MappingError::NotReadWrite { id: map.id() }
+                    }
+                    errno => MappingError::Mmap { what, bytes: len, errno },
+                },
+            )?;
+        let start = NonNull::new(start).ok_or(MappingError::Mmap { what, bytes: len, errno: Errno::FAULT })?;
         Ok(Self { start, len })
     }
 

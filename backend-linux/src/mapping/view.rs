@@ -11,6 +11,11 @@ use super::{Map, MappingError};
 
 /// A user ring buffer mapped read-only, to look at while its producer works. Any number of them may exist.
 ///
+/// # Rights
+/// None beyond the map's descriptor. But that must have been opened for writing too: the kernel treats a shared mapping of a
+/// read-only file as a private one, and refuses to map a ring so. So whoever opens the ring by its pin needs write
+/// permission on the pin, also to look only.
+///
 /// # Minimum kernel version
 /// Linux 6.1, 64-bit.
 #[derive(Debug)]
@@ -32,7 +37,8 @@ impl MappingView {
     /// Maps a user ring buffer for reading. Needs the map's fd and no privilege.
     ///
     /// # Errors
-    /// [`MappingError`]: too large for the address space, a 32-bit kernel, or what mmap answered.
+    /// [`MappingError`]: a descriptor that was not opened for reading and writing ([`MappingError::NotReadWrite`]), too
+    /// large for the address space, a 32-bit kernel, or what mmap answered.
     pub fn new(map: &Map) -> Result<Self, MappingError> {
         let layout = Layout::of(map)?;
         let consumer_page = Region::map(map, &layout.consumer_page(), Access::Read)?;

@@ -64,11 +64,12 @@ impl fmt::Display for Support {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Obstacle {
-    /// The kernel does not know the map type: it is older than 6.1.
+    /// The kernel does not know the map type: it is older than 6.1. Use a newer one.
     NoMapType,
-    /// The kernel was built without `bpf(2)`.
+    /// The kernel was built without `bpf(2)` (`CONFIG_BPF_SYSCALL`). Use another one.
     NoBpf,
-    /// The process lacks a capability, and the system does not let it do without.
+    /// The process lacks a capability, and the system does not let it do without. Give it the capability, or hand it the
+    /// descriptor of a ring, for which it needs none.
     MissingCapability {
         /// The capability.
         capability: Capability,
@@ -77,15 +78,16 @@ pub enum Obstacle {
         unprivileged_bpf_disabled: Option<u32>,
     },
     /// The process has the capability, but only in a user namespace of its own (as in a rootless container), and `bpf(2)`
-    /// asks for it in the initial one.
+    /// asks for it in the initial one. Have a process of the host make the ring and hand its descriptor in.
     UserNamespace,
     /// The process has the rights, and a seccomp filter is in force, which probably forbids `bpf(2)` (as in a
-    /// container's default profile).
+    /// container's default profile). Allow the call there, or hand the process the descriptor of a ring: it can do without
+    /// `bpf(2)`.
     Seccomp,
     /// The process has the rights and no seccomp filter, so it is a security module (such as SELinux or lockdown)
-    /// that forbids it.
+    /// that forbids it. See its log, and allow the process to make maps.
     SecurityModule,
-    /// Another failure, such as no memory or no descriptor left.
+    /// Another failure, such as no memory or no descriptor left: see bpf(2) for what the kernel means by it.
     Other(BpfError),
 }
 

@@ -15,6 +15,7 @@ use crate::fd::{self, borrow};
 
 /// A system call of a waiter that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WaiterError {
     /// The system call.
     pub call: &'static str,

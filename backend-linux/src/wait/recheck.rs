@@ -12,6 +12,7 @@ use core::time::Duration;
 /// # Minimum kernel version
 /// Linux 6.1, as what it is given to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Recheck {
     /// Never: sleep until a drain wakes. Right only if every drain does.
     Never,

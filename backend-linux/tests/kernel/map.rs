@@ -1,9 +1,11 @@
 //! Every way to a map, and every way to miss one.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-
-use rustix::io::{Errno, FdFlags};
-use user_ringbuf_linux::{BpfCommand, Capability, Map, MapError, rounded_size};
+use rustix::io::FdFlags;
+// Those of other crates, too: whoever uses this one needs no other to name them.
+use user_ringbuf_linux::{
+    Arg, AsFd, AsRawFd, BorrowedFd, BpfCommand, Capability, Errno, FromFdError, Map, MapError, OwnedFd, PathTail,
+    rounded_size,
+};
 
 use crate::support::{Bpffs, c_path, fresh_directory, may_admin, may_bpf, objects, without_bpf_call, without_rights};
 
@@ -13,6 +15,11 @@ fn page() -> u32 {
 
 fn same(one: &Map, other: &Map) {
     assert_eq!((one.id(), one.size(), one.name()), (other.id(), other.size(), other.name()));
+}
+
+/// Whether the error says that a path is missing.
+fn is_missing(error: MapError) {
+    assert!(matches!(error, MapError::PathMissing { .. }), "{error}");
 }
 
 #[test]
@@ -94,19 +101,22 @@ fn a_map_outlives_its_handle_by_its_pin() {
     let map = Map::from_pin(&path).unwrap();
     assert_eq!((map.id(), map.size(), map.name()), (id, page(), "pinned"));
     // All kinds of path do.
-    same(&map, &Map::from_pin(c_path(&path).as_c_str()).unwrap());
-    same(&map, &Map::from_pin(path.to_str().unwrap()).unwrap());
+    fn from(path: impl Arg) -> Map {
+        Map::from_pin(path).unwrap()
+    }
+    same(&map, &from(c_path(&path).as_c_str()));
+    same(&map, &from(path.to_str().unwrap()));
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(Map::from_pin(&path).unwrap_err(), MapError::PathMissing);
+    is_missing(Map::from_pin(&path).unwrap_err());
 }
 
 #[test]
 fn what_is_no_bpf_object_is_refused() {
     let file = std::fs::File::open("/dev/null").unwrap();
     assert_eq!(Map::from_borrowed(&file).unwrap_err(), MapError::NotAMap);
-    assert_eq!(Map::from_fd_via_fdinfo(file.into()).unwrap_err(), MapError::NotAMap);
+    assert_eq!(Map::from_fd_via_fdinfo(file.into()).unwrap_err().error(), MapError::NotAMap);
     let (_keep, socket) = std::os::unix::net::UnixStream::pair().unwrap();
-    assert_eq!(Map::from_fd(socket.into()).unwrap_err(), MapError::NotAMap);
+    assert_eq!(Map::from_fd(socket.into()).unwrap_err().error(), MapError::NotAMap);
 }
 
 #[test]
@@ -130,9 +140,9 @@ fn maps_of_other_types_are_named() {
         (27, objects::map(27, 0, 0, page()), "BPF_MAP_TYPE_RINGBUF"),
     ];
     for (found, fd, name) in cases {
-        let by_fdinfo = Map::from_fd_via_fdinfo(fd.try_clone().unwrap()).unwrap_err();
+        let by_fdinfo = Map::from_fd_via_fdinfo(fd.try_clone().unwrap()).unwrap_err().error();
         assert_eq!(by_fdinfo, MapError::WrongType { found });
-        let error = Map::from_fd(fd).unwrap_err();
+        let error = Map::from_fd(fd).unwrap_err().error();
         assert_eq!(error, MapError::WrongType { found });
         assert!(error.to_string().contains(name), "{error}");
     }
@@ -150,7 +160,7 @@ fn an_arena_is_a_map_of_another_type() {
         return;
     };
     assert_eq!(Map::from_borrowed(&arena).unwrap_err(), MapError::WrongType { found: 33 });
-    assert_eq!(Map::from_fd_via_fdinfo(arena).unwrap_err(), MapError::WrongType { found: 33 });
+    assert_eq!(Map::from_fd_via_fdinfo(arena).unwrap_err().error(), MapError::WrongType { found: 33 });
 }
 
 #[test]
@@ -164,7 +174,7 @@ fn a_program_is_no_map_even_if_its_type_has_the_same_number() {
     for (prog_type, flags) in [(SYSCALL, SLEEPABLE), (SOCKET_FILTER, 0)] {
         let program = objects::program(prog_type, flags);
         assert_eq!(Map::from_borrowed(&program).unwrap_err(), MapError::NotAMap);
-        assert_eq!(Map::from_fd_via_fdinfo(program).unwrap_err(), MapError::NotAMap);
+        assert_eq!(Map::from_fd_via_fdinfo(program).unwrap_err().error(), MapError::NotAMap);
     }
 }
 
@@ -186,10 +196,10 @@ fn a_path_that_leads_to_no_pinned_map_says_why() {
     let plain = fresh_directory();
     let file = plain.join("file");
     std::fs::write(&file, "").unwrap();
-    assert_eq!(Map::from_pin(bpffs.path("missing")).unwrap_err(), MapError::PathMissing);
-    assert_eq!(Map::from_pin(plain.join("missing")).unwrap_err(), MapError::PathMissing);
-    assert_eq!(Map::from_pin(file.join("below")).unwrap_err(), MapError::PathMissing);
-    assert_eq!(Map::from_pin("").unwrap_err(), MapError::PathMissing);
+    is_missing(Map::from_pin(bpffs.path("missing")).unwrap_err());
+    is_missing(Map::from_pin(plain.join("missing")).unwrap_err());
+    is_missing(Map::from_pin(file.join("below")).unwrap_err());
+    is_missing(Map::from_pin("").unwrap_err());
     assert_eq!(Map::from_pin(&file).unwrap_err(), MapError::NotOnBpffs);
     assert_eq!(Map::from_pin(&plain).unwrap_err(), MapError::NotOnBpffs);
     std::fs::create_dir(bpffs.path("directory")).unwrap();
@@ -217,7 +227,7 @@ fn pinning_says_why_it_fails() {
     map.pin(bpffs.path("taken")).unwrap();
     assert_eq!(map.pin(bpffs.path("taken")).unwrap_err(), MapError::PathTaken);
     assert_eq!(map.pin(bpffs.path("a.b")).unwrap_err(), MapError::PathHasDot);
-    assert_eq!(map.pin(bpffs.path("missing/ring")).unwrap_err(), MapError::PathMissing);
+    is_missing(map.pin(bpffs.path("missing/ring")).unwrap_err());
     assert_eq!(map.pin(plain.join("ring")).unwrap_err(), MapError::NotOnBpffs);
     std::fs::remove_dir_all(plain).unwrap();
 }
@@ -284,6 +294,50 @@ fn where_bpf_is_forbidden_fdinfo_says_what_a_map_is() {
     }
     let there = Map::from_fd_via_fdinfo(map.try_clone().unwrap().into()).unwrap();
     assert_eq!((there.id(), there.size()), (map.id(), map.size()));
+}
+
+#[test]
+fn a_missing_path_is_named() {
+    if !may_admin() {
+        return;
+    }
+    let bpffs = Bpffs::mount();
+    let path = bpffs.path("missing");
+    let text = path.to_str().unwrap();
+    let error = Map::from_pin(&path).unwrap_err();
+    assert_eq!(error.to_string(), format!("no such path: {text}"));
+    // So it is for a path of any kind, and where something is to be pinned.
+    assert_eq!(Map::from_pin(c_path(&path).as_c_str()).unwrap_err(), error);
+    let below = path.join("ring");
+    let error = Map::create("pin", 1).unwrap().pin(&below).unwrap_err();
+    assert_eq!(error.to_string(), format!("no such path: {}", below.display()));
+    // Of a long one the end.
+    let long = bpffs.path("x").join("y".repeat(200)).join("ring");
+    match Map::from_pin(&long).unwrap_err() {
+        MapError::PathMissing { path } => {
+            assert!(path.is_cut() && long.to_str().unwrap().as_bytes().ends_with(path.as_bytes()));
+            assert_eq!(path.as_bytes().len(), PathTail::MAX);
+        }
+        error => panic!("{error}"),
+    }
+}
+
+#[test]
+fn a_descriptor_that_makes_no_map_is_handed_back_open() {
+    let given = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+    for make in [Map::from_fd, Map::from_fd_via_fdinfo, Map::try_from] {
+        let fd = given();
+        let number = fd.as_raw_fd();
+        let failed: FromFdError = make(fd).unwrap_err();
+        assert_eq!((failed.error(), failed.to_string()), (MapError::NotAMap, MapError::NotAMap.to_string()));
+        let back = failed.into_inner();
+        assert_eq!(back.as_raw_fd(), number);
+        assert!(rustix::io::fcntl_getfd(&back).is_ok());
+    }
+    fn of(fd: OwnedFd) -> Result<Map, MapError> {
+        Ok(Map::from_fd(fd)?)
+    }
+    assert_eq!(of(given()).unwrap_err(), MapError::NotAMap);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod full;
 mod lanes;
 mod large;
 mod layout;
+mod pins;
 mod positions;
 mod producer;
 mod reopen;

@@ -7,7 +7,7 @@ use user_ringbuf_linux::{DrainProgram, MAX_LOG, MapError, RingSize, record_exten
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub(super) enum PlanError {
-    #[error("cannot make a ring: {0}")]
+    #[error("cannot make a ring")]
     Ring(#[from] MapError),
     #[error("samples of {size} bytes are too large: a ring of {ring} bytes takes at most {max}")]
     SampleTooLarge { size: u64, ring: u32, max: u32 },

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::process::Resource;
-use user_ringbuf_linux::{Map, Mapping, MappingView, RingSize, rounded_size};
+use user_ringbuf_linux::{Map, MapError, Mapping, MappingView, RingSize, rounded_size};
 use user_ringbuf_tests::bpffs::{Bpffs, Directory};
 use user_ringbuf_tests::fork::{Forked, Line, ask, forever, fork};
 use user_ringbuf_tests::objects;
@@ -25,11 +25,11 @@ const RINGBUF: u32 = 27;
 fn from_any(fd: OwnedFd) -> Vec<Answer> {
     let copy = || fd.try_clone().unwrap();
     vec![
-        Answer::of(Map::from_fd(copy())),
-        Answer::of(Map::try_from(copy())),
+        Answer::of(Map::from_fd(copy()).map_err(MapError::from)),
+        Answer::of(Map::try_from(copy()).map_err(MapError::from)),
         Answer::of(Map::from_borrowed(&fd)),
-        Answer::of(Map::from_fd_via_fdinfo(copy())),
-        without_bpf_call(Errno::PERM, || Answer::of(Map::from_fd(copy()))),
+        Answer::of(Map::from_fd_via_fdinfo(copy()).map_err(MapError::from)),
+        without_bpf_call(Errno::PERM, || Answer::of(Map::from_fd(copy()).map_err(MapError::from))),
     ]
 }
 
@@ -87,7 +87,8 @@ pub(crate) fn rows() -> Vec<Row> {
             || {
                 let map = map(1);
                 let fd = map.as_fd().try_clone_to_owned().unwrap();
-                vec![without_calls(&[libc::SYS_bpf, libc::SYS_openat], Errno::PERM, || Answer::of(Map::from_fd(fd)))]
+                let from_fd = || Answer::of(Map::from_fd(fd).map_err(MapError::from));
+                vec![without_calls(&[libc::SYS_bpf, libc::SYS_openat], Errno::PERM, from_fd)]
             },
         ),
         plain("Map::from_id", "ids that no map has: 0, 2^32 - 1", "MapError::UnknownId", "no map has the id", || {
@@ -122,20 +123,38 @@ pub(crate) fn rows() -> Vec<Row> {
             objects::pin(objects::map(HASH, 4, 8, 4), &bpffs.path("hash"));
             vec![Answer::of(Map::from_pin(bpffs.path("hash")))]
         }),
-        plain("Map::{from_pin, pin}", "a path with a zero in it", "MapError::System", "reading the path", || {
-            vec![Answer::of(Map::from_pin("a\0b")), Answer::of(map(1).pin("a\0b"))]
-        }),
         plain(
-            "Map::{from_pin, pin}",
+            "Map::{from_pin, pin, is_pinned_at}",
+            "a path with a zero in it",
+            "MapError::System",
+            "reading the path",
+            || {
+                let (map, path) = (map(1), "a\0b");
+                vec![Answer::of(Map::from_pin(path)), Answer::of(map.pin(path)), Answer::of(map.is_pinned_at(path))]
+            },
+        ),
+        plain(
+            "Map::{from_pin, pin, is_pinned_at}",
             "a path of 5,000 bytes, a name of 256",
             "MapError::PathTooLong",
             "the limit is 4095, and 255 for each name",
             || {
                 let (bpffs, map) = (Bpffs::mount(), map(1));
                 let paths = ["x/".repeat(2500).into(), bpffs.path("x".repeat(256))];
-                paths.iter().flat_map(|path| [Answer::of(Map::from_pin(path)), Answer::of(map.pin(path))]).collect()
+                let tried = |path| {
+                    [Answer::of(Map::from_pin(path)), Answer::of(map.pin(path)), Answer::of(map.is_pinned_at(path))]
+                };
+                paths.iter().flat_map(tried).collect()
             },
         ),
+        as_nobody("Map::is_pinned_at", "a pin of somebody else", "MapError::PathForbidden", "permissions", || {
+            vec![Answer::of(nobody::map().unwrap().is_pinned_at(nobody::pin()))]
+        }),
+        plain("Map::is_pinned_at", "bpf(2) forbidden by seccomp", "MapError::NotPermitted", "needs CAP_BPF", || {
+            let (bpffs, map) = (Bpffs::mount(), map(1));
+            map.pin(bpffs.path("ring")).unwrap();
+            vec![without_bpf_call(Errno::PERM, || Answer::of(map.is_pinned_at(bpffs.path("ring"))))]
+        }),
         as_nobody("Map::from_pin", "a pin of somebody else", "MapError::PathForbidden", "permissions forbid", || {
             vec![Answer::of(Map::from_pin(nobody::pin()))]
         }),
@@ -252,6 +271,23 @@ pub(crate) fn rows() -> Vec<Row> {
             vec![without_calls(&[libc::SYS_openat], Errno::PERM, || Answer::of(map.holders()))]
         }),
     ];
+    rows.push(plain(
+        "{Mapping::{new, unclaimed}, MappingView::new}",
+        "a descriptor opened for reading only, for writing only",
+        "MappingError::NotReadWrite",
+        "needs read and write permission on its pin",
+        || {
+            let bpffs = Bpffs::mount();
+            map(1).pin(bpffs.path("ring")).unwrap();
+            let opened = |flags| {
+                let map = Map::from_fd(objects::open(&bpffs.path("ring"), flags)).unwrap();
+                // SAFETY: nothing is produced through it.
+                let unclaimed = unsafe { Mapping::unclaimed(&map) };
+                [Answer::of(Mapping::new(&map)), Answer::of(unclaimed), Answer::of(MappingView::new(&map))]
+            };
+            [objects::READ_ONLY, objects::WRITE_ONLY].into_iter().flat_map(opened).collect()
+        },
+    ));
     rows.push(plain(
         "{Mapping::{new, unclaimed}, MappingView::new}",
         "a ring for which no address space is left",
