@@ -1,19 +1,20 @@
-//! The example agent, which holds a descriptor and no privilege, gets all its samples through.
+//! The example programs do what they are there to show: on the real kernel, checked by their own exit status.
 
 use std::process::Command;
 
+use user_ringbuf_tests::bpffs::Bpffs;
 use user_ringbuf_tests::rights::may_admin;
 
-/// Runs the example; its own exit status says whether the agent kept to what its filters allow.
-fn run(flag: &str) -> String {
+/// Runs an example and returns what it printed.
+fn run(example: &str, arguments: &[&str]) -> String {
     let run = Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--package", "user-ringbuf-linux", "--example", "least_privilege", "--"])
-        .args(["--samples", "200000", flag])
+        .args(["run", "--quiet", "--package", "user-ringbuf-linux", "--example", example, "--"])
+        .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
     let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
-    assert!(run.status.success(), "{flag}: {out}{err}");
+    assert!(run.status.success(), "{example} {arguments:?}: {out}{err}");
     out.into_owned()
 }
 
@@ -24,11 +25,26 @@ fn an_agent_without_privileges_attaches_and_produces_behind_its_filters() {
     }
     // With bpf(2), with it refused, and where calling it would be the end.
     for (flag, calls_bpf) in [("", true), ("--without-bpf", false), ("--via-fdinfo", false)] {
-        let out = run(flag);
+        let out = run("least_privilege", &["--samples", "200000", flag]);
         assert!(out.contains("the kernel took 200000 samples"), "{flag}: {out}");
         let attaching = out.lines().find(|line| line.contains("attaching with")).unwrap();
         assert_eq!(attaching.contains("bpf"), calls_bpf, "{attaching}");
         let producing = out.lines().find(|line| line.contains("producing with")).unwrap();
         assert!(!producing.contains("mmap") && producing.contains("epoll_pwait2"), "{producing}");
     }
+}
+
+#[test]
+fn a_sensor_follows_its_pin_to_a_new_ring_and_ends_when_told() {
+    if !may_admin() {
+        return;
+    }
+    let bpffs = Bpffs::mount();
+    let pin = bpffs.path("ring");
+    for arguments in [&[][..], &["--pin", pin.to_str().unwrap()]] {
+        let out = run("sensor", arguments);
+        assert_eq!(out.matches("the sensor publishes into ring ").count(), 2, "{out}");
+        assert!(out.contains("readings of 40 bytes, all received, in order"), "{out}");
+    }
+    assert!(!pin.exists(), "it removes its pin");
 }
