@@ -60,10 +60,10 @@ pub use view::MappingView;
 /// [`Shared`](crate::Shared), a [`Sample`](crate::Sample) or a [`Batch`](crate::Batch) touches no shared memory.
 ///
 /// # Which producer on it
-/// A producer on a borrowed mapping (`Producer<&Mapping>`) is for a scope, one that owns it (`Producer<Mapping>`) for a
-/// struct or a thread of its own. What outlives the call that made it and can be sent elsewhere needs the memory kept alive
-/// by a count: [`reserve_detached`](crate::Producer::reserve_detached) and lanes are to be had on memory that can be cloned,
-/// which a `Mapping` can't. On an `Arc<Mapping>` they are:
+/// `Producer<&Mapping>` borrows the mapping and lives in a scope. `Producer<Mapping>` owns it, so that a struct can hold it
+/// or a thread take it along. [`reserve_detached`](crate::Producer::reserve_detached) and [`lane`](crate::Producer::lane)
+/// need memory that can be cloned: a reference or an `Arc`, but not a `Mapping` itself. What `Producer<Arc<Mapping>>` hands
+/// out keeps the mapping alive and can be sent to other threads:
 ///
 /// ```no_run
 /// use std::sync::Arc;

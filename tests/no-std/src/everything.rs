@@ -18,7 +18,10 @@ pub extern "C" fn every_map(id: u32, size: u64) -> bool {
 fn maps(id: u32, size: u64) -> Result<(), MapError> {
     let map = Map::create_exact("everything", u64::from(rounded_size(size)?))?;
     map.pin(c"/sys/fs/bpf/everything")?;
-    let pinned = Map::from_pin(c"/sys/fs/bpf/everything")?;
+    let mut pinned = Map::from_pin(c"/sys/fs/bpf/everything")?;
+    if !map.is_pinned_at(c"/sys/fs/bpf/everything")? {
+        pinned = Map::from_id(map.id())?;
+    }
     let found = Map::from_id(id)?.try_clone()?;
     let borrowed = Map::from_borrowed(&pinned)?;
     let adopted = Map::from_fd_via_fdinfo(borrowed.into())?;

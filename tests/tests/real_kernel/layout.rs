@@ -134,3 +134,20 @@ fn samples_lie_at_multiples_of_eight() {
         sample.submit();
     }
 }
+
+#[test]
+fn every_sample_begins_at_a_multiple_of_eight_bytes_in_memory() {
+    needs_kernel!();
+    let mut ring = Ring::of_a_page();
+    let mapping = ring.mapping();
+    let mut producer = Producer::attach(&mapping).unwrap();
+    let aligned = |sample: &[u8]| assert_eq!(sample.as_ptr().addr() % 8, 0, "{} bytes", sample.len());
+    // Over several laps, so that some pass the end.
+    for len in 1..300 {
+        aligned(&producer.reserve(len).unwrap());
+        aligned(&producer.reserve_detached(len).unwrap());
+        aligned(&producer.lane(len).unwrap().reserve(len).unwrap());
+        producer.push(&pattern(len, len)).unwrap();
+        assert_eq!(ring.drain().pop(), Some(pattern(len, len)));
+    }
+}

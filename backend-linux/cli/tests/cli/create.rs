@@ -69,6 +69,7 @@ fn a_taken_a_missing_and_a_dotted_path_are_told_apart() {
     for (name, why) in [("ring", "taken"), ("no/ring", "no such path"), ("ring.1", "dot")] {
         let run = run(&["create", "--pin", &bpffs.text(name), "--size", "4096"]);
         assert!(run.failed(1).contains(why), "{run:?}");
+        assert_eq!(run.failed(1).matches(&bpffs.text(name)).count(), 1, "the path is told once: {run:?}");
     }
 }
 
@@ -80,4 +81,5 @@ fn without_rights_the_error_names_the_capability() {
     let directory = Directory::new();
     let run = run_without_rights(&["create", "--pin", &directory.text("ring"), "--size", "4096"]);
     assert!(run.failed(1).contains("CAP_BPF"), "{run:?}");
+    assert_eq!(run.failed(1).matches("BPF_MAP_CREATE failed").count(), 1, "the cause is told once: {run:?}");
 }

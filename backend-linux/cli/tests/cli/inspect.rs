@@ -153,7 +153,9 @@ fn what_is_no_ring_or_not_ours_is_an_error() {
     for command in [&["inspect"][..], &["repair", "--dry-run"], &["repair", "--producer-is-gone"]] {
         let with = |more: &[&str]| -> Run { run(&[command, more].concat()) };
         assert!(with(&["--pin", &bpffs.text("nothing")]).failed(1).contains("no such path; a bpffs is mounted at "));
-        assert!(with(&["--pin", &directory.text("nothing")]).failed(1).contains("no such path"));
+        let (run, path) = (with(&["--pin", &directory.text("nothing")]), directory.text("nothing"));
+        assert!(run.failed(1).contains("no such path"), "{run:?}");
+        assert_eq!(run.failed(1).matches(&path).count(), 1, "the path is told once: {run:?}");
         assert!(with(&["--pin", "/dev/null"]).failed(1).contains("not on a bpffs"));
         let run = with(&["--id", "4294967294", "--json"]);
         assert!(run.failed(1).contains("no map has the id 4294967294"));

@@ -18,6 +18,7 @@ fn samples_arrive_in_order_with_their_exact_length_and_bytes() {
     assert_eq!(drained.unlogged(), 0);
     assert_eq!(drained.nested(), None);
     assert!(drained.samples().eq(sent.iter().map(Vec::as_slice)));
+    assert!(drained.samples().all(|sample| sample.as_ptr().addr() % 8 == 0));
     assert_eq!(ring.consumer_pos(), ring.producer_pos());
 }
 
