@@ -68,8 +68,15 @@ impl Claim {
         // A description sees the locks of others only. The map's is not the carrier, so through it this process's own
         // claims show too.
         if byte::is_locked(map, id)? {
-            let ours = turn.carrier().is_some_and(|carrier| byte::is_locked(carrier, id) == Ok(false));
-            return Err(if ours { Refused::ByThisProcess } else { Refused::ByAnother });
+            match turn.carrier() {
+                Some(carrier) if !byte::is_locked(carrier, id)? => {
+                    // No other process has it: it is ours, unless one has let go since.
+                    if byte::is_locked(map, id)? {
+                        return Err(Refused::ByThisProcess);
+                    }
+                }
+                _ => return Err(Refused::ByAnother),
+            }
         }
         let locked = match turn.carrier() {
             Some(carrier) => byte::lock(carrier, id),
