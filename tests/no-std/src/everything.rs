@@ -5,8 +5,8 @@
 use core::time::Duration;
 
 use user_ringbuf_linux::{
-    Claimant, DrainOptions, DrainProgram, EpollWaiter, Map, MapError, Mapping, MappingView, Producer, Recheck, Records, Shared,
-    Spin, Survey, Yield, plan_repair, probe, repair, rounded_size,
+    Claimant, DrainOptions, DrainProgram, EpollWaiter, Map, MapError, Mapping, MappingView, Producer, Recheck, Records,
+    Shared, Spin, Survey, Yield, plan_repair, probe, repair, rounded_size,
 };
 
 /// Opens a map in each way.
