@@ -72,9 +72,12 @@ const PRODUCING: &[Call] = calls! {
 const ATTACHING: &[Call] = calls! {
     // `Map::from_fd`: BPF_OBJ_GET_INFO_BY_FD, which needs no capability.
     bpf SYS_bpf,
-    // `Mapping::new`: twice.
+    // `Mapping::new`: the two parts of the ring, which forked children don't get, and the first time a page that tells
+    // these.
     mmap SYS_mmap,
-    // `EpollWaiter::new`, with a duplicate of the map's descriptor.
+    madvise SYS_madvise,
+    // `Mapping::new`: the claim's lock, the first time on a new eventfd. `EpollWaiter::new`: an eventfd to cancel by, and a
+    // duplicate of the map's descriptor.
     fcntl SYS_fcntl,
     eventfd2 SYS_eventfd2,
     epoll_create1 SYS_epoll_create1,

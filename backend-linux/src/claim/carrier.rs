@@ -9,6 +9,7 @@ use core::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use rustix::io::Errno;
 use rustix::thread::{NanosleepRelativeResult, Timespec, nanosleep};
 
 use super::{Failed, Generation};
@@ -65,39 +66,36 @@ impl Turn {
     /// the parent otherwise.
     pub(super) fn carrier(&self) -> Option<BorrowedFd<'_>> {
         let fd = CARRIER.load(Ordering::Relaxed);
-        if fd == NONE {
-            return None;
+        // SAFETY: the command takes no more arguments, and only looks; a closed descriptor and -1 it refuses.
+        let marked = unsafe { libc::fcntl(fd, F_GETSIG) } == MARK;
+        let inherited = MADE_IN.load(Ordering::Relaxed) != self.generation.get();
+        if marked && !inherited {
+            // SAFETY: the mark says that this is what `make` opened. It is closed below only, in another process, while
+            // nothing borrows it: borrows end with the turn.
+            return Some(unsafe { BorrowedFd::borrow_raw(fd) });
         }
-        // SAFETY: this crate opened it and closes it only in `forget_inherited`, while nothing borrows it: borrows end with
-        // the turn. Should something else have closed it, calls fail or `Claim::take` notices.
-        let carrier = unsafe { BorrowedFd::borrow_raw(fd) };
-        if MADE_IN.load(Ordering::Relaxed) == self.generation.get() {
-            return Some(carrier);
-        }
-        // SAFETY: the command takes no more arguments, and only looks.
-        if unsafe { libc::fcntl(fd, F_GETSIG) } == MARK {
-            // SAFETY: the mark says that it is still the carrier, whose only owner in this process are these statics.
+        if marked {
+            // SAFETY: the mark says that it is still the carrier, which nothing in this process owns but these statics.
             drop(unsafe { OwnedFd::from_raw_fd(fd) });
         }
-        self.forget();
+        CARRIER.store(NONE, Ordering::Relaxed);
         None
     }
 
     /// Makes a carrier.
     pub(super) fn make(&self) -> Result<BorrowedFd<'_>, Failed> {
         let carrier = eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| Failed { call: "eventfd2", errno })?;
-        // SAFETY: the command takes a number. Where it fails, a forked child keeps its copy open, and nothing else.
-        unsafe { libc::fcntl(carrier.as_raw_fd(), F_SETSIG, MARK) };
+        // SAFETY: the command takes a number.
+        if unsafe { libc::fcntl(carrier.as_raw_fd(), F_SETSIG, MARK) } < 0 {
+            // SAFETY: the C library's errno location is valid for the calling thread at all times.
+            let errno = Errno::from_raw_os_error(unsafe { *libc::__errno_location() });
+            return Err(Failed { call: "fcntl(F_SETSIG)", errno });
+        }
         let fd = carrier.into_raw_fd();
         MADE_IN.store(self.generation.get(), Ordering::Relaxed);
         CARRIER.store(fd, Ordering::Relaxed);
-        // SAFETY: just opened, and from here on as in `carrier`.
+        // SAFETY: just opened, and closed as in `carrier`.
         Ok(unsafe { BorrowedFd::borrow_raw(fd) })
-    }
-
-    /// Forgets a carrier that is not this process's (any more).
-    pub(super) fn forget(&self) {
-        CARRIER.store(NONE, Ordering::Relaxed);
     }
 }
 

@@ -50,8 +50,8 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// Claims the map with this id, of which `map` is a descriptor. It makes three `fcntl` calls, and an eventfd the
-    /// first time.
+    /// Claims the map with this id, of which `map` is a descriptor. It makes three `fcntl` calls; the first time it opens an
+    /// eventfd and makes two more.
     pub(crate) fn take(map: BorrowedFd<'_>, id: u32, made_in: Generation) -> Result<Self, Refused> {
         let turn = Turn::wait(made_in);
         // A description sees the locks of others only. The map's is not the carrier, so through it this process's own
@@ -60,24 +60,21 @@ impl Claim {
             let ours = turn.carrier().is_some_and(|carrier| byte::is_locked(carrier, id) == Ok(false));
             return Err(if ours { Refused::ByThisProcess } else { Refused::ByAnother });
         }
-        if let Some(carrier) = turn.carrier() {
-            match lock(carrier, map, id) {
-                Ok(()) => return Ok(Self { id, made_in }),
-                Err(Failed { errno: Errno::AGAIN, .. }) => return Err(Refused::ByAnother),
-                // Something closed the carrier's descriptor, and its number may be another file's by now.
-                Err(_) => turn.forget(),
-            }
-        }
-        match lock(turn.make()?, map, id) {
+        let locked = match turn.carrier() {
+            Some(carrier) => byte::lock(carrier, id),
+            None => lock_and_see(turn.make()?, map, id),
+        };
+        match locked {
             Ok(()) => Ok(Self { id, made_in }),
+            // Another process was quicker.
             Err(Failed { errno: Errno::AGAIN, .. }) => Err(Refused::ByAnother),
             Err(failed) => Err(failed.into()),
         }
     }
 }
 
-/// Locks the byte, and makes sure that whoever asks through the map sees it.
-fn lock(carrier: BorrowedFd<'_>, map: BorrowedFd<'_>, id: u32) -> Result<(), Failed> {
+/// Locks the byte, and makes sure that it shows through the map: that a kernel keeps both on one inode.
+fn lock_and_see(carrier: BorrowedFd<'_>, map: BorrowedFd<'_>, id: u32) -> Result<(), Failed> {
     byte::lock(carrier, id)?;
     if byte::is_locked(map, id)? {
         return Ok(());
@@ -133,13 +130,14 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_on_a_file_that_is_not_anonymous_is_no_claim() {
-        let plain =
-            rustix::fs::open(c"/proc/self/maps", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).unwrap();
-        let generation = Generation::current().unwrap();
-        let refused = Claim::take(plain.as_fd(), 0xffff_0004, generation).unwrap_err();
-        assert_eq!(refused, Refused::System(Failed { call: byte::LOCK, errno: Errno::NOLCK }));
-        drop(take(0xffff_0004).unwrap());
+    fn a_kernel_that_keeps_maps_on_an_inode_of_their_own_is_noticed() {
+        let carrier = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
+        let map = rustix::fs::open(c"/proc/self/maps", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).unwrap();
+        let failed = Failed { call: byte::LOCK, errno: Errno::NOLCK };
+        assert_eq!(lock_and_see(carrier.as_fd(), map.as_fd(), 0xffff_0004), Err(failed));
+        let other = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
+        assert_eq!(byte::is_locked(other.as_fd(), 0xffff_0004), Ok(false), "nothing stays locked");
+        assert_eq!(lock_and_see(carrier.as_fd(), other.as_fd(), 0xffff_0004), Ok(()));
     }
 
     #[test]
