@@ -28,7 +28,7 @@
 //!
 //! | | `bpf(2)` allowed | refused, fdinfo instead | not called, fdinfo |
 //! |---|---|---|---|
-//! | before | bpf 1, mmap 2, eventfd2 1, fcntl 1, epoll_create1 1, epoll_ctl 2 | the same, openat 1, read 2, close 1 | the same without bpf |
+//! | before | bpf 1, mmap 3, madvise 3, eventfd2 2, fcntl 6, epoll_create1 1, epoll_ctl 2 | the same, openat 1, read 2, close 1 | the same without bpf |
 //! | after, 20,000 samples | epoll_pwait2 19, exit_group 1 | epoll_pwait2 19, exit_group 1 | epoll_pwait2 19, exit_group 1 |
 //!
 //! The count of `epoll_pwait2` is how often the ring was full. Receiving the descriptor took a `recvmsg` before.

@@ -4,21 +4,21 @@
 //! the kernel keeps a list of locks per inode and walks it, and joins neighbouring bytes of one description to one lock.
 
 use core::hint::spin_loop;
-use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use core::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
-use rustix::thread::{NanosleepRelativeResult, Timespec, nanosleep};
+use rustix::thread::{Timespec, nanosleep};
 
 use super::{Failed, Generation};
 
 /// The generation whose thread has its turn; 0 if there is none.
-static TURN: AtomicU64 = AtomicU64::new(0);
+static TURN: AtomicU32 = AtomicU32::new(0);
 /// The carrier, or -1, and the generation that made it. Written by who has the turn.
 static CARRIER: AtomicI32 = AtomicI32::new(NONE);
-static MADE_IN: AtomicU64 = AtomicU64::new(0);
+static MADE_IN: AtomicU32 = AtomicU32::new(0);
 
 const NONE: RawFd = -1;
 
@@ -66,7 +66,10 @@ impl Turn {
     /// the parent otherwise.
     pub(super) fn carrier(&self) -> Option<BorrowedFd<'_>> {
         let fd = CARRIER.load(Ordering::Relaxed);
-        // SAFETY: the command takes no more arguments, and only looks; a closed descriptor and -1 it refuses.
+        if fd == NONE {
+            return None;
+        }
+        // SAFETY: the command takes no more arguments, and only looks; a closed descriptor it refuses.
         let marked = unsafe { libc::fcntl(fd, F_GETSIG) } == MARK;
         let inherited = MADE_IN.load(Ordering::Relaxed) != self.generation.get();
         if marked && !inherited {
@@ -92,6 +95,9 @@ impl Turn {
             return Err(Failed { call: "fcntl(F_SETSIG)", errno });
         }
         let fd = carrier.into_raw_fd();
+        if fd == NONE {
+            return Err(Failed { call: "eventfd2", errno: Errno::BADF });
+        }
         MADE_IN.store(self.generation.get(), Ordering::Relaxed);
         CARRIER.store(fd, Ordering::Relaxed);
         // SAFETY: just opened, and closed as in `carrier`.
@@ -109,6 +115,5 @@ impl Drop for Turn {
 fn nap() {
     let nap = Timespec { tv_sec: 0, tv_nsec: NAP.subsec_nanos().into() };
     // A signal that ends it early does no harm.
-    let (NanosleepRelativeResult::Ok | NanosleepRelativeResult::Interrupted(_) | NanosleepRelativeResult::Err(_)) =
-        nanosleep(&nap);
+    let _ = nanosleep(&nap);
 }

@@ -42,14 +42,25 @@ impl From<Failed> for Refused {
     }
 }
 
-/// The right to produce into one ring. Dropping it lets another take it.
+/// The right to produce into one ring, and the process that has it. Dropping it lets another take it.
 #[derive(Debug)]
 pub(crate) struct Claim {
+    /// The map's id; 0, which the kernel never gives, if nothing is claimed.
     id: u32,
     made_in: Generation,
 }
 
 impl Claim {
+    /// No claim on anything.
+    pub(crate) fn none(made_in: Generation) -> Self {
+        Self { id: 0, made_in }
+    }
+
+    /// Whether this process has it. A forked child has a copy of its parent's, which is not its own to give up.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.made_in.is_current()
+    }
+
     /// Claims the map with this id, of which `map` is a descriptor. It makes three `fcntl` calls; the first time it opens an
     /// eventfd and makes two more.
     pub(crate) fn take(map: BorrowedFd<'_>, id: u32, made_in: Generation) -> Result<Self, Refused> {
@@ -85,8 +96,7 @@ fn lock_and_see(carrier: BorrowedFd<'_>, map: BorrowedFd<'_>, id: u32) -> Result
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        // A forked child drops copies of its parent's claims, which are not its own to give up.
-        if self.made_in.is_current() {
+        if self.id != 0 && self.is_ours() {
             let turn = Turn::wait(self.made_in);
             if let Some(carrier) = turn.carrier() {
                 byte::unlock(carrier, self.id);

@@ -10,12 +10,12 @@ mod region;
 mod view;
 
 use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU64};
 
-use user_ringbuf_core::{ContiguousMemory, Header, Position, RingMemory, RingSize, RingView, Role};
-
 use rustix::fd::AsFd;
+use user_ringbuf_core::{ContiguousMemory, Header, Position, RingMemory, RingSize, RingView, Role};
 
 use crate::claim::{Claim, Generation, Refused};
 use crate::holders::claimant_of;
@@ -69,10 +69,11 @@ pub struct Mapping {
     consumer_pos: NonNull<AtomicU64>,
     size: RingSize,
     has_producer: AtomicBool,
-    _consumer_page: Region,
-    _producer_and_data: Region,
+    // Unmapped by `drop`, unless this is a forked child's copy.
+    consumer_page: ManuallyDrop<Region>,
+    producer_and_data: ManuallyDrop<Region>,
     /// Given back last: once the memory is unmapped.
-    _claim: Option<Claim>,
+    claim: Claim,
 }
 
 // SAFETY: the mapping is shared memory that is not tied to a thread; all access to words goes through atomics, and the
@@ -96,7 +97,7 @@ impl Mapping {
             Refused::ByAnother => MappingError::Claimed { id, holder: claimant_of(id) },
             Refused::System(failed) => failed.into(),
         })?;
-        Self::with_claim(map, generation, Some(claim))
+        Self::with_claim(map, claim)
     }
 
     /// Maps a user ring buffer for producing without a claim: for those who share a ring on purpose and take turns under a
@@ -115,24 +116,24 @@ impl Mapping {
     /// outstanding. Other processes that break the turns can't break memory safety, only the ring: samples are overwritten,
     /// or every drain fails from then on.
     pub unsafe fn unclaimed(map: &Map) -> Result<Self, MappingError> {
-        Self::with_claim(map, Generation::current()?, None)
+        Self::with_claim(map, Claim::none(Generation::current()?))
     }
 
-    fn with_claim(map: &Map, generation: Generation, claim: Option<Claim>) -> Result<Self, MappingError> {
+    fn with_claim(map: &Map, claim: Claim) -> Result<Self, MappingError> {
         let layout = region::Layout::of(map)?;
-        let mut consumer_page = Region::map(map, &layout.consumer_page(), region::Access::Read)?;
-        consumer_page.keep_from_children(generation)?;
-        let mut producer_and_data = Region::map(map, &layout.producer_and_data(), region::Access::ReadWrite)?;
-        producer_and_data.keep_from_children(generation)?;
+        let consumer_page = Region::map(map, &layout.consumer_page(), region::Access::Read)?;
+        consumer_page.keep_from_children()?;
+        let producer_and_data = Region::map(map, &layout.producer_and_data(), region::Access::ReadWrite)?;
+        producer_and_data.keep_from_children()?;
         Ok(Self {
             data: producer_and_data.at(layout.page()),
             producer_pos: producer_and_data.at(0).cast(),
             consumer_pos: consumer_page.at(0).cast(),
             size: layout.size(),
             has_producer: AtomicBool::new(false),
-            _consumer_page: consumer_page,
-            _producer_and_data: producer_and_data,
-            _claim: claim,
+            consumer_page: ManuallyDrop::new(consumer_page),
+            producer_and_data: ManuallyDrop::new(producer_and_data),
+            claim,
         })
     }
 
@@ -158,6 +159,19 @@ impl Mapping {
             size: self.size,
             has_producer: &self.has_producer,
             _mapping: PhantomData,
+        }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // A forked child has none of the memory, and whatever it has mapped there since is not ours.
+        if self.claim.is_ours() {
+            // SAFETY: neither is used again: the mapping is gone after this.
+            unsafe {
+                ManuallyDrop::drop(&mut self.consumer_page);
+                ManuallyDrop::drop(&mut self.producer_and_data);
+            }
         }
     }
 }

@@ -5,7 +5,7 @@
 use core::time::Duration;
 
 use user_ringbuf_linux::{
-    DrainOptions, DrainProgram, EpollWaiter, Map, MapError, Mapping, MappingView, Producer, Recheck, Records, Shared,
+    Claimant, DrainOptions, DrainProgram, EpollWaiter, Map, MapError, Mapping, MappingView, Producer, Recheck, Records, Shared,
     Spin, Survey, Yield, plan_repair, probe, repair, rounded_size,
 };
 
@@ -23,12 +23,19 @@ fn maps(id: u32, size: u64) -> Result<(), MapError> {
     let borrowed = Map::from_borrowed(&pinned)?;
     let adopted = Map::from_fd_via_fdinfo(borrowed.into())?;
     let _ = (adopted.name().len(), found.size());
+    if let Claimant::Process(holder) = pinned.claimant()? {
+        let _ = (holder.pid(), holder.name().len());
+    }
     Ok(())
 }
 
 /// Works on a ring in each way that the hot path does not.
 #[unsafe(no_mangle)]
 pub extern "C" fn every_ring(map: &Map, len: usize, nanoseconds: u64) -> u64 {
+    // SAFETY: never run.
+    if unsafe { Mapping::unclaimed(map) }.is_err() {
+        return 0;
+    }
     let Ok(memory) = Mapping::new(map) else { return 0 };
     let timeout = Some(Duration::from_nanos(nanoseconds));
     let mut sum = 0;
