@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use user_ringbuf_linux::{DrainOptions, DrainProgram, Map, Mapping, Producer};
+use user_ringbuf_linux::{Claimant, DrainOptions, DrainProgram, Map, Mapping, Producer};
 
 use crate::support::{Bpffs, Run, command, drain, may, run, run_with, run_without_rights};
 
@@ -199,6 +199,37 @@ fn a_producer_can_not_draw_on_the_terminal_with_its_name() {
         let said = run.stdout + &run.stderr;
         assert!(!said.contains('\x1b') && said.contains(&format!("?[31m\"red (pid {})", holder.0.id())), "{said}");
     }
+}
+
+#[test]
+fn a_repair_has_the_claim_while_it_works() {
+    if !may() {
+        return;
+    }
+    let map = Map::create("long_repair", 16 << 20).unwrap();
+    let mapping = Mapping::new(&map).unwrap();
+    let mut producer = Producer::attach(&mapping).unwrap();
+    // So many that the repair takes a while.
+    let mut busy: u64 = 0;
+    while let Ok(held) = producer.reserve_detached(8) {
+        std::mem::forget(held);
+        busy += 1;
+    }
+    drop(producer);
+    drop(mapping);
+    let mut child = command()
+        .args(["repair", "--id", &map.id().to_string(), "--producer-is-gone", "--records", "0", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut seen = false;
+    while child.try_wait().unwrap().is_none() {
+        seen |= matches!(map.claimant().unwrap(), Claimant::Process(holder) if holder.pid() == child.id());
+    }
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(Run::of(&output).json()["discarded"], busy);
+    assert!(seen, "nothing would have kept a producer out");
+    assert_eq!(map.claimant().unwrap(), Claimant::Nobody);
 }
 
 #[test]
