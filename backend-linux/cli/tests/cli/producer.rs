@@ -206,10 +206,9 @@ fn a_repair_has_the_claim_while_it_works() {
     if !may() {
         return;
     }
-    let map = Map::create("long_repair", 16 << 20).unwrap();
+    let map = Map::create("long_repair", 64 << 10).unwrap();
     let mapping = Mapping::new(&map).unwrap();
     let mut producer = Producer::attach(&mapping).unwrap();
-    // So many that the repair takes a while.
     let mut busy: u64 = 0;
     while let Ok(held) = producer.reserve_detached(8) {
         std::mem::forget(held);
@@ -217,18 +216,19 @@ fn a_repair_has_the_claim_while_it_works() {
     }
     drop(producer);
     drop(mapping);
-    let mut child = command()
-        .args(["repair", "--id", &map.id().to_string(), "--producer-is-gone", "--records", "0", "--json"])
+    // It has to report more than a pipe takes, so it can't end before it is read from.
+    let child = command()
+        .args(["repair", "--id", &map.id().to_string(), "--producer-is-gone", "--records", "1000000", "--json"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut seen = false;
-    while child.try_wait().unwrap().is_none() {
-        seen |= matches!(map.claimant().unwrap(), Claimant::Process(holder) if holder.pid() == child.id());
+    let patience = Instant::now() + Duration::from_secs(20);
+    while !matches!(map.claimant().unwrap(), Claimant::Process(holder) if holder.pid() == child.id()) {
+        assert!(Instant::now() < patience, "nothing would have kept a producer out");
     }
     let output = child.wait_with_output().unwrap();
+    assert!(output.stdout.len() > 200_000, "{}", output.stdout.len());
     assert_eq!(Run::of(&output).json()["discarded"], busy);
-    assert!(seen, "nothing would have kept a producer out");
     assert_eq!(map.claimant().unwrap(), Claimant::Nobody);
 }
 
@@ -420,9 +420,11 @@ fn a_ring_that_is_held_open_without_a_claim_is_sent_to_and_standard_error_says_b
     assert_eq!(sent.unnoted(), "");
     assert_eq!(drain(&map), [b"x"]);
 
-    // Nobody holds it: a pin does.
+    // No process holds it: a pin does. Made by the command, since a child that another test forks has our descriptors
+    // until it executes.
     let bpffs = Bpffs::mount();
-    drop(bpffs.ring(4096));
-    let sent = run_with(&["send", "--pin", &bpffs.text("ring")], b"x\n");
+    let path = bpffs.text("ring");
+    assert_eq!(run(&["create", "--pin", &path, "--size", "4096"]).status, 0);
+    let sent = run_with(&["send", "--pin", &path], b"x\n");
     assert_eq!((sent.status, sent.stderr.as_str()), (0, ""));
 }
