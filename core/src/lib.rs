@@ -49,7 +49,7 @@ mod wait;
 
 pub use batch::{Batch, BatchSample};
 pub use detached::DetachedSample;
-pub use error::{AttachError, BeyondSample, ReserveError, SizeError};
+pub use error::{AttachError, AttachFailed, BeyondSample, ReserveError, SizeError};
 pub use header::{BUSY_BIT, DISCARD_BIT, HEADER_LEN, Header, RecordState};
 pub use lane::{Lane, LaneSample};
 pub use layout::{MAX_EXTENT, MAX_SAMPLE_LEN, RECORD_ALIGN, RingSize, SampleLen, record_extent};

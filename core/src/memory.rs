@@ -99,7 +99,7 @@ pub unsafe trait RingView: RingPositions {
 /// ```compile_fail,E0277
 /// # use user_ringbuf_core::{RingMemory, Survey};
 /// fn watch<M: RingMemory>(memory: &M) {
-///     Survey::of(memory, |_| ());
+///     Survey::of(memory);
 /// }
 /// ```
 pub unsafe trait RingMemory: RingPositions {
@@ -184,6 +184,7 @@ pub unsafe trait RingMemory: RingPositions {
 /// 3. Each write and store takes place, and no safe function of this process stores a position by other means, but for
 ///    a kernel's side that moves the consumer as the kernel does: behind submitted and discarded records, never behind
 ///    a busy one. Otherwise bytes that a slice stands for would be handed out once more.
+/// 4. The pointer's address is a multiple of 8.
 pub unsafe trait ContiguousMemory: RingMemory {
     /// Where the sample of the record at `offset` begins.
     ///

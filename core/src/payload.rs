@@ -15,7 +15,8 @@ use crate::position::Position;
 /// The bytes of a reserved sample: write them in any order, from any offset.
 ///
 /// Over plain memory ([`ContiguousMemory`]: the kernel's ring, the ordinary simulated one) it is a `&mut [u8]` too.
-/// Bytes that are not written hold whatever an earlier sample left there.
+/// The first byte lies at a multiple of 8 in the data area, and so in memory: a struct whose alignment is at most 8 can
+/// be written in place. Bytes that are not written hold whatever an earlier sample left there.
 ///
 /// It has no size, so it can't be taken out of its sample: two samples' places can't be swapped.
 /// ```compile_fail,E0277

@@ -12,7 +12,7 @@ use crate::batch::Batch;
 use crate::busy::BusyRecord;
 use crate::claim::{Claimed, Opening};
 use crate::detached::DetachedSample;
-use crate::error::{AttachError, ReserveError};
+use crate::error::{AttachError, AttachFailed, ReserveError};
 use crate::lane::Lane;
 use crate::layout::{MAX_SAMPLE_LEN, RingSize, SampleLen};
 use crate::memory::RingMemory;
@@ -63,10 +63,21 @@ impl<M: RingMemory> Producer<M> {
     /// record is busy, so that another producer is at work or died; [`AttachError::Damaged`] if the kernel can't get
     /// past a record.
     pub fn attach(memory: M) -> Result<Self, AttachError> {
+        Self::try_attach(memory).map_err(AttachError::from)
+    }
+
+    /// As [`attach`](Self::attach), and gives the memory back where it fails: to repair the ring or wait for a busy
+    /// record, and try again.
+    ///
+    /// # Errors
+    /// [`AttachFailed`], with the memory and what [`attach`](Self::attach) would say.
+    pub fn try_attach(memory: M) -> Result<Self, AttachFailed<M>> {
         let memory = Claimed::new(memory)?;
         // SAFETY: the claim was got just now, and nothing is reserved before the walk is over.
-        let Opening { position, limit } = unsafe { memory.open() }?;
-        Ok(Self { memory, position, limit })
+        match unsafe { memory.open() } {
+            Ok(Opening { position, limit }) => Ok(Self { memory, position, limit }),
+            Err(error) => Err(AttachFailed::new(error, memory.into_memory())),
+        }
     }
 
     /// Goes on from where another producer has left the ring: after [`ReserveError::ForeignProducer`], or at the

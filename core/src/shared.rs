@@ -23,7 +23,7 @@ use core::time::Duration;
 use crate::busy::BusyRecord;
 use crate::claim::Claimed;
 use crate::detached::DetachedSample;
-use crate::error::{AttachError, ReserveError};
+use crate::error::{AttachError, AttachFailed, ReserveError};
 use crate::lane::Lane;
 use crate::layout::{RingSize, SampleLen};
 use crate::memory::RingMemory;
@@ -64,6 +64,14 @@ impl<M: RingMemory> Shared<M> {
     /// As [`Producer::attach`].
     pub fn attach(memory: M) -> Result<Self, AttachError> {
         Producer::attach(memory).map(Producer::into_shared)
+    }
+
+    /// As [`attach`](Self::attach), and gives the memory back where it fails.
+    ///
+    /// # Errors
+    /// As [`Producer::try_attach`].
+    pub fn try_attach(memory: M) -> Result<Self, AttachFailed<M>> {
+        Producer::try_attach(memory).map(Producer::into_shared)
     }
 
     pub(crate) fn new(memory: Claimed<M>, position: Position, limit: Position) -> Self {

@@ -148,7 +148,8 @@ unsafe impl RingMemory for MappingRef<'_> {
 }
 
 // SAFETY: 1: the data area is mapped twice in a row, so `size` bytes from any offset below `size` are mapped, and stay
-// so while the mapping is borrowed. 2: `write_payload` goes through `payload`.
+// so while the mapping is borrowed. 2: `write_payload` goes through `payload`. 3: safe code
+// has no other way to a position, and the kernel stops at busy records. 4: the area begins on a page.
 unsafe impl ContiguousMemory for MappingRef<'_> {
     #[inline(always)]
     unsafe fn payload(&self, offset: u32) -> *mut u8 {

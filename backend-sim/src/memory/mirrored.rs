@@ -299,6 +299,7 @@ unsafe impl RingMemory for SimMemory {
 
 // SAFETY: 1. A record is no larger than the ring and begins within the first mapping, so it lies within both. 2. The
 // writes above go through the same pointer. 3. What else stores a position is unsafe to call.
+// 4. The area begins on a page.
 unsafe impl ContiguousMemory for SimMemory {
     #[inline(always)]
     unsafe fn payload(&self, offset: u32) -> *mut u8 {

@@ -79,7 +79,7 @@ pub extern "C" fn every_look(map: &Map) -> u64 {
     let mut sum = 0;
     if let Ok(view) = MappingView::new(map) {
         sum += Records::new(&view).map_or(0, |records| records.filter_map(Result::ok).map(|r| u64::from(r.len)).sum());
-        let _ = Survey::of(&view, |record| sum += u64::from(record.is_ok()));
+        let _ = Survey::walk(&view, |record| sum += u64::from(record.is_ok()));
         let _ = plan_repair(&view, |_| sum += 1);
     }
     if let Ok(memory) = Mapping::new(map) {

@@ -218,7 +218,8 @@ unsafe impl RingMemory for PlainMemory {
     }
 }
 
-// SAFETY: 1: the data area is mapped twice in a row. 2: `write_payload` goes through `payload`.
+// SAFETY: 1: the data area is mapped twice in a row. 2: `write_payload` goes through `payload`. 3: nothing
+// else stores a position. 4: the area begins on a page.
 unsafe impl ContiguousMemory for PlainMemory {
     #[inline(always)]
     unsafe fn payload(&self, offset: u32) -> *mut u8 {
