@@ -245,12 +245,9 @@ unsafe impl RingMemory for SimMemory {
 
     #[inline]
     unsafe fn write_header(&self, offset: u32, header: Header) {
-        // Relaxed: nobody looks yet. Atomic all the same, for a kernel that was misled by a damaged ring.
-        // SAFETY: the caller's promise is passed on; a multiple of 8 leaves room for the pad word.
-        unsafe {
-            self.producer_side.word(offset).store(header.word(), Ordering::Relaxed);
-            self.producer_side.word(offset + 4).store(0, Ordering::Relaxed);
-        }
+        // SAFETY: within the data area and the caller's own, by the caller's promise; offset and area are 8-aligned. A
+        // kernel that was misled by a damaged ring looks at another address.
+        unsafe { self.producer_side.at(offset).cast::<u64>().write(header.with_pad()) };
     }
 
     #[inline]
