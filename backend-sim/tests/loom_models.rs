@@ -39,6 +39,7 @@ models_pass! {
     a_dropped_detached_sample_is_skipped: "detached-discard",
     samples_of_a_lane_are_seen_one_by_one_and_the_rest_is_skipped: "lane",
     two_producers_lose_nothing: "shared",
+    three_producers_lose_nothing: "shared-three",
     two_producers_share_the_room_that_either_of_them_found: "shared-full",
     a_lane_works_beside_another_producer: "shared-lane",
     a_thread_resumes_behind_another_producer_beside_one_that_pushes: "shared-resume",

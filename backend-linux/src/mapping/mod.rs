@@ -86,6 +86,28 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// Maps a user ring buffer for producing, and claims it. Needs the map's fd and no privilege.
     ///
+    /// # The contract with other processes
+    /// Samples are lent as `&mut [u8]`, straight in the map's memory. That is exclusive only as long as the other
+    /// processes that can write to the map leave a record alone from the moment that it is reserved until it is submitted
+    /// or discarded: they write neither to its header nor to its sample, and move no position such that the kernel gets
+    /// past it. In particular nobody repairs a ring, or discards its busy records, while this producer is alive: once the
+    /// kernel has passed a record that is still being filled, its bytes are reserved once more, two slices name the same
+    /// memory, and the behaviour of this process is undefined.
+    ///
+    /// So write access to the map is for those who are trusted that far. Nothing else that they do is undefined
+    /// behaviour: whatever stands in positions and headers is checked, and comes back as an error.
+    ///
+    /// Within this process no safe function breaks the contract: the ring is mapped for producing once,
+    /// [`MappingView`] is read-only, and [`repair`](crate::repair) is unsafe.
+    ///
+    /// A mapping is no [`RingView`](crate::RingView), since its producer writes headers as plain memory; look through a
+    /// [`MappingView`]:
+    /// ```compile_fail,E0277
+    /// # fn show(mapping: &user_ringbuf_linux::Mapping) {
+    /// let survey = user_ringbuf_linux::Survey::of(mapping, |_| ());
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`MappingError`]: claimed by another process ([`MappingError::Claimed`]), mapped for producing in this process
     /// already, too large for the address space, a 32-bit kernel, or what a system call answered. Nothing stays mapped

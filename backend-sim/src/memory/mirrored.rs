@@ -41,6 +41,54 @@ use crate::orderings::Orderings;
 /// assert_eq!(samples, [b"bytes"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// Slices are exclusive, so nothing safe may give a sample's bytes away while it lives. Whoever wants to store positions
+/// that no kernel stores, to lose stores or to plant a fault takes a [`HeapMemory`](super::HeapMemory), which has no
+/// slices; here it is unsafe, or does not compile:
+///
+/// ```compile_fail,E0133
+/// # use user_ringbuf_sim::{RawAccess, SimMemory};
+/// # fn show(memory: &SimMemory) {
+/// memory.set_consumer(4096);
+/// # }
+/// ```
+/// ```compile_fail,E0133
+/// # use user_ringbuf_sim::{RawAccess, SimMemory};
+/// # fn show(memory: &SimMemory) {
+/// memory.set_producer(4096);
+/// # }
+/// ```
+/// ```compile_fail,E0133
+/// # use user_ringbuf_sim::{KernelMemory, SimMemory};
+/// # fn show(memory: &SimMemory) {
+/// memory.kernel_store_consumer(4096);
+/// # }
+/// ```
+/// ```compile_fail,E0133
+/// # use user_ringbuf_sim::{KernelMemory, SimMemory};
+/// # fn show(memory: &SimMemory) {
+/// memory.kernel_end_drain();
+/// # }
+/// ```
+/// ```compile_fail,E0133
+/// # use user_ringbuf_sim::{FakeKernel, Fault, SimMemory};
+/// # fn show(memory: &SimMemory) {
+/// let kernel = FakeKernel::with_fault(memory, Fault::Rounding);
+/// # }
+/// ```
+/// ```compile_fail,E0277
+/// # use user_ringbuf_sim::{Fate, Hooked, SimMemory, Step};
+/// # fn show(memory: &SimMemory) {
+/// let hooked = Hooked::new(memory, |_: Step| Fate::IsLost);
+/// # }
+/// ```
+/// Nor does anyone walk the headers that a producer is writing; [`view`](Self::view) is for those who look:
+/// ```compile_fail,E0277
+/// # use user_ringbuf_sim::{SimMemory, core::Survey};
+/// # fn show(memory: &SimMemory) {
+/// let survey = Survey::of(memory, |_| ());
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct SimMemory {
     size: RingSize,
@@ -245,12 +293,9 @@ unsafe impl RingMemory for SimMemory {
 
     #[inline]
     unsafe fn write_header(&self, offset: u32, header: Header) {
-        // Relaxed: nobody looks yet. Atomic all the same, for a kernel that was misled by a damaged ring.
-        // SAFETY: the caller's promise is passed on; a multiple of 8 leaves room for the pad word.
-        unsafe {
-            self.producer_side.word(offset).store(header.word(), Ordering::Relaxed);
-            self.producer_side.word(offset + 4).store(0, Ordering::Relaxed);
-        }
+        // SAFETY: within the data area and the caller's own, by the caller's promise; offset and area are 8-aligned. A
+        // kernel that was misled by a damaged ring looks at another address.
+        unsafe { self.producer_side.at(offset).cast::<u64>().write(header.with_pad()) };
     }
 
     #[inline]

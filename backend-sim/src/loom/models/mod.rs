@@ -63,6 +63,8 @@ pub const ALL: &[&Model] = &[
     &repair::BUSY,
     &repair::DAMAGED,
     &repair::MISPLACED,
+    // The longest last.
+    &shared::THREE,
 ];
 
 impl Model {
