@@ -15,6 +15,21 @@ use user_ringbuf_linux::{
 #[path = "kernel/support/mod.rs"]
 mod support;
 
+macro_rules! over_each_reactor {
+    ($($(#[$doc:meta])* fn $name:ident<$runtime:ident>() $body:block)*) => {
+        $($(#[$doc])* fn $name<$runtime: Runtime>() $body)*
+        mod over_tokio {
+            $(#[test] fn $name() { super::guarded(super::$name::<super::Tokio>) })*
+        }
+        mod over_async_io {
+            $(#[test] fn $name() { super::guarded(super::$name::<super::AsyncIo>) })*
+        }
+    };
+}
+
+#[path = "asynchronous/line.rs"]
+mod line;
+
 const WAKING: DrainOptions = DrainOptions::new();
 const SILENT: DrainOptions = DrainOptions::new().wakeup(WakeupFlags::NEVER);
 
@@ -70,18 +85,6 @@ fn guarded(test: fn()) {
     }
 }
 
-macro_rules! over_each_reactor {
-    ($($(#[$doc:meta])* fn $name:ident<$runtime:ident>() $body:block)*) => {
-        $($(#[$doc])* fn $name<$runtime: Runtime>() $body)*
-        mod over_tokio {
-            $(#[test] fn $name() { super::guarded(super::$name::<super::Tokio>) })*
-        }
-        mod over_async_io {
-            $(#[test] fn $name() { super::guarded(super::$name::<super::AsyncIo>) })*
-        }
-    };
-}
-
 type Ring<R> = AsyncShared<Mapping, <R as Runtime>::Reactor>;
 
 /// A ring that is half full, so that the map polls as writable, and has no room for [`WANTED`] bytes.
@@ -99,7 +102,7 @@ fn drain(program: &mut DrainProgram, options: DrainOptions) -> u32 {
 }
 
 /// Polls once, with the running task's waker.
-async fn poll_once<F: Future>(future: &mut Pin<&mut F>) -> Option<F::Output> {
+async fn poll_once<F: Future + ?Sized>(future: &mut Pin<&mut F>) -> Option<F::Output> {
     poll_fn(|cx| match future.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(Some(done)),
         Poll::Pending => Poll::Ready(None),

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use user_ringbuf_core::{Header, Position, RingMemory, RingSize, RingView, Role};
+use user_ringbuf_core::{Header, Position, RingId, RingMemory, RingSize, RingView, Role};
 
 /// Most bytes of a sample that one step writes.
 pub const STEP_BYTES: u32 = 8;
@@ -158,6 +158,10 @@ unsafe impl<M: RingView, H: Hook> RingView for Hooked<M, H> {
 // SAFETY: every operation is passed on as it is, in parts, or not at all, to a memory that keeps the obligations.
 unsafe impl<M: RingMemory, H: Hook> RingMemory for Hooked<M, H> {
     type Word = M::Word;
+
+    fn ring_id(&self) -> RingId {
+        self.memory.ring_id()
+    }
 
     fn claim_producer(&self) -> bool {
         self.memory.claim_producer()

@@ -6,6 +6,8 @@
 
 mod by_value;
 mod claim;
+#[cfg(feature = "std")]
+mod consumer_page;
 mod error;
 mod region;
 mod view;
@@ -14,11 +16,13 @@ use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU64};
 
-use user_ringbuf_core::{ContiguousMemory, Header, Position, RingMemory, RingSize, RingView, Role};
+use user_ringbuf_core::{ContiguousMemory, Header, Position, RingId, RingMemory, RingSize, RingView, Role};
 
 use crate::map::Map;
 pub use by_value::MappingRef;
 use claim::Claim;
+#[cfg(feature = "std")]
+pub(crate) use consumer_page::ConsumerPage;
 pub use error::MappingError;
 use region::Region;
 pub use view::MappingView;
@@ -45,10 +49,18 @@ pub struct Mapping {
     producer_pos: NonNull<AtomicU64>,
     consumer_pos: NonNull<AtomicU64>,
     size: RingSize,
-    has_producer: AtomicBool,
+    owner: Owner,
     _consumer_page: Region,
     _producer_and_data: Region,
     _claim: Claim,
+}
+
+/// What all values and references of a mapping share.
+#[derive(Debug)]
+struct Owner {
+    /// The map's id: unique while the map lives, and a mapping keeps it alive.
+    map_id: u32,
+    has_producer: AtomicBool,
 }
 
 // SAFETY: the mapping is shared memory that is not tied to a thread; all access to words goes through atomics, and the
@@ -73,7 +85,7 @@ impl Mapping {
             producer_pos: producer_and_data.at(0).cast(),
             consumer_pos: consumer_page.at(0).cast(),
             size: layout.size(),
-            has_producer: AtomicBool::new(false),
+            owner: Owner { map_id: map.id(), has_producer: AtomicBool::new(false) },
             _consumer_page: consumer_page,
             _producer_and_data: producer_and_data,
             _claim: claim,
@@ -100,7 +112,7 @@ impl Mapping {
             producer_pos: self.producer_pos,
             consumer_pos: self.consumer_pos,
             size: self.size,
-            has_producer: &self.has_producer,
+            owner: &self.owner,
             _mapping: PhantomData,
         }
     }
@@ -133,6 +145,11 @@ unsafe impl RingView for Mapping {
 // SAFETY: as above.
 unsafe impl RingMemory for Mapping {
     type Word = AtomicU64;
+
+    #[inline(always)]
+    fn ring_id(&self) -> RingId {
+        self.by_value().ring_id()
+    }
 
     #[inline(always)]
     fn claim_producer(&self) -> bool {

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use user_ringbuf_core::{BlockingError, Producer};
+use user_ringbuf_core::{BlockingError, Producer, RingId, Shared, Wait, Wake};
 
 use super::*;
+use crate::epoll::Watch;
 use crate::fake_kernel::DrainError;
 use crate::memory::HeapMemory;
 
@@ -188,4 +189,45 @@ fn waiting_for_consumption_ends_with_the_drain_that_takes_the_sample() {
     let producer = Producer::attach(&memory).unwrap();
     producer.wait_consumed(producer.position(), &mut consumer.waiter(), Some(ms(100))).unwrap();
     assert_eq!(consumer.clock().now(), ms(40));
+}
+
+/// Whenever somebody waits, one sample is drained, and the ring is full again before epoll is asked.
+struct RefilledAtOnce<'k, 'm> {
+    shared: &'k Shared<&'m HeapMemory>,
+    kernel: &'k FakeKernel<&'m HeapMemory>,
+    watch: Watch<'k, &'m HeapMemory>,
+    clock: VirtualClock,
+}
+
+impl Wait for RefilledAtOnce<'_, '_> {
+    type Error = NeverWoken;
+
+    fn ring(&self) -> Option<RingId> {
+        Some(self.kernel.memory().kernel_ring_id())
+    }
+
+    fn now(&self) -> Duration {
+        self.clock.now()
+    }
+
+    fn wait(&mut self, _round: u32, until: Option<Duration>) -> Result<Wake, NeverWoken> {
+        assert!(self.kernel.drain(0, |_| std::ops::ControlFlow::Break(())).woke);
+        self.shared.push(&[0; 8]).unwrap();
+        if !self.watch.event() {
+            self.clock.advance_to(until.ok_or(NeverWoken { waited_until: self.now() })?);
+        }
+        Ok(Wake::Look)
+    }
+}
+
+#[test]
+fn what_was_consumed_is_noticed_although_the_ring_is_full_again() {
+    let memory = full();
+    let kernel = FakeKernel::new(&memory);
+    let shared = Shared::attach(&memory).unwrap();
+    let clock = VirtualClock::new();
+    let mut waiter =
+        RefilledAtOnce { shared: &shared, kernel: &kernel, watch: kernel.watch(Trigger::Edge), clock: clock.clone() };
+    assert_eq!(shared.wait_consumed(shared.position(), &mut waiter, None), Ok(()));
+    assert!(clock.now() < ms(20), "{:?}", clock.now());
 }

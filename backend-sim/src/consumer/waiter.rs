@@ -5,7 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use user_ringbuf_core::{Wait, Wake};
+use user_ringbuf_core::{RingId, Wait, Wake};
 
 use super::ScriptedConsumer;
 use crate::epoll::{Trigger, Watch};
@@ -62,6 +62,10 @@ impl<'c, M: KernelMemory> SimWaiter<'c, M> {
 
 impl<M: KernelMemory> Wait for SimWaiter<'_, M> {
     type Error = NeverWoken;
+
+    fn ring(&self) -> Option<RingId> {
+        Some(self.consumer.kernel().memory().kernel_ring_id())
+    }
 
     fn now(&self) -> Duration {
         self.consumer.clock().now()

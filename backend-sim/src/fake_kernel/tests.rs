@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use user_ringbuf_core::{Header, RingSize};
+use user_ringbuf_core::{Header, RingId, RingSize};
 
 use super::*;
 
@@ -59,6 +59,10 @@ impl KernelMemory for Bytes {
     fn size(&self) -> RingSize {
         self.size
     }
+    fn kernel_ring_id(&self) -> RingId {
+        RingId::new(0)
+    }
+
     fn kernel_load_producer(&self) -> u64 {
         self.producer.get()
     }

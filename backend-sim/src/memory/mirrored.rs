@@ -12,12 +12,12 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
-use user_ringbuf_core::{ContiguousMemory, HEADER_LEN, Header, Position, RingMemory, RingSize, RingView, Role};
+use user_ringbuf_core::{ContiguousMemory, HEADER_LEN, Header, Position, RingId, RingMemory, RingSize, RingView, Role};
 
 use super::image::{BeyondRing, RingImage, WrongSize};
 use super::positions::Positions;
 use super::{MemoryError, RawAccess};
-use crate::kernel_memory::KernelMemory;
+use crate::kernel_memory::{KernelMemory, ring_id_at};
 use crate::orderings::Orderings;
 
 /// A simulated ring whose samples are slices, as on the real map. Linux only; elsewhere take a
@@ -193,6 +193,11 @@ unsafe impl RingView for SimMemory {
 unsafe impl RingMemory for SimMemory {
     type Word = AtomicU64;
 
+    #[inline(always)]
+    fn ring_id(&self) -> RingId {
+        ring_id_at(self.producer_side.base)
+    }
+
     fn claim_producer(&self) -> bool {
         self.positions.claim_producer()
     }
@@ -273,6 +278,10 @@ unsafe impl ContiguousMemory for SimMemory {
 impl KernelMemory for SimMemory {
     fn size(&self) -> RingSize {
         self.size
+    }
+
+    fn kernel_ring_id(&self) -> RingId {
+        RingMemory::ring_id(self)
     }
 
     fn kernel_load_producer(&self) -> u64 {

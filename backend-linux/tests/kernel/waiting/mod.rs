@@ -1,6 +1,7 @@
 //! Waiting for room and for consumption, with drains that wake and drains that don't.
 
 mod ending;
+mod refilled;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, ScopedJoinHandle, sleep};
@@ -294,4 +295,23 @@ fn spinning_and_yielding_find_room_time_out_and_are_cancelled() {
     check(Spin::new(), Spin::until_cancelled(&cancelled), &cancelled);
     let cancelled = AtomicBool::new(false);
     check(Yield::new(), Yield::until_cancelled(&cancelled), &cancelled);
+}
+
+#[test]
+fn the_event_of_the_registration_is_not_taken_for_a_drain_that_wakes() {
+    if !may_bpf() {
+        return;
+    }
+    let (map, mut producer, mut program) = half_full();
+    let recheck = Recheck::Backoff { first: MS, longest: Duration::from_secs(3600) };
+    let mut waiter = EpollWaiter::with_recheck(&map, recheck).unwrap();
+    let thread = std::thread::spawn(move || {
+        let began = Instant::now();
+        (producer.reserve_blocking(WANTED, &mut waiter, Some(PATIENCE / 2)).map(drop), began.elapsed())
+    });
+    sleep(20 * MS);
+    drain(&mut program, SILENT);
+    let (reserved, took) = joined(thread);
+    assert_eq!(reserved, Ok(()));
+    assert!(took < PATIENCE / 4, "{took:?}: as if this consumer woke");
 }
