@@ -6,7 +6,7 @@
 //! - [`bpffs`], [`objects`] and [`usage`] are the surroundings: pins, BPF objects of other kinds, what a process holds.
 //! - [`send`] sends [`stamp`]ed samples through every interface, [`kernel`] drains them and [`tally`] counts what arrived;
 //!   [`crash`] kills the sender, [`jam`] jams the ring, [`fidelity`] asks the real kernel and the fake one. [`outcome`] is
-//!   how a program ends.
+//!   how a program ends, [`percentiles`] what it says of many times.
 
 pub mod bpffs;
 pub mod crash;
@@ -15,6 +15,7 @@ pub mod jam;
 pub mod kernel;
 pub mod objects;
 pub mod outcome;
+pub mod percentiles;
 pub mod raw;
 pub mod rights;
 pub mod ring;

@@ -137,7 +137,7 @@ pub(super) const CONSUMED: Model = Model {
 pub(super) const REFILLED: Model = Model {
     name: "wait-refilled",
     about: "who waits until its sample is consumed learns of it, also if the ring is full again at once",
-    preemptions: Some(3),
+    preemptions: None,
     cases: 1,
     body: |setup| {
         const SENT: [&[u8]; 2] = [b"asked of", b"refilled"];
