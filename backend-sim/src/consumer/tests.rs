@@ -191,6 +191,18 @@ fn waiting_for_consumption_ends_with_the_drain_that_takes_the_sample() {
     assert_eq!(consumer.clock().now(), ms(40));
 }
 
+#[test]
+fn a_waiter_for_another_ring_is_refused_and_does_not_wait_forever() {
+    let memories = [full(), full()];
+    let [ours, other] = memories.each_ref().map(|memory| ScriptedConsumer::new(memory, Script::every(ms(1))));
+    let mut producer = Producer::attach(&memories[0]).unwrap();
+    let [of_producer, of_waiter] = memories.each_ref().map(KernelMemory::kernel_ring_id);
+    let refused = Err(BlockingError::OtherRing { waiter: of_waiter, producer: of_producer });
+    assert_eq!(producer.reserve_blocking(8, &mut other.waiter(), None).map(drop), refused);
+    assert_eq!(producer.wait_consumed(producer.position(), &mut other.waiter(), None), refused);
+    assert_eq!(producer.reserve_blocking(8, &mut ours.waiter(), None).map(drop), Ok(()));
+}
+
 /// Whenever somebody waits, one sample is drained, and the ring is full again before epoll is asked.
 struct RefilledAtOnce<'k, 'm> {
     shared: &'k Shared<&'m HeapMemory>,

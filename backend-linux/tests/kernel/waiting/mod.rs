@@ -2,6 +2,7 @@
 
 mod ending;
 mod refilled;
+mod room;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, ScopedJoinHandle, sleep};
@@ -10,8 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::time::{ClockId, clock_gettime};
 use user_ringbuf_linux::{
-    BlockingError, DrainOptions, DrainProgram, EpollWaiter, Map, Mapping, Producer, Recheck, Shared, Spin, Wait, Wake,
-    WakeupFlags, Yield,
+    BlockingError, DrainOptions, DrainProgram, EpollWaiter, Map, Mapping, Producer, Recheck, RingId, Shared, Spin,
+    Wait, Wake, WakeupFlags, Yield,
 };
 
 use crate::support::may_bpf;
@@ -49,7 +50,7 @@ fn without_recheck(map: &Map) -> EpollWaiter {
 /// A waiter that has fetched the event of its registration, so that only drains wake it.
 fn quiet(map: &Map) -> EpollWaiter {
     let mut waiter = without_recheck(map);
-    assert_eq!(waiter.wait(0, Some(Duration::ZERO)), Ok(Wake::Look));
+    assert_eq!(waiter.acknowledge(), Ok(Wake::Look));
     waiter
 }
 
@@ -258,12 +259,13 @@ fn a_waiter_works_in_any_event_loop() {
         assert!(!readable(&waiter, 5 * MS), "no drain, no event");
         drain(&mut program, WAKING);
         assert!(readable(&waiter, PATIENCE));
-        assert_eq!(waiter.wait(0, Some(Duration::ZERO)), Ok(Wake::Look));
+        assert_eq!(waiter.acknowledge(), Ok(Wake::Look));
         assert!(!readable(&waiter, 5 * MS), "the event was fetched");
         producer.push(&[0; HALF]).unwrap();
     }
     waiter.canceller().unwrap().cancel().unwrap();
     assert!(readable(&waiter, PATIENCE));
+    assert_eq!(waiter.acknowledge(), Ok(Wake::Cancelled));
 }
 
 #[test]
