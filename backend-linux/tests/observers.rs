@@ -20,7 +20,7 @@ const PUSHES: u64 = 50_000;
 
 fn look(view: &MappingView) -> u64 {
     let mut seen = 0;
-    let survey = Survey::of(view, |record| seen += u64::from(record.is_ok()));
+    let survey = Survey::walk(view, |record| seen += u64::from(record.is_ok()));
     assert!(matches!(survey.verdict, Verdict::Empty | Verdict::Flowing | Verdict::Held { .. }), "{survey:?}");
     assert!(Records::new(view).unwrap().all(|record| record.is_ok()));
     plan_repair(view, |_| ()).unwrap();

@@ -47,6 +47,7 @@ models_pass! {
     a_walk_beside_a_drainer_finds_no_record_that_never_was: "observe-drain",
     no_wake_is_lost_by_who_waits_for_room: "wait-for-room",
     no_wake_is_lost_by_who_waits_until_samples_are_consumed: "wait-consumed",
+    consumption_is_noticed_on_a_ring_that_is_refilled_at_once: "wait-refilled",
     asking_what_is_consumed_raises_no_alarm_beside_other_producers: "wait-beside-others",
     busy_records_of_the_dead_are_repaired_beside_a_drainer: "repair-busy",
     damaged_stretches_are_repaired_beside_a_drainer: "repair-damage",

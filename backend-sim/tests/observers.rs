@@ -13,7 +13,7 @@ use user_ringbuf_sim::{FakeKernel, HeapMemory, RawAccess};
 const SAMPLES: u64 = if cfg!(miri) { 60 } else { 20_000 };
 
 fn look(view: &impl RingView) -> u64 {
-    let survey = Survey::of(view, |_| ());
+    let survey = Survey::of(view);
     assert!(matches!(survey.verdict, Verdict::Empty | Verdict::Flowing | Verdict::Held { .. }), "{survey:?}");
     plan_repair(view, |_| ()).unwrap();
     Records::new(view).unwrap().map(Result::unwrap).fold(0, |count, _| count + 1)

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
 use user_ringbuf_sim::core::{
-    AttachError, ContiguousMemory, HEADER_LEN, Header, Payload, Position, Producer, ReserveError, RingMemory,
+    AttachError, ContiguousMemory, HEADER_LEN, Header, Payload, Position, Producer, ReserveError, RingId, RingMemory,
     RingPositions, RingSize, Role, Shared,
 };
 use user_ringbuf_sim::{FakeKernel, HeapMemory, KernelMemory, Orderings, role_by_name};
@@ -84,6 +84,9 @@ unsafe impl RingPositions for Plain {
 unsafe impl RingMemory for Plain {
     type Word = AtomicU64;
 
+    fn ring_id(&self) -> RingId {
+        self.words.ring_id()
+    }
     unsafe fn claim_producer(&self) -> bool {
         // SAFETY: the caller's promise is passed on.
         unsafe { self.words.claim_producer() }
@@ -144,6 +147,9 @@ unsafe impl ContiguousMemory for Plain {
 unsafe impl KernelMemory for Plain {
     fn size(&self) -> RingSize {
         RingPositions::size(&self.words)
+    }
+    fn kernel_ring_id(&self) -> RingId {
+        self.words.kernel_ring_id()
     }
     fn kernel_load_producer(&self) -> u64 {
         self.words.kernel_load_producer()

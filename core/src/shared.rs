@@ -31,7 +31,7 @@ use crate::position::{Corruption, Position};
 use crate::producer::Producer;
 use crate::reservations::Reservations;
 use crate::role::Role;
-use crate::wait::{BlockingError, Wait, block_on, or_not_yet};
+use crate::wait::{BlockingError, Until, Wait, block_on, or_not_yet, room};
 
 /// A producer for many threads: share it by reference, which costs nothing to copy and needs no allocator, or by `Arc`.
 ///
@@ -144,11 +144,51 @@ impl<M: RingMemory> Shared<M> {
         waiter: &mut W,
         timeout: Option<Duration>,
     ) -> Result<DetachedSample<&M>, BlockingError<W::Error>> {
-        block_on(waiter, timeout, || or_not_yet(self.reserve(len)))
+        block_on(waiter, self.memory.ring_id(), timeout, Until::Woken, || or_not_yet(self.reserve(len)))
+    }
+
+    /// Copies `bytes` into a sample and submits it, waiting for room if need be, as
+    /// [`reserve_blocking`](Self::reserve_blocking) does. Returns the position at which the record ends.
+    ///
+    /// # Errors
+    /// As [`reserve_blocking`](Self::reserve_blocking).
+    pub fn push_blocking<W: Wait + ?Sized>(
+        &self,
+        bytes: &[u8],
+        waiter: &mut W,
+        timeout: Option<Duration>,
+    ) -> Result<Position, BlockingError<W::Error>> {
+        let mut sample = self.reserve_blocking(bytes.len(), waiter, timeout)?;
+        sample.write_whole(bytes);
+        Ok(sample.submit())
+    }
+
+    /// Waits until `bytes` bytes of the ring are free, as [`Producer::wait_room`] does. Other threads may take them
+    /// before this one does: then the reservation that follows is [`ReserveError::Full`].
+    ///
+    /// # Errors
+    /// As [`Producer::wait_room`].
+    pub fn wait_room<W: Wait + ?Sized>(
+        &self,
+        bytes: usize,
+        waiter: &mut W,
+        timeout: Option<Duration>,
+    ) -> Result<(), BlockingError<W::Error>> {
+        let size = self.memory.size();
+        let bytes = room(size, bytes)?;
+        block_on(waiter, self.memory.ring_id(), timeout, Until::Woken, || {
+            let (consumer, end) = self.ends();
+            let used = end.occupied(consumer, size)?;
+            Ok((size.bytes() - used >= bytes).then_some(()))
+        })
     }
 
     /// Waits until the kernel has taken everything up to `position`, as [`DetachedSample::submit`] returned it; for
     /// "everything so far" pass [`position()`](Self::position).
+    ///
+    /// Other threads may fill the ring again at once, and epoll forgets a wake if the ring is full to the last byte when
+    /// it looks. So this looks by itself too, after a pause that doubles from 100 microseconds to 20 milliseconds,
+    /// whatever the waiter's own re-check.
     ///
     /// # Errors
     /// [`BlockingError`], among them [`BlockingError::NotSubmitted`] for a position that lies ahead, and
@@ -163,7 +203,7 @@ impl<M: RingMemory> Shared<M> {
         if !end.has_reached(position) {
             return Err(BlockingError::NotSubmitted { position, end });
         }
-        block_on(waiter, timeout, || {
+        block_on(waiter, self.memory.ring_id(), timeout, Until::WokenOrSomeTime, || {
             let (consumer, end) = self.ends();
             end.occupied(consumer, self.memory.size())?;
             Ok(consumer.has_reached(position).then_some(()))

@@ -5,6 +5,8 @@
 //! `ringbuf_map_mmap_user` and `bpf_ringbuf_area_alloc`.
 
 mod by_value;
+#[cfg(feature = "std")]
+mod consumer_page;
 mod error;
 mod read_only;
 mod region;
@@ -16,12 +18,14 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU64};
 
 use rustix::fd::AsFd;
-use user_ringbuf_core::{ContiguousMemory, Header, Position, RingMemory, RingPositions, RingSize, Role};
+use user_ringbuf_core::{ContiguousMemory, Header, Position, RingId, RingMemory, RingPositions, RingSize, Role};
 
 use crate::claim::{Claim, Generation, Refused};
 use crate::holders::claimant_of;
 use crate::map::Map;
 pub use by_value::MappingRef;
+#[cfg(feature = "std")]
+pub(crate) use consumer_page::ConsumerPage;
 pub use error::MappingError;
 use region::Region;
 pub use view::MappingView;
@@ -69,12 +73,20 @@ pub struct Mapping {
     producer_pos: NonNull<AtomicU64>,
     consumer_pos: NonNull<AtomicU64>,
     size: RingSize,
-    has_producer: AtomicBool,
+    owner: Owner,
     // Unmapped by `drop`, unless this is a forked child's copy.
     consumer_page: ManuallyDrop<Region>,
     producer_and_data: ManuallyDrop<Region>,
     /// Given back last: once the memory is unmapped.
     claim: Claim,
+}
+
+/// What all values and references of a mapping share.
+#[derive(Debug)]
+struct Owner {
+    /// The map's id: unique while the map lives, and a mapping keeps it alive.
+    map_id: u32,
+    has_producer: AtomicBool,
 }
 
 // SAFETY: the mapping is shared memory that is not tied to a thread; all access to words goes through atomics, and the
@@ -104,7 +116,7 @@ impl Mapping {
     /// [`MappingView`]:
     /// ```compile_fail,E0277
     /// # fn show(mapping: &user_ringbuf_linux::Mapping) {
-    /// let survey = user_ringbuf_linux::Survey::of(mapping, |_| ());
+    /// let survey = user_ringbuf_linux::Survey::of(mapping);
     /// # }
     /// ```
     ///
@@ -152,7 +164,7 @@ impl Mapping {
             producer_pos: producer_and_data.at(0).cast(),
             consumer_pos: consumer_page.at(0).cast(),
             size: layout.size(),
-            has_producer: AtomicBool::new(false),
+            owner: Owner { map_id: map.id(), has_producer: AtomicBool::new(false) },
             consumer_page: ManuallyDrop::new(consumer_page),
             producer_and_data: ManuallyDrop::new(producer_and_data),
             claim,
@@ -179,7 +191,7 @@ impl Mapping {
             producer_pos: self.producer_pos,
             consumer_pos: self.consumer_pos,
             size: self.size,
-            has_producer: &self.has_producer,
+            owner: &self.owner,
             _mapping: PhantomData,
         }
     }
@@ -219,6 +231,11 @@ unsafe impl RingPositions for Mapping {
 // SAFETY: as above.
 unsafe impl RingMemory for Mapping {
     type Word = AtomicU64;
+
+    #[inline(always)]
+    fn ring_id(&self) -> RingId {
+        self.by_value().ring_id()
+    }
 
     #[inline(always)]
     unsafe fn claim_producer(&self) -> bool {

@@ -13,13 +13,13 @@ use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 use user_ringbuf_core::{
-    ContiguousMemory, HEADER_LEN, Header, Position, RingMemory, RingPositions, RingSize, RingView, Role,
+    ContiguousMemory, HEADER_LEN, Header, Position, RingId, RingMemory, RingPositions, RingSize, RingView, Role,
 };
 
 use super::image::{BeyondRing, RingImage, WrongSize};
 use super::positions::Positions;
 use super::{MemoryError, RawAccess};
-use crate::kernel_memory::KernelMemory;
+use crate::kernel_memory::{KernelMemory, ring_id_at};
 use crate::orderings::Orderings;
 
 /// A simulated ring whose samples are slices, as on the real map. Linux only; elsewhere take a
@@ -86,7 +86,7 @@ use crate::orderings::Orderings;
 /// ```compile_fail,E0277
 /// # use user_ringbuf_sim::{SimMemory, core::Survey};
 /// # fn show(memory: &SimMemory) {
-/// let survey = Survey::of(memory, |_| ());
+/// let survey = Survey::of(memory);
 /// # }
 /// ```
 #[derive(Debug)]
@@ -270,6 +270,11 @@ unsafe impl RingView for SimView<'_> {
 unsafe impl RingMemory for SimMemory {
     type Word = AtomicU64;
 
+    #[inline(always)]
+    fn ring_id(&self) -> RingId {
+        ring_id_at(self.producer_side.base)
+    }
+
     unsafe fn claim_producer(&self) -> bool {
         self.positions.claim_producer()
     }
@@ -358,6 +363,10 @@ unsafe impl ContiguousMemory for SimMemory {
 unsafe impl KernelMemory for SimMemory {
     fn size(&self) -> RingSize {
         self.size
+    }
+
+    fn kernel_ring_id(&self) -> RingId {
+        RingMemory::ring_id(self)
     }
 
     fn kernel_load_producer(&self) -> u64 {

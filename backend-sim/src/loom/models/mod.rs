@@ -59,6 +59,7 @@ pub const ALL: &[&Model] = &[
     &observer::BESIDE_DRAINER,
     &waits::ROOM,
     &waits::CONSUMED,
+    &waits::REFILLED,
     &waits::BESIDE_OTHERS,
     &repair::BUSY,
     &repair::DAMAGED,

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 use user_ringbuf_linux::{
-    ContiguousMemory, HEADER_LEN, Header, Position, RecordState, RingMemory, RingPositions, RingSize, Role,
+    ContiguousMemory, HEADER_LEN, Header, Position, RecordState, RingId, RingMemory, RingPositions, RingSize, Role,
     record_extent,
 };
 
@@ -152,6 +152,11 @@ unsafe impl RingPositions for PlainMemory {
 // mapping is private to this value, and the consumer only reads.
 unsafe impl RingMemory for PlainMemory {
     type Word = AtomicU64;
+
+    fn ring_id(&self) -> RingId {
+        // No other object has this address as long as it lives.
+        RingId::new(self.data.as_ptr().addr() as u64)
+    }
 
     unsafe fn claim_producer(&self) -> bool {
         // Pairs with the release store below: what the last producer wrote comes first.
