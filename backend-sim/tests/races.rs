@@ -282,7 +282,7 @@ fn what_an_exclusive_producer_drops_shortens_and_batches_is_its_own() {
                         fill(&mut sample);
                         sample.submit();
                     }
-                    batch.submit();
+                    batch.submit().unwrap();
                     Ok(())
                 });
             }

@@ -56,7 +56,7 @@ fn a_batch_waits_until_the_whole_of_it_has_room() {
         for record in &records {
             batch.push(record)?;
         }
-        batch.submit();
+        batch.submit().unwrap();
         Ok::<_, BlockingError<_>>((producer, waiter))
     });
     sleep(20 * MS);

@@ -3,7 +3,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use user_ringbuf_linux::{RingId, Wake};
-use user_ringbuf_sim::{FakeKernel, HeapMemory};
+use user_ringbuf_sim::{FakeKernel, HeapMemory, KernelMemory};
 
 use super::*;
 use crate::framing::Framing;
