@@ -13,7 +13,8 @@ use core::time::Duration;
 /// Linux 6.1, as what it is given to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recheck {
-    /// Never: sleep until a drain wakes. Right only if every drain does.
+    /// Never: sleep until a drain wakes. Right only if every drain does. Whoever waits for consumption of what several
+    /// threads or tasks send looks all the same, in the pauses of the default: epoll may drop the wake that they need.
     Never,
     /// After a pause that doubles from `first` up to `longest`.
     Backoff {

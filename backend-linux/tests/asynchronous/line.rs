@@ -170,6 +170,40 @@ over_each_reactor! {
         }
     }
 
+    fn many_who_wait_beside_a_busy_drain_all_get_what_they_wait_for<R>() {
+        const TASKS: usize = 4;
+        const SAMPLES: usize = 3000;
+        let map = Map::create("tasks", 4096).unwrap();
+        let mut program = DrainProgram::load(&map, 0).unwrap();
+        let shared = Shared::attach(Mapping::new(&map).unwrap()).unwrap();
+        let ring = R::block_on(async { AsyncShared::<_, R::Reactor>::with_recheck(shared, &map, Recheck::Never) });
+        let ring = &ring.unwrap();
+        scope(|scope| {
+            let tasks = [0; TASKS].map(|_| {
+                scope.spawn(move || {
+                    R::block_on(async {
+                        for n in 0..SAMPLES {
+                            let end = ring.push(&[0; 1500]).await?;
+                            if n % 5 == 0 {
+                                ring.wait_consumed(end).await?;
+                            }
+                        }
+                        Ok::<_, AsyncError>(())
+                    })
+                })
+            });
+            // Drains only what is there, so that a task which misses its wake is not helped by the next drain for long.
+            let mut drained = 0;
+            while drained < TASKS * SAMPLES {
+                drained += usize::try_from(drain(&mut program, WAKING)).unwrap();
+                std::thread::yield_now();
+            }
+            for task in tasks {
+                task.join().unwrap().unwrap();
+            }
+        });
+    }
+
     fn a_fresh_ring_is_looked_at_as_early_as_the_recheck_says<R>() {
         let recheck = Recheck::Backoff { first: MS, longest: Duration::from_secs(3600) };
         let (_map, ring, mut program) = half_full::<R>(recheck);
