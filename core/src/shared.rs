@@ -6,11 +6,15 @@
 //! leaves. Whoever is not alone just leaves; the last one publishes for all. So `producer_pos` never passes a header
 //! that is not written, and only one thread at a time stores it: while one is alone in flight, nobody else is.
 //!
-//! **What is guaranteed.** Nobody waits for another thread (but for the 65,535th in flight at once, and for one that resumes): reserving is two
-//! exchanges that are retried only when another thread's succeeded, submitting is one store. A thread that is preempted
-//! in flight (some ten instructions) holds no one up from reserving, filling and submitting; what is reserved after that
-//! becomes visible to the kernel when it runs again, at the latest when the ring is full and everyone else has left.
-//! Within the ring, samples are in the order of their reservations.
+//! **What is guaranteed.** No thread waits for another one (but for the 65,535th in flight at once, and for one that
+//! resumes): reserving is two exchanges that are retried only when another thread's succeeded, submitting is one store.
+//! A thread that is preempted in flight (some ten instructions) keeps no other thread from reserving, filling and
+//! submitting; but nothing that is reserved meanwhile is visible to the kernel until it runs again. Within the ring,
+//! samples are in the order of their reservations.
+//!
+//! To publish past such a thread, another one would have to know where its record begins and write that header, so each
+//! reservation would announce itself in a second shared word. That costs every reservation a third exchange; nothing
+//! cheaper was found.
 //!
 //! **Other producers.** A thread that finds nobody in flight knows what `producer_pos` must be, and looks before it takes
 //! room. While others are in flight it can't know; what another process publishes then is not noticed (as between a
@@ -36,6 +40,16 @@ use crate::wait::{BlockingError, Until, Wait, block_on, or_not_yet, room};
 /// A producer for many threads: share it by reference, which costs nothing to copy and needs no allocator, or by `Arc`.
 ///
 /// Samples are [`DetachedSample`]s: published at once with the busy bit, filled and submitted by any thread.
+///
+/// # Preempted threads
+/// The threads of a shared producer never wait for each other, with one exception, [`resume`](Self::resume). But the
+/// last one that leaves [`reserve`](Self::reserve) publishes for all that were in it at the same time: a thread that is
+/// preempted or stopped within its ten or so instructions hides from the kernel what all threads reserve meanwhile, until
+/// it runs again, for however long that is.
+///
+/// So a real-time thread must not spin until its sample is consumed on the core of an ordinary thread that pushes: if it
+/// has preempted that one within `reserve`, neither gets on. (In a trial 119 of 127 rounds took over 100 ms so.) Let
+/// it sleep, or give it a [`Lane`].
 #[derive(Debug)]
 #[doc(alias = "BPF_MAP_TYPE_USER_RINGBUF")]
 pub struct Shared<M: RingMemory> {
