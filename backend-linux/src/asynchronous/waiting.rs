@@ -54,7 +54,7 @@ struct Clock {
     pace: Pace,
     /// Looks since somebody began to wait.
     round: u32,
-    /// When the timer ends, on the monotonic clock; `None` if that was fetched.
+    /// When the next look is due, on the monotonic clock; `None` if that is to be set.
     due: Option<Duration>,
 }
 
@@ -169,7 +169,7 @@ impl<R: Reactor> Watch<R> {
             // Whatever the reactor says: not every one can tell that a descriptor is still readable.
             let events = fd.fetch()?;
             if events.drained || events.other {
-                self.clock().note(events.drained, events.other);
+                self.clock().note(events.drained);
                 self.line.wake_reached(self.consumer.position());
             }
             let kinds = self.line.still_waiting();
@@ -190,12 +190,12 @@ impl<R: Reactor> Watch<R> {
 }
 
 impl Clock {
-    fn note(&mut self, drained: bool, timer: bool) {
+    /// There is a look now, for a drain that has woken or because it was due.
+    fn note(&mut self, drained: bool) {
         self.pace.note(drained);
         self.round = self.round.saturating_add(1);
-        if timer {
-            self.due = None;
-        }
+        // The next pause begins now: a timer that goes on from an earlier one would say that drains don't wake.
+        self.due = None;
     }
 
     /// Sees to it that there is a look in time. A look that was to come earlier still does.

@@ -101,8 +101,8 @@ impl Mapping {
     /// # The contract with other processes
     /// Samples are lent as `&mut [u8]`, straight in the map's memory. That is exclusive only as long as the other
     /// processes that can write to the map leave a record alone from the moment that it is reserved until it is submitted
-    /// or discarded: they write neither to its header nor to its sample, and move no position such that the kernel gets
-    /// past it. In particular nobody repairs a ring, or discards its busy records, while this producer is alive: once the
+    /// or discarded: they write neither to its header nor to its sample, and no position and no other header such that
+    /// the kernel gets into it or past it. In particular nobody repairs a ring, or discards its busy records, while this producer is alive: once the
     /// kernel has passed a record that is still being filled, its bytes are reserved once more, two slices name the same
     /// memory, and the behaviour of this process is undefined.
     ///
