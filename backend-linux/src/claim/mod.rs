@@ -68,8 +68,15 @@ impl Claim {
         // A description sees the locks of others only. The map's is not the carrier, so through it this process's own
         // claims show too.
         if byte::is_locked(map, id)? {
-            let ours = turn.carrier().is_some_and(|carrier| byte::is_locked(carrier, id) == Ok(false));
-            return Err(if ours { Refused::ByThisProcess } else { Refused::ByAnother });
+            match turn.carrier() {
+                Some(carrier) if !byte::is_locked(carrier, id)? => {
+                    // No other process has it: it is ours, unless one has let go since.
+                    if byte::is_locked(map, id)? {
+                        return Err(Refused::ByThisProcess);
+                    }
+                }
+                _ => return Err(Refused::ByAnother),
+            }
         }
         let locked = match turn.carrier() {
             Some(carrier) => byte::lock(carrier, id),
@@ -151,21 +158,33 @@ mod tests {
     }
 
     #[test]
-    fn of_many_threads_that_want_one_ring_one_has_it() {
-        let won = std::sync::atomic::AtomicUsize::new(0);
-        let barrier = std::sync::Barrier::new(4);
-        for _ in 0..200 {
-            std::thread::scope(|scope| {
-                for _ in 0..4 {
-                    scope.spawn(|| {
-                        barrier.wait();
-                        let claim = take(0xffff_0005);
-                        won.fetch_add(usize::from(claim.is_ok()), std::sync::atomic::Ordering::Relaxed);
-                        barrier.wait();
-                    });
-                }
-            });
-        }
-        assert_eq!(won.into_inner(), 200);
+    fn of_two_threads_that_want_one_ring_one_has_it() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        const ROUNDS: usize = 2000;
+        let (arrived, won) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        // Spins, so that both go on in the same instant.
+        let meet = |meeting: usize| {
+            arrived.fetch_add(1, Ordering::SeqCst);
+            let mut spins = 0;
+            while arrived.load(Ordering::SeqCst) < 2 * meeting {
+                spins += 1;
+                if spins % 10_000 == 0 { std::thread::yield_now() } else { core::hint::spin_loop() }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let map = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
+                    let generation = Generation::current().unwrap();
+                    for round in 0..ROUNDS {
+                        meet(2 * round + 1);
+                        let claim = Claim::take(map.as_fd(), 0xffff_0005, generation);
+                        won.fetch_add(usize::from(claim.is_ok()), Ordering::Relaxed);
+                        meet(2 * round + 2);
+                    }
+                });
+            }
+        });
+        assert_eq!(won.into_inner(), ROUNDS);
     }
 }

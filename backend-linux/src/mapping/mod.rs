@@ -5,6 +5,8 @@
 //! `ringbuf_map_mmap_user` and `bpf_ringbuf_area_alloc`.
 
 mod by_value;
+#[cfg(feature = "std")]
+mod consumer_page;
 mod error;
 mod read_only;
 mod region;
@@ -16,12 +18,14 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU64};
 
 use rustix::fd::AsFd;
-use user_ringbuf_core::{ContiguousMemory, Header, Position, RingMemory, RingPositions, RingSize, Role};
+use user_ringbuf_core::{ContiguousMemory, Header, Position, RingId, RingMemory, RingPositions, RingSize, Role};
 
 use crate::claim::{Claim, Generation, Refused};
 use crate::holders::claimant_of;
 use crate::map::Map;
 pub use by_value::MappingRef;
+#[cfg(feature = "std")]
+pub(crate) use consumer_page::ConsumerPage;
 pub use error::MappingError;
 use region::Region;
 pub use view::MappingView;
@@ -94,12 +98,20 @@ pub struct Mapping {
     producer_pos: NonNull<AtomicU64>,
     consumer_pos: NonNull<AtomicU64>,
     size: RingSize,
-    has_producer: AtomicBool,
+    owner: Owner,
     // Unmapped by `drop`, unless this is a forked child's copy.
     consumer_page: ManuallyDrop<Region>,
     producer_and_data: ManuallyDrop<Region>,
     /// Given back last: once the memory is unmapped.
     claim: Claim,
+}
+
+/// What all values and references of a mapping share.
+#[derive(Debug)]
+struct Owner {
+    /// The map's id: unique while the map lives, and a mapping keeps it alive.
+    map_id: u32,
+    has_producer: AtomicBool,
 }
 
 // SAFETY: the mapping is shared memory that is not tied to a thread; all access to words goes through atomics, and the
@@ -110,6 +122,28 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Maps a user ring buffer for producing, and claims it. Needs the map's fd and no privilege.
+    ///
+    /// # The contract with other processes
+    /// Samples are lent as `&mut [u8]`, straight in the map's memory. That is exclusive only as long as the other
+    /// processes that can write to the map leave a record alone from the moment that it is reserved until it is submitted
+    /// or discarded: they write neither to its header nor to its sample, and no position and no other header such that
+    /// the kernel gets into it or past it. In particular nobody repairs a ring, or discards its busy records, while this producer is alive: once the
+    /// kernel has passed a record that is still being filled, its bytes are reserved once more, two slices name the same
+    /// memory, and the behaviour of this process is undefined.
+    ///
+    /// So write access to the map is for those who are trusted that far. Nothing else that they do is undefined
+    /// behaviour: whatever stands in positions and headers is checked, and comes back as an error.
+    ///
+    /// Within this process no safe function breaks the contract: the ring is mapped for producing once,
+    /// [`MappingView`] is read-only, and [`repair`](crate::repair) is unsafe.
+    ///
+    /// A mapping is no [`RingView`](crate::RingView), since its producer writes headers as plain memory; look through a
+    /// [`MappingView`]:
+    /// ```compile_fail,E0277
+    /// # fn show(mapping: &user_ringbuf_linux::Mapping) {
+    /// let survey = user_ringbuf_linux::Survey::of(mapping);
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`MappingError`]: claimed by another process ([`MappingError::Claimed`]), mapped for producing in this process
@@ -155,7 +189,7 @@ impl Mapping {
             producer_pos: producer_and_data.at(0).cast(),
             consumer_pos: consumer_page.at(0).cast(),
             size: layout.size(),
-            has_producer: AtomicBool::new(false),
+            owner: Owner { map_id: map.id(), has_producer: AtomicBool::new(false) },
             consumer_page: ManuallyDrop::new(consumer_page),
             producer_and_data: ManuallyDrop::new(producer_and_data),
             claim,
@@ -182,7 +216,7 @@ impl Mapping {
             producer_pos: self.producer_pos,
             consumer_pos: self.consumer_pos,
             size: self.size,
-            has_producer: &self.has_producer,
+            owner: &self.owner,
             _mapping: PhantomData,
         }
     }
@@ -222,6 +256,11 @@ unsafe impl RingPositions for Mapping {
 // SAFETY: as above.
 unsafe impl RingMemory for Mapping {
     type Word = AtomicU64;
+
+    #[inline(always)]
+    fn ring_id(&self) -> RingId {
+        self.by_value().ring_id()
+    }
 
     #[inline(always)]
     unsafe fn claim_producer(&self) -> bool {

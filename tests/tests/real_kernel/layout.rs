@@ -136,18 +136,18 @@ fn samples_lie_at_multiples_of_eight() {
 }
 
 #[test]
-fn every_sample_begins_at_a_multiple_of_eight_bytes_in_memory() {
+fn every_sample_begins_at_a_multiple_of_eight_in_memory() {
     needs_kernel!();
     let mut ring = Ring::of_a_page();
     let mapping = ring.mapping();
     let mut producer = Producer::attach(&mapping).unwrap();
-    let aligned = |sample: &[u8]| assert_eq!(sample.as_ptr().addr() % 8, 0, "{} bytes", sample.len());
-    // Over several laps, so that some pass the end.
-    for len in 1..300 {
-        aligned(&producer.reserve(len).unwrap());
-        aligned(&producer.reserve_detached(len).unwrap());
-        aligned(&producer.lane(len).unwrap().reserve(len).unwrap());
-        producer.push(&pattern(len, len)).unwrap();
-        assert_eq!(ring.drain().pop(), Some(pattern(len, len)));
+    let mut places = std::collections::BTreeSet::new();
+    for len in 0..400 {
+        let sample = producer.reserve(len).unwrap();
+        assert_eq!(sample.as_ptr().align_offset(8), 0, "{len} bytes");
+        places.insert(sample.as_ptr());
+        sample.submit();
+        ring.drain();
     }
+    assert!(places.len() > 100, "at many places");
 }

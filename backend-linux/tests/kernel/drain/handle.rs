@@ -117,3 +117,14 @@ fn the_log_is_frozen_so_that_nobody_can_write_it_from_user_space() {
     assert_eq!(logs.len(), 1, "{logs:?}");
     assert!(logs[0].contains("frozen:\t1\n"), "{}", logs[0]);
 }
+
+#[test]
+fn the_programs_descriptor_outlives_its_log() {
+    if !may_bpf() {
+        return;
+    }
+    let map = Map::create("taken", 4096).unwrap();
+    let program = OwnedFd::from(DrainProgram::load(&map, 4096).unwrap());
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd())).unwrap();
+    assert!(info.contains("prog_type:\t31\n"), "{info}");
+}
