@@ -16,7 +16,8 @@
 //! Each error says what went wrong, with the numbers involved; its documentation says what to do next. The text of an inner
 //! error is not part of it: that error is the [`source`](core::error::Error::source), so that a report which walks the chain
 //! tells each cause once. A variant that only passes another error on ([`MapError::Bpf`]) has that error's text and source.
-//! An error number is a number of the error that carries it, as in `std::io::Error`, and no inner error.
+//! An error number is a number of the error that carries it, as in `std::io::Error`, and not an inner error. The core's
+//! errors are plain values that tell all they know in their own text, so they have no source.
 //!
 //! # Types of other crates
 //! What this crate takes and returns, and does not define, can be named through it: [`Errno`], [`Arg`] (a path, as text, as
@@ -43,7 +44,7 @@ mod sysctl;
 mod wait;
 
 #[cfg(feature = "std")]
-pub use asynchronous::{AsyncError, AsyncProducer, AsyncShared, Reactor, ReactorError, WakeFd};
+pub use asynchronous::{AsyncError, AsyncProducer, AsyncShared, NotAsync, Reactor, ReactorError, WakeFd};
 // The type that the aliases of each runtime are made with.
 #[cfg(feature = "async-io")]
 pub use ::async_io::Async;

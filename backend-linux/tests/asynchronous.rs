@@ -415,6 +415,10 @@ fn without_a_runtime_there_is_an_error_and_no_panic() {
     guarded(|| {
         let map = Map::create("no_runtime", 4096).unwrap();
         let shared = Shared::attach(Mapping::new(&map).unwrap()).unwrap();
+        let failed = TokioShared::try_new(shared, &map, Recheck::default()).unwrap_err();
+        assert!(matches!(failed.error(), ReactorError::NoRuntime), "{failed}");
+        let shared = failed.into_inner();
+        shared.push(b"the producer is still there").unwrap();
         let error = TokioShared::new(shared, &map).unwrap_err();
         assert!(matches!(error, ReactorError::NoRuntime), "{error}");
         let error = AsyncError::from(BlockingError::Wait(error));

@@ -84,7 +84,7 @@ impl<M> AttachFailed<M> {
     }
 
     /// The memory, for another attempt.
-    pub fn into_memory(self) -> M {
+    pub fn into_inner(self) -> M {
         self.memory
     }
 }

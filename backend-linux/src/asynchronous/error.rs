@@ -57,6 +57,43 @@ impl core::error::Error for ReactorError {
     }
 }
 
+/// A producer that tasks can't wait for, and why. As for the errors of std, `into_inner` gives it back.
+#[derive(Debug)]
+pub struct NotAsync<P> {
+    pub(super) producer: P,
+    pub(super) error: ReactorError,
+}
+
+impl<P> NotAsync<P> {
+    /// Why.
+    pub fn error(&self) -> &ReactorError {
+        &self.error
+    }
+
+    /// The producer, for another attempt or to wait otherwise.
+    pub fn into_inner(self) -> P {
+        self.producer
+    }
+}
+
+impl<P> fmt::Display for NotAsync<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl<P: fmt::Debug> core::error::Error for NotAsync<P> {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+impl<P> From<NotAsync<P>> for ReactorError {
+    fn from(failed: NotAsync<P>) -> Self {
+        failed.error
+    }
+}
+
 impl From<MappingError> for ReactorError {
     fn from(why: MappingError) -> Self {
         Self::Mapping(why)

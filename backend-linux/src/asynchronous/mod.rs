@@ -20,7 +20,7 @@ mod async_io;
 #[cfg(feature = "tokio")]
 mod tokio;
 
-pub use error::{AsyncError, ReactorError};
+pub use error::{AsyncError, NotAsync, ReactorError};
 pub use producer::AsyncProducer;
 pub use reactor::Reactor;
 pub use shared::AsyncShared;

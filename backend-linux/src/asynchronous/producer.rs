@@ -6,7 +6,7 @@ use user_ringbuf_core::{Position, Producer, RingMemory, Sample};
 
 use super::line::Service;
 use super::waiting::{Waiting, or_not_yet, waited_or_not_yet};
-use super::{AsyncError, Reactor, ReactorError};
+use super::{AsyncError, NotAsync, Reactor, ReactorError};
 use crate::map::Map;
 use crate::wait::{Recheck, Spin};
 
@@ -37,8 +37,18 @@ impl<M: RingMemory, R: Reactor> AsyncProducer<M, R> {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_recheck(producer: Producer<M>, map: &Map, recheck: Recheck) -> Result<Self, ReactorError> {
-        let waiting = Waiting::new(map, producer.memory().ring_id(), recheck)?;
-        Ok(Self { producer, waiting })
+        Self::try_new(producer, map, recheck).map_err(ReactorError::from)
+    }
+
+    /// As [`with_recheck`](Self::with_recheck), and gives the producer back where it fails.
+    ///
+    /// # Errors
+    /// [`NotAsync`], with the producer and what [`with_recheck`](Self::with_recheck) would say.
+    pub fn try_new(producer: Producer<M>, map: &Map, recheck: Recheck) -> Result<Self, NotAsync<Producer<M>>> {
+        match Waiting::new(map, producer.memory().ring_id(), recheck) {
+            Ok(waiting) => Ok(Self { producer, waiting }),
+            Err(error) => Err(NotAsync { producer: producer, error }),
+        }
     }
 
     /// Reserves a sample of `len` bytes as soon as there is room.

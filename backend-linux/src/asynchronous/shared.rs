@@ -7,7 +7,7 @@ use user_ringbuf_core::{DetachedSample, Position, ReserveError, RingMemory, Shar
 
 use super::line::Service;
 use super::waiting::{Waiting, or_not_yet, waited_or_not_yet};
-use super::{AsyncError, Reactor, ReactorError};
+use super::{AsyncError, NotAsync, Reactor, ReactorError};
 use crate::map::Map;
 use crate::wait::{Recheck, Spin};
 
@@ -47,8 +47,18 @@ impl<M: RingMemory, R: Reactor> AsyncShared<M, R> {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_recheck(shared: Shared<M>, map: &Map, recheck: Recheck) -> Result<Self, ReactorError> {
-        let waiting = Waiting::new(map, shared.memory().ring_id(), recheck)?;
-        Ok(Self { shared, waiting })
+        Self::try_new(shared, map, recheck).map_err(ReactorError::from)
+    }
+
+    /// As [`with_recheck`](Self::with_recheck), and gives the producer back where it fails.
+    ///
+    /// # Errors
+    /// [`NotAsync`], with the producer and what [`with_recheck`](Self::with_recheck) would say.
+    pub fn try_new(shared: Shared<M>, map: &Map, recheck: Recheck) -> Result<Self, NotAsync<Shared<M>>> {
+        match Waiting::new(map, shared.memory().ring_id(), recheck) {
+            Ok(waiting) => Ok(Self { shared, waiting }),
+            Err(error) => Err(NotAsync { producer: shared, error }),
+        }
     }
 
     /// Reserves a sample of `len` bytes, which borrows this producer's memory, as soon as there is room.

@@ -203,8 +203,8 @@ fn memory_comes_back_from_a_failed_attempt_and_serves_the_next() {
     raw.set_producer_pos(raw.write_record(0, BUSY, b"unfinished"));
     let failed = Producer::try_attach(ring.mapping()).unwrap_err();
     assert!(matches!(failed.error(), AttachError::Busy { .. }));
-    let failed = Shared::try_attach(failed.into_memory()).unwrap_err();
-    let mapping = failed.into_memory();
+    let failed = Shared::try_attach(failed.into_inner()).unwrap_err();
+    let mapping = failed.into_inner();
     let first = {
         raw.set_header(0, 10);
         Producer::attach(&mapping).unwrap()
@@ -212,6 +212,6 @@ fn memory_comes_back_from_a_failed_attempt_and_serves_the_next() {
     let failed = Producer::try_attach(&mapping).unwrap_err();
     assert_eq!((failed.error(), failed.to_string()), (AttachError::AlreadyAttached, failed.error().to_string()));
     drop(first);
-    Producer::attach(failed.into_memory()).unwrap().push(b"next").unwrap();
+    Producer::attach(failed.into_inner()).unwrap().push(b"next").unwrap();
     assert_eq!(ring.drain(), [&b"unfinished"[..], b"next"]);
 }
