@@ -13,13 +13,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use user_ringbuf_linux::{
-    BlockingError, Canceller, DrainOptions, DrainProgram, EpollWaiter, Map, Mapping, Producer, WaiterError,
+    BlockingError, Canceller, DrainOptions, DrainProgram, EpollWaiter, Map, Mapping, Producer, Recheck,
 };
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -59,20 +58,20 @@ const PATIENCE: Duration = Duration::from_millis(20);
 /// Publishes readings into the ring that is pinned at a path, whichever that is.
 struct Sensor {
     pin: PathBuf,
-    stop: Arc<Stop>,
+    stop: Canceller,
     map: Map,
     waiter: EpollWaiter,
     producer: Producer<Mapping>,
 }
 
 impl Sensor {
-    fn open(pin: &Path, stop: &Arc<Stop>) -> Result<Self, Failure> {
+    /// Opens the ring. `stop` ends the sensor from another thread.
+    fn open(pin: &Path, stop: &Canceller) -> Result<Self, Failure> {
         let map = Map::from_pin(pin)?;
-        let waiter = EpollWaiter::new(&map)?;
-        stop.ends(&waiter)?;
+        let waiter = EpollWaiter::cancelled_by(&map, Recheck::default(), stop.try_clone()?)?;
         let producer = Producer::attach(Mapping::new(&map)?)?;
         println!("the sensor publishes into ring {}", map.id());
-        Ok(Self { pin: pin.to_owned(), stop: Arc::clone(stop), map, waiter, producer })
+        Ok(Self { pin: pin.to_owned(), stop: stop.try_clone()?, map, waiter, producer })
     }
 
     /// Publishes readings until it is stopped. Returns how many.
@@ -88,19 +87,12 @@ impl Sensor {
     /// Publishes a reading as soon as there is room. Returns `false` if the sensor was stopped meanwhile.
     fn publish(&mut self, reading: &Reading) -> Result<bool, Failure> {
         loop {
-            let why = match self.producer.reserve_blocking(Reading::LEN, &mut self.waiter, Some(PATIENCE)) {
-                Ok(mut sample) => {
-                    sample.copy_from_slice(&reading.to_bytes());
-                    sample.submit();
-                    return Ok(true);
-                }
-                Err(why) => why,
-            };
-            match why {
-                BlockingError::Cancelled => return Ok(false),
+            match self.producer.push_blocking(&reading.to_bytes(), &mut self.waiter, Some(PATIENCE)) {
+                Ok(_) => return Ok(true),
+                Err(BlockingError::Cancelled) => return Ok(false),
                 // Nothing drains the ring: perhaps it is no longer the one that matters.
-                BlockingError::TimedOut { .. } => self.follow_the_pin()?,
-                why => return Err(why.into()),
+                Err(BlockingError::TimedOut { .. }) => self.follow_the_pin()?,
+                Err(why) => return Err(why.into()),
             }
         }
     }
@@ -112,38 +104,6 @@ impl Sensor {
             *self = Self::open(&self.pin, &self.stop)?;
         }
         Ok(())
-    }
-}
-
-/// Ends a sensor from another thread.
-#[derive(Default)]
-struct Stop {
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    asked: bool,
-    /// Those of all rings so far: each ring has a waiter of its own.
-    cancellers: Vec<Canceller>,
-}
-
-impl Stop {
-    /// From now on this ends the waits of `waiter`, too.
-    fn ends(&self, waiter: &EpollWaiter) -> Result<(), WaiterError> {
-        let canceller = waiter.canceller()?;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.asked {
-            canceller.cancel()?;
-        }
-        state.cancellers.push(canceller);
-        Ok(())
-    }
-
-    fn now(&self) -> Result<(), WaiterError> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.asked = true;
-        state.cancellers.iter().try_for_each(Canceller::cancel)
     }
 }
 
@@ -172,7 +132,7 @@ fn run(pin: &Path) -> Result<(), Failure> {
     first.map.pin(pin)?;
     let _unpinned = Unpinned(pin);
 
-    let stop = Arc::new(Stop::default());
+    let stop = Canceller::new()?;
     let sensor = Sensor::open(pin, &stop)?;
     let sensor = std::thread::spawn(move || sensor.run().inspect_err(|error| eprintln!("the sensor failed: {error}")));
 
@@ -195,7 +155,7 @@ fn run(pin: &Path) -> Result<(), Failure> {
 
     // Nothing drains the second ring either now: the sensor waits for room until it is told to end.
     std::thread::sleep(2 * PATIENCE);
-    stop.now()?;
+    stop.cancel()?;
     let published = sensor.join().map_err(|_| "the sensor panicked")??;
     let mut received = in_second;
     second.drain(&mut received)?;

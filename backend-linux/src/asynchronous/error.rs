@@ -15,9 +15,9 @@ pub type AsyncError = BlockingError<ReactorError>;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ReactorError {
-    /// There is no runtime here that the descriptor could be registered with.
+    /// There is no runtime here that the descriptor could be registered with: call it in a task of the runtime.
     NoRuntime,
-    /// The map is another one than the producer's.
+    /// The map is another one than the producer's: pass the one that its mapping was made from.
     OtherRing {
         /// The map that was given, by its id.
         map: RingId,
@@ -41,7 +41,7 @@ impl fmt::Display for ReactorError {
             }
             Self::Mapping(why) => why.fmt(f),
             Self::System(why) => why.fmt(f),
-            Self::Reactor(why) => write!(f, "the reactor failed: {why}"),
+            Self::Reactor(_) => f.write_str("the reactor failed"),
         }
     }
 }
@@ -50,8 +50,8 @@ impl core::error::Error for ReactorError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::NoRuntime | Self::OtherRing { .. } => None,
-            Self::Mapping(why) => Some(why),
-            Self::System(why) => Some(why),
+            Self::Mapping(why) => why.source(),
+            Self::System(why) => why.source(),
             Self::Reactor(why) => Some(why),
         }
     }
