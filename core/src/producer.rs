@@ -268,17 +268,22 @@ pub(crate) fn publish<M: RingMemory>(memory: &M, position: &mut Position, end: P
 
 /// What the slow path has found in the shared memory.
 #[derive(Clone, Copy)]
-struct Seen {
-    size: RingSize,
-    found: Position,
-    consumer: Position,
+pub(crate) struct Seen {
+    pub(crate) size: RingSize,
+    pub(crate) found: Position,
+    pub(crate) consumer: Position,
 }
 
 /// The slow path: the limit up to which the kernel has made room, if the ring is still ours and a record of `len` fits
 /// between `at` and there.
 #[cold]
 #[inline(never)]
-fn look_for_room(seen: Seen, expected: Position, at: Position, len: usize) -> Result<Position, ReserveError> {
+pub(crate) fn look_for_room(
+    seen: Seen,
+    expected: Position,
+    at: Position,
+    len: usize,
+) -> Result<Position, ReserveError> {
     let Seen { size, found, consumer } = seen;
     let len = size.sample_len(len).ok_or(ReserveError::TooLarge { len, max: size.max_sample_len() })?;
     found.occupied(consumer, size)?;

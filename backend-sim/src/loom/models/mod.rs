@@ -11,6 +11,8 @@ mod drainers;
 mod exclusive;
 mod kernel;
 mod observer;
+#[expect(unsafe_code, reason = "keeps libbpf's contract with a lock of its own")]
+mod raw;
 #[expect(unsafe_code, reason = "damages rings, and states that their producers are gone")]
 mod repair;
 mod shared;
@@ -52,6 +54,9 @@ pub const ALL: &[&Model] = &[
     &shared::TWO,
     &shared::FULL,
     &shared::LANE,
+    &raw::HANDLES,
+    &raw::ELSEWHERE,
+    &raw::PUSH,
     &observer::LANE,
     &observer::BESIDE_DRAINER,
     &waits::ROOM,
