@@ -15,8 +15,10 @@ extern crate std;
 #[cfg(feature = "std")]
 mod asynchronous;
 mod bpf;
+mod claim;
 mod drain;
 mod fd;
+mod holders;
 mod map;
 mod mapping;
 mod probe;
@@ -30,6 +32,9 @@ pub use asynchronous::{AsyncIoProducer, AsyncIoShared};
 pub use asynchronous::{TokioProducer, TokioShared};
 pub use bpf::{BpfCommand, BpfError};
 pub use drain::{DrainError, DrainOptions, DrainProgram, Drained, MAX_LOG, Samples, WakeupFlags};
+#[cfg(feature = "alloc")]
+pub use holders::Holders;
+pub use holders::{Claimant, Holder};
 pub use map::{Capability, MAX_NAME, MAX_SIZE, Map, MapError, map_type_name, rounded_size};
 pub use mapping::{Mapping, MappingError, MappingRef, MappingView};
 pub use probe::{KernelRelease, Obstacle, Probe, Support, probe};

@@ -3,7 +3,8 @@
 //! - [`rights`] is the one place that decides whether a test may run against the real kernel.
 //! - [`ring`] is a ring with a consumer in the kernel; [`raw`] is the same ring's bytes through mappings of its own, which
 //!   trusts nothing of ours.
-//! - [`bpffs`], [`objects`] and [`usage`] are the surroundings: pins, BPF objects of other kinds, what a process holds.
+//! - [`bpffs`], [`objects`] and [`usage`] are the surroundings: pins, BPF objects of other kinds, what a process holds;
+//!   [`fork`] is another process.
 //! - [`send`] sends [`stamp`]ed samples through every interface, [`kernel`] drains them and [`tally`] counts what arrived;
 //!   [`crash`] kills the sender, [`jam`] jams the ring, [`fidelity`] asks the real kernel and the fake one. [`outcome`] is
 //!   how a program ends.
@@ -11,6 +12,7 @@
 pub mod bpffs;
 pub mod crash;
 pub mod fidelity;
+pub mod fork;
 pub mod jam;
 pub mod kernel;
 pub mod objects;

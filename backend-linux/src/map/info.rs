@@ -118,7 +118,7 @@ fn read_fdinfo<'b>(fd: BorrowedFd<'_>, buffer: &'b mut [u8]) -> Result<&'b [u8],
 }
 
 /// Writes `number` in decimal at the start of `buffer`; ten bytes hold any.
-fn write_decimal(mut number: u32, buffer: &mut [u8]) {
+pub(crate) fn write_decimal(mut number: u32, buffer: &mut [u8]) {
     let mut digits = [0; 10];
     let mut count: usize = 0;
     for digit in &mut digits {

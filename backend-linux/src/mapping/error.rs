@@ -4,6 +4,9 @@ use core::fmt;
 
 use rustix::io::Errno;
 
+use crate::claim::Failed;
+use crate::holders::Holder;
+
 /// Why a ring could not be mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -13,10 +16,12 @@ pub enum MappingError {
         /// The map's id.
         id: u32,
     },
-    /// This process maps as many rings for producing as it may.
-    TooManyMappings {
-        /// Most rings mapped for producing at once.
-        max: usize,
+    /// Another process produces into the ring: it has the claim, and one process has it at a time.
+    Claimed {
+        /// The map's id.
+        id: u32,
+        /// The process, if `/proc` shows it.
+        holder: Option<Holder>,
     },
     /// The doubled data area is larger than this process can address.
     TooLarge {
@@ -39,6 +44,19 @@ pub enum MappingError {
         /// What the kernel answered.
         errno: Errno,
     },
+    /// Another system call failed, which the claim needs or which keeps the memory from forked children.
+    System {
+        /// The call.
+        call: &'static str,
+        /// What the kernel answered.
+        errno: Errno,
+    },
+}
+
+impl From<Failed> for MappingError {
+    fn from(Failed { call, errno }: Failed) -> Self {
+        Self::System { call, errno }
+    }
 }
 
 impl fmt::Display for MappingError {
@@ -48,8 +66,14 @@ impl fmt::Display for MappingError {
                 f,
                 "map {id} is mapped for producing in this process already: share that mapping, or drop it first"
             ),
-            Self::TooManyMappings { max } => {
-                write!(f, "this process maps {max} rings for producing already, and may not map more")
+            Self::Claimed { id, holder: Some(holder) } => {
+                write!(f, "map {id} is claimed by {holder}: a ring has one producer at a time")
+            }
+            Self::Claimed { id, holder: None } => {
+                write!(
+                    f,
+                    "map {id} is claimed by a process that /proc does not show: a ring has one producer at a time"
+                )
             }
             Self::TooLarge { bytes } => {
                 write!(f, "{bytes} bytes to map are more than this process can address ({} at most)", isize::MAX)
@@ -57,6 +81,7 @@ impl fmt::Display for MappingError {
             Self::Kernel32Bit => f.write_str("the kernel has 32 bits; user ring buffers need a 64-bit kernel here"),
             Self::Size { bytes } => write!(f, "the kernel names a ring of {bytes} bytes, which is no power of two"),
             Self::Mmap { what, bytes, errno } => write!(f, "mmap of {what} ({bytes} bytes) failed: {errno}"),
+            Self::System { call, errno } => write!(f, "{call} failed: {errno}"),
         }
     }
 }

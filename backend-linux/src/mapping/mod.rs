@@ -5,7 +5,6 @@
 //! `ringbuf_map_mmap_user` and `bpf_ringbuf_area_alloc`.
 
 mod by_value;
-mod claim;
 mod error;
 mod region;
 mod view;
@@ -16,9 +15,12 @@ use core::sync::atomic::{AtomicBool, AtomicU64};
 
 use user_ringbuf_core::{ContiguousMemory, Header, Position, RingMemory, RingSize, RingView, Role};
 
+use rustix::fd::AsFd;
+
+use crate::claim::{Claim, Generation, Refused};
+use crate::holders::claimant_of;
 use crate::map::Map;
 pub use by_value::MappingRef;
-use claim::Claim;
 pub use error::MappingError;
 use region::Region;
 pub use view::MappingView;
@@ -31,9 +33,30 @@ pub use view::MappingView;
 /// It relies on how the kernel's `ringbuf_map_mmap_user` lays the memory out: the consumer page, which it lets nobody
 /// write, the producer page, and the data area twice in a row.
 ///
-/// One process maps a ring for producing once at a time: samples are handed out as slices, and two producers in one
-/// process would write the same bytes ([`MappingError::AlreadyMapped`]). Several threads share one mapping instead, by
-/// reference or by `Arc`.
+/// # One producer
+/// A ring is mapped for producing once at a time on the whole machine: a mapping holds the *claim* on its ring. A second
+/// one in this process is [`MappingError::AlreadyMapped`]: samples are handed out as slices, and two producers would write
+/// the same bytes. (Several threads share one mapping instead, by reference or by `Arc`.) One in another process is
+/// [`MappingError::Claimed`], whatever way it came by the map. The claim ends with the mapping, or with the process, also
+/// if it is killed. [`unclaimed`](Self::unclaimed) is for processes that share a ring on purpose.
+///
+/// The claim is advice, a lock of an open file description on a byte that stands for the map's id, and binds those who ask:
+/// - Producers that take no claim, such as libbpf's, are not kept out. They are noticed when the next sample is reserved.
+/// - Any process may lock that byte, also one that can't open the map. Then attaching is refused.
+/// - It hangs on a descriptor that this crate opens at the first claim (an eventfd) and keeps open. A process that closes
+///   descriptors it did not open (`close_range`) gives up its claims.
+/// - A forked child holds the claims of its parent up, if that ends first, until the child executes a program, ends, or
+///   maps a ring itself.
+///
+/// # Fork
+/// A forked child inherits neither the memory (`MADV_DONTFORK`) nor the claim, so it can't harm its parent's ring. It may
+/// execute a program, end, drop the mapping, and open and map rings of its own, that of its parent included once the
+/// parent has given it up. It must not use the parent's producers and samples: reading and writing the ring through them
+/// faults (SIGSEGV), or hits what the child has mapped there since. That holds for dropping what is open in the ring too,
+/// which would write to it: a [`DetachedSample`](crate::DetachedSample), a [`Lane`](crate::Lane), a sample of a
+/// [`Shared`](crate::Shared) or of a lane; a child forgets those (`mem::forget`). Dropping a [`Producer`](crate::Producer),
+/// a [`Shared`](crate::Shared), a [`Sample`](crate::Sample) or a [`Batch`](crate::Batch) touches no shared memory and does
+/// no harm.
 ///
 /// # Minimum kernel version
 /// Linux 6.1, 64-bit. (A 32-bit process on a 64-bit kernel works: positions have 64 bits there too.)
@@ -48,7 +71,8 @@ pub struct Mapping {
     has_producer: AtomicBool,
     _consumer_page: Region,
     _producer_and_data: Region,
-    _claim: Claim,
+    /// Given back last: once the memory is unmapped.
+    _claim: Option<Claim>,
 }
 
 // SAFETY: the mapping is shared memory that is not tied to a thread; all access to words goes through atomics, and the
@@ -58,16 +82,48 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Maps a user ring buffer for producing. Needs the map's fd and no privilege.
+    /// Maps a user ring buffer for producing, and claims it. Needs the map's fd and no privilege.
     ///
     /// # Errors
-    /// [`MappingError`]: already mapped for producing in this process, too large for the address space, a 32-bit
-    /// kernel, or what mmap answered. Nothing stays mapped then.
+    /// [`MappingError`]: claimed by another process ([`MappingError::Claimed`]), mapped for producing in this process
+    /// already, too large for the address space, a 32-bit kernel, or what a system call answered. Nothing stays mapped
+    /// or claimed then.
     pub fn new(map: &Map) -> Result<Self, MappingError> {
-        let claim = Claim::new(map.id())?;
+        let generation = Generation::current()?;
+        let id = map.id();
+        let claim = Claim::take(map.as_fd(), id, generation).map_err(|refused| match refused {
+            Refused::ByThisProcess => MappingError::AlreadyMapped { id },
+            Refused::ByAnother => MappingError::Claimed { id, holder: claimant_of(id) },
+            Refused::System(failed) => failed.into(),
+        })?;
+        Self::with_claim(map, generation, Some(claim))
+    }
+
+    /// Maps a user ring buffer for producing without a claim: for those who share a ring on purpose and take turns under a
+    /// lock of their own, as libbpf's callers may. It neither refuses nor is refused.
+    ///
+    /// A turn begins by attaching a producer, or by having the one at hand read the positions anew, and ends when all that
+    /// it reserved is submitted or discarded. In between no other producer of the ring reserves, submits or discards.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), except that nothing is claimed.
+    ///
+    /// # Safety
+    /// From the first reservation of a turn to its end, nobody else reserves from this ring, through any mapping of it in
+    /// this process. Samples are handed out as slices of the shared memory: two producers of one process that don't take
+    /// turns lend the same bytes twice. Nobody, in this process, writes to records that a producer on this mapping has
+    /// outstanding. Other processes that break the turns can't break memory safety, only the ring: samples are overwritten,
+    /// or every drain fails from then on.
+    pub unsafe fn unclaimed(map: &Map) -> Result<Self, MappingError> {
+        Self::with_claim(map, Generation::current()?, None)
+    }
+
+    fn with_claim(map: &Map, generation: Generation, claim: Option<Claim>) -> Result<Self, MappingError> {
         let layout = region::Layout::of(map)?;
-        let consumer_page = Region::map(map, &layout.consumer_page(), region::Access::Read)?;
-        let producer_and_data = Region::map(map, &layout.producer_and_data(), region::Access::ReadWrite)?;
+        let mut consumer_page = Region::map(map, &layout.consumer_page(), region::Access::Read)?;
+        consumer_page.keep_from_children(generation)?;
+        let mut producer_and_data = Region::map(map, &layout.producer_and_data(), region::Access::ReadWrite)?;
+        producer_and_data.keep_from_children(generation)?;
         Ok(Self {
             data: producer_and_data.at(layout.page()),
             producer_pos: producer_and_data.at(0).cast(),

@@ -1,0 +1,116 @@
+//! The one description through which this process locks.
+//!
+//! An eventfd that is made at the first claim and stays until the process ends. One for all claims rather than one each:
+//! the kernel keeps a list of locks per inode and walks it, and joins neighbouring bytes of one description to one lock.
+
+use core::hint::spin_loop;
+use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use core::time::Duration;
+
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use rustix::thread::{NanosleepRelativeResult, Timespec, nanosleep};
+
+use super::{Failed, Generation};
+
+/// The generation whose thread has its turn; 0 if there is none.
+static TURN: AtomicU64 = AtomicU64::new(0);
+/// The carrier, or -1, and the generation that made it. Written by who has the turn.
+static CARRIER: AtomicI32 = AtomicI32::new(NONE);
+static MADE_IN: AtomicU64 = AtomicU64::new(0);
+
+const NONE: RawFd = -1;
+
+/// `F_SETSIG` and `F_GETSIG`: a number of 7 bits that a description keeps for whoever has it, without effect unless
+/// signals are asked for. It tells a carrier from what else may have its number after something closed it.
+const F_SETSIG: core::ffi::c_int = 10;
+const F_GETSIG: core::ffi::c_int = 11;
+const MARK: core::ffi::c_int = 61;
+
+/// How often to look for the turn before sleeping in between: it lasts for some system calls of a microsecond each,
+/// unless its thread is preempted.
+const SPINS: u32 = 1000;
+const NAP: Duration = Duration::from_micros(50);
+
+/// The turn to look at the locks and change them: one thread of a process at a time.
+pub(super) struct Turn {
+    generation: Generation,
+}
+
+impl Turn {
+    pub(super) fn wait(generation: Generation) -> Self {
+        let mut spins: u32 = 0;
+        loop {
+            // Acquire: pairs with the release store of `drop`, so that the carrier is what the last one left.
+            let free = TURN.compare_exchange_weak(0, generation.get(), Ordering::Acquire, Ordering::Relaxed);
+            match free {
+                Ok(_) => return Self { generation },
+                Err(other) if other != 0 && other != generation.get() => {
+                    // A thread of the parent had it at the fork. In this process there is no such thread.
+                    if TURN.compare_exchange(other, generation.get(), Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                        return Self { generation };
+                    }
+                }
+                Err(_) if spins < SPINS => {
+                    spins += 1;
+                    spin_loop();
+                }
+                // Not even a real-time thread keeps the turn's thread off the core.
+                Err(_) => nap(),
+            }
+        }
+    }
+
+    /// The carrier, if this process has one. A forked child closes its copy of the parent's, whose claims would outlive
+    /// the parent otherwise.
+    pub(super) fn carrier(&self) -> Option<BorrowedFd<'_>> {
+        let fd = CARRIER.load(Ordering::Relaxed);
+        if fd == NONE {
+            return None;
+        }
+        // SAFETY: this crate opened it and closes it only in `forget_inherited`, while nothing borrows it: borrows end with
+        // the turn. Should something else have closed it, calls fail or `Claim::take` notices.
+        let carrier = unsafe { BorrowedFd::borrow_raw(fd) };
+        if MADE_IN.load(Ordering::Relaxed) == self.generation.get() {
+            return Some(carrier);
+        }
+        // SAFETY: the command takes no more arguments, and only looks.
+        if unsafe { libc::fcntl(fd, F_GETSIG) } == MARK {
+            // SAFETY: the mark says that it is still the carrier, whose only owner in this process are these statics.
+            drop(unsafe { OwnedFd::from_raw_fd(fd) });
+        }
+        self.forget();
+        None
+    }
+
+    /// Makes a carrier.
+    pub(super) fn make(&self) -> Result<BorrowedFd<'_>, Failed> {
+        let carrier = eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| Failed { call: "eventfd2", errno })?;
+        // SAFETY: the command takes a number. Where it fails, a forked child keeps its copy open, and nothing else.
+        unsafe { libc::fcntl(carrier.as_raw_fd(), F_SETSIG, MARK) };
+        let fd = carrier.into_raw_fd();
+        MADE_IN.store(self.generation.get(), Ordering::Relaxed);
+        CARRIER.store(fd, Ordering::Relaxed);
+        // SAFETY: just opened, and from here on as in `carrier`.
+        Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+    }
+
+    /// Forgets a carrier that is not this process's (any more).
+    pub(super) fn forget(&self) {
+        CARRIER.store(NONE, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Pairs with the acquire exchange of `wait`.
+        TURN.store(0, Ordering::Release);
+    }
+}
+
+fn nap() {
+    let nap = Timespec { tv_sec: 0, tv_nsec: NAP.subsec_nanos().into() };
+    // A signal that ends it early does no harm.
+    let (NanosleepRelativeResult::Ok | NanosleepRelativeResult::Interrupted(_) | NanosleepRelativeResult::Err(_)) =
+        nanosleep(&nap);
+}

@@ -1,0 +1,207 @@
+//! Who has a ring: which process claims it, and which ones hold the map open.
+//!
+//! Whether a ring is claimed, the kernel says. By whom is found in `/proc/PID/fdinfo`, as far as this process may read it.
+//! Invariant: what could not be looked at is told apart from what is not there.
+//! Kernel counterparts: `show_fd_locks` in `fs/locks.c` and `bpf_map_show_fdinfo` in `kernel/bpf/syscall.c`.
+
+mod lines;
+mod proc;
+
+use core::fmt;
+
+use crate::claim::byte;
+use crate::map::{Map, MapError};
+use rustix::fd::AsFd;
+
+/// A process that has a ring.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Holder {
+    pid: u32,
+    /// Text, and zeros behind it.
+    name: [u8; 16],
+}
+
+impl Holder {
+    /// Its process id, as this process's `/proc` has it.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Its name, at most 15 bytes, as `/proc/PID/comm` has it. Each byte of what is not text or can't be printed is `?`
+    /// here. Empty if it could not be read.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let len = self.name.iter().position(|byte| *byte == 0).unwrap_or(self.name.len());
+        self.name.get(..len).and_then(|name| core::str::from_utf8(name).ok()).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            "" => write!(f, "process {}", self.pid),
+            name => write!(f, "{name} (pid {})", self.pid),
+        }
+    }
+}
+
+impl fmt::Debug for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Holder").field("pid", &self.pid).field("name", &self.name()).finish()
+    }
+}
+
+/// Who claims a ring: [`Map::claimant`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Claimant {
+    /// No process. (One that takes no claim, such as a program of libbpf's, may produce all the same.)
+    Nobody,
+    /// This process: it is alive, or was when it was looked at.
+    Process(Holder),
+    /// A process that `/proc` does not show: one of another user, of another pid namespace, or one that ended while it
+    /// was looked for.
+    Unseen,
+}
+
+/// The processes that hold a map open: [`Map::holders`].
+#[cfg(feature = "alloc")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Holders {
+    /// Those found, by ascending pid. This process is among them if it holds a descriptor of the map.
+    pub found: alloc::vec::Vec<Holder>,
+    /// How many processes could not be looked at, for want of rights. If it is 0, all that `/proc` shows were.
+    pub unreadable: usize,
+}
+
+impl Map {
+    /// Who claims this ring.
+    ///
+    /// Whether it is claimed, the kernel says reliably, with one `fcntl`. If so, the process is looked for in
+    /// `/proc/PID/fdinfo`: that takes some system calls per open file on the machine, and CAP_SYS_PTRACE for processes
+    /// of other users. A forked child that neither executed a program nor used this library yet shares the claim of its
+    /// parent; then it may be the one that is found.
+    ///
+    /// # Errors
+    /// [`MapError::System`] if the kernel can't be asked: a seccomp filter forbids `fcntl`, say.
+    pub fn claimant(&self) -> Result<Claimant, MapError> {
+        let claimed = byte::is_locked(self.as_fd(), self.id())
+            .map_err(|failed| MapError::System { call: failed.call, errno: failed.errno })?;
+        Ok(match claimed {
+            false => Claimant::Nobody,
+            true => claimant_of(self.id()).map_or(Claimant::Unseen, Claimant::Process),
+        })
+    }
+
+    /// Which processes hold a descriptor of this map, this one included.
+    ///
+    /// That they hold it does not say what for: producing, looking, loading. And some that can produce can't be found so:
+    /// a process that has closed the descriptor and kept its mapping (`/proc/PID/maps` names no map), one of another
+    /// pid namespace, one that `hidepid` hides. Pins and BPF programs keep a map alive without any process.
+    ///
+    /// # Errors
+    /// [`MapError::System`] if `/proc` can't be read at all.
+    #[cfg(feature = "alloc")]
+    pub fn holders(&self) -> Result<Holders, MapError> {
+        let mut holders = Holders { found: alloc::vec::Vec::new(), unreadable: 0 };
+        let id = self.id();
+        proc::for_each_process(|process| {
+            match process.any_descriptor(|line| is_map_id(line, id)) {
+                Ok(true) => holders.found.push(process.holder()),
+                Ok(false) => {}
+                Err(_) => holders.unreadable = holders.unreadable.saturating_add(1),
+            }
+            proc::Next::Go
+        })
+        .map_err(|errno| MapError::System { call: "reading /proc", errno })?;
+        holders.found.sort_unstable_by_key(Holder::pid);
+        Ok(holders)
+    }
+}
+
+/// The process that claims the map with this id, if `/proc` shows it.
+pub(crate) fn claimant_of(id: u32) -> Option<Holder> {
+    let mut found = None;
+    // What can't be read can't be shown: the caller knows that somebody has the claim.
+    let _ = proc::for_each_process(|process| {
+        if process.any_descriptor(|line| is_claim(line, id)) == Ok(true) {
+            found = Some(process.holder());
+            return proc::Next::Stop;
+        }
+        proc::Next::Go
+    });
+    found
+}
+
+/// Whether a line of fdinfo is a lock that claims the map with this id:
+/// `lock:<tab>1: OFDLCK ADVISORY  WRITE -1 00:10:1039 START END`, both inclusive.
+fn is_claim(line: &[u8], id: u32) -> bool {
+    let ends = || -> Option<(i64, i64)> {
+        let mut fields = core::str::from_utf8(line.strip_prefix(b"lock:")?).ok()?.split_ascii_whitespace().skip(1);
+        if fields.next()? != "OFDLCK" || fields.next()? != "ADVISORY" || fields.next()? != "WRITE" {
+            return None;
+        }
+        // Pid and inode come before.
+        Some((fields.nth(2)?.parse().ok()?, fields.next()?.parse().ok()?))
+    };
+    // The kernel joins neighbouring bytes of a description. A lock that reaches beyond the bytes of all maps is no claim:
+    // it is one on a plain file.
+    let all = byte::offset(0)..=byte::offset(u32::MAX);
+    ends().is_some_and(|(first, last)| {
+        all.contains(&first) && all.contains(&last) && (first..=last).contains(&byte::offset(id))
+    })
+}
+
+/// Whether a line of fdinfo names this map: `map_id:<tab>7`.
+#[cfg(feature = "alloc")]
+fn is_map_id(line: &[u8], id: u32) -> bool {
+    let value = || core::str::from_utf8(line.strip_prefix(b"map_id:")?).ok()?.trim().parse::<u32>().ok();
+    value() == Some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_claims_the_maps_whose_bytes_it_covers() {
+        let line = |first: i64, last: i64| {
+            std::format!("lock:\t2: OFDLCK ADVISORY  WRITE -1 00:10:1039 {first} {last}").into_bytes()
+        };
+        let (three, five) = (byte::offset(3), byte::offset(5));
+        for id in 3..=5 {
+            assert!(is_claim(&line(three, five), id));
+        }
+        assert!(!is_claim(&line(three, five), 2) && !is_claim(&line(three, five), 6));
+        assert!(is_claim(&line(byte::offset(u32::MAX), byte::offset(u32::MAX)), u32::MAX));
+        // A database that locks its whole file, or a part of it.
+        assert!(!is_claim(&line(0, i64::MAX), 3));
+        assert!(!is_claim(b"lock:\t1: OFDLCK ADVISORY  WRITE -1 00:10:1039 0 EOF", 3));
+        assert!(!is_claim(&line(3, 5), 4));
+    }
+
+    #[test]
+    fn other_lines_claim_nothing() {
+        let (first, last) = (byte::offset(0), byte::offset(u32::MAX));
+        for text in [
+            std::format!("lock:\t1: POSIX  ADVISORY  WRITE 77 00:10:1039 {first} {last}"),
+            std::format!("lock:\t1: OFDLCK ADVISORY  READ  -1 00:10:1039 {first} {last}"),
+            std::format!("lock:\t1: OFDLCK ADVISORY  WRITE -1 00:10:1039 {first}"),
+            std::format!("1: OFDLCK ADVISORY  WRITE -1 00:10:1039 {first} {last}"),
+            "lock:".into(),
+            "map_id:\t3".into(),
+        ] {
+            assert!(!is_claim(text.as_bytes(), 3), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_map_is_named_by_its_whole_id() {
+        assert!(is_map_id(b"map_id:\t77", 77));
+        for line in [&b"map_id:\t7"[..], b"map_id:\t777", b"prog_id:\t77", b"map_id:", b"xmap_id:\t77"] {
+            assert!(!is_map_id(line, 77));
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Forked children that do one piece of work, and how they end.
+//!
+//! A child has one thread, whatever its parent had: its work keeps to what works then, and prints nothing.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+
+/// A child that is not done after so many seconds hangs, and ends by SIGALRM.
+const PATIENCE: u32 = 20;
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Its work was done.
+    Done,
+    /// It panicked; what it said is on standard error.
+    Panicked,
+    /// By a signal, such as SIGSEGV.
+    Killed(i32),
+}
+
+/// A forked child. Dropping it kills it.
+#[derive(Debug)]
+pub struct Forked {
+    pid: Pid,
+    reaped: bool,
+}
+
+/// Forks. The child does `work` and ends, without dropping anything else.
+///
+/// # Panics
+/// If the kernel refuses.
+pub fn fork(work: impl FnOnce()) -> Forked {
+    // SAFETY: the child has this thread only. It runs `work`, for which the C library's allocator is in order after a
+    // fork, and leaves by `_exit`.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        // SAFETY: ends the process by SIGALRM if it takes too long.
+        unsafe { libc::alarm(PATIENCE) };
+        let status = match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(()) => 0,
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
+                let _ = rustix::io::write(rustix::stdio::stderr(), format!("a child: {text}\n").as_bytes());
+                1
+            }
+        };
+        // SAFETY: ends the process; what is left open goes with it.
+        unsafe { libc::_exit(status) }
+    }
+    Forked { pid: Pid::from_raw(pid).expect("fork works"), reaped: false }
+}
+
+impl Forked {
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// If it can't be waited for.
+    pub fn wait(mut self) -> Ended {
+        self.reap()
+    }
+
+    /// Kills it, and waits until it is gone.
+    ///
+    /// # Panics
+    /// If it can't be waited for.
+    pub fn kill(mut self) {
+        let _ = kill_process(self.pid, Signal::KILL);
+        self.reap();
+    }
+
+    fn reap(&mut self) -> Ended {
+        self.reaped = true;
+        let (_, status) = rustix::io::retry_on_intr(|| waitpid(Some(self.pid), WaitOptions::empty()))
+            .expect("it is our child")
+            .expect("waiting without NOHANG");
+        match (status.exit_status(), status.terminating_signal()) {
+            (Some(0), _) => Ended::Done,
+            (Some(_), _) => Ended::Panicked,
+            (None, signal) => Ended::Killed(signal.expect("it was killed if it has not exited")),
+        }
+    }
+}
+
+impl Drop for Forked {
+    fn drop(&mut self) {
+        if !self.reaped {
+            let _ = kill_process(self.pid, Signal::KILL);
+            self.reap();
+        }
+    }
+}
+
+/// Forks a child that does `work`, and returns what it brought.
+///
+/// # Panics
+/// If the child does not come to its end.
+pub fn ask(work: impl FnOnce() -> String) -> String {
+    let (mut ours, mut theirs) = UnixStream::pair().expect("a pair of sockets");
+    let child = fork(|| theirs.write_all(work().as_bytes()).expect("the parent listens"));
+    drop(theirs);
+    let mut brought = String::new();
+    ours.read_to_string(&mut brought).expect("text");
+    assert_eq!(child.wait(), Ended::Done, "{brought}");
+    brought
+}
+
+/// A way for processes to wait for each other, and to tell numbers. Made before the fork.
+#[derive(Debug)]
+pub struct Line(UnixStream, UnixStream);
+
+impl Line {
+    /// A new one.
+    ///
+    /// # Panics
+    /// If no descriptors are left.
+    #[expect(clippy::new_without_default, reason = "it opens descriptors")]
+    pub fn new() -> Self {
+        let (one, other) = UnixStream::pair().expect("a pair of sockets");
+        one.set_read_timeout(Some(Duration::from_secs(PATIENCE.into()))).expect("a timeout above 0");
+        Self(one, other)
+    }
+
+    /// Says a number, to whoever hears it first.
+    ///
+    /// # Panics
+    /// If it can't be sent.
+    pub fn say(&self, number: u32) {
+        (&self.1).write_all(&number.to_ne_bytes()).expect("there is room for a number");
+    }
+
+    /// Waits for a number.
+    ///
+    /// # Panics
+    /// If none comes.
+    pub fn hear(&self) -> u32 {
+        let mut bytes = [0; 4];
+        (&self.0).read_exact(&mut bytes).expect("a number comes");
+        u32::from_ne_bytes(bytes)
+    }
+}
+
+/// Sleeps until it is killed.
+pub fn forever() -> ! {
+    loop {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// Waits for something that is about to be so.
+///
+/// # Panics
+/// If it does not become so.
+pub fn soon(what: &str, mut is: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is() {
+        assert!(began.elapsed() < Duration::from_secs(PATIENCE.into()), "not {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
