@@ -36,7 +36,7 @@ pub use drain::{DrainError, DrainOptions, DrainProgram, Drained, MAX_LOG, Sample
 pub use holders::Holders;
 pub use holders::{Claimant, Holder};
 pub use map::{Capability, MAX_NAME, MAX_SIZE, Map, MapError, map_type_name, rounded_size};
-pub use mapping::{Mapping, MappingError, MappingRef, MappingView};
+pub use mapping::{Claim, Mapping, MappingError, MappingRef, MappingView};
 pub use probe::{KernelRelease, Obstacle, Probe, Support, probe};
 pub use user_ringbuf_core::*;
 pub use wait::{Canceller, EpollWaiter, Recheck, Spin, WaiterError, Yield};

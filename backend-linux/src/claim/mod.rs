@@ -44,7 +44,8 @@ impl From<Failed> for Refused {
 
 /// The right to produce into one ring. Dropping it lets another take it.
 #[derive(Debug)]
-pub(crate) struct Claim {
+#[must_use = "a claim that is dropped is given back"]
+pub struct Claim {
     id: u32,
     made_in: Generation,
 }

@@ -11,8 +11,9 @@ mod size;
 pub(crate) mod types;
 
 use core::fmt;
+use core::mem::ManuallyDrop;
 
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
@@ -95,6 +96,18 @@ impl Map {
     /// As [`from_fd`](Self::from_fd), and [`MapError::System`] if no descriptor is left.
     pub fn from_borrowed(fd: impl AsFd) -> Result<Self, MapError> {
         Self::from_fd(duplicate(fd.as_fd())?)
+    }
+
+    /// Looks at the descriptor of a user ring buffer, which stays the caller's: nothing is duplicated and nothing closed.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_fd`](Self::from_fd); `look` is not called then.
+    pub fn with_borrowed<T>(fd: BorrowedFd<'_>, look: impl FnOnce(&Self) -> T) -> Result<T, MapError> {
+        let info = Info::of(fd)?;
+        // SAFETY: the descriptor is open while it is borrowed, and is never closed from here: the map is not dropped.
+        let map = ManuallyDrop::new(Self { fd: unsafe { OwnedFd::from_raw_fd(fd.as_raw_fd()) }, info });
+        Ok(look(&map))
     }
 
     /// Opens a map that is pinned on a bpffs.

@@ -17,7 +17,8 @@ use user_ringbuf_core::{ContiguousMemory, Header, Position, RingMemory, RingSize
 
 use rustix::fd::AsFd;
 
-use crate::claim::{Claim, Generation, Refused};
+pub use crate::claim::Claim;
+use crate::claim::{Generation, Refused};
 use crate::holders::claimant_of;
 use crate::map::Map;
 pub use by_value::MappingRef;
@@ -69,10 +70,10 @@ pub struct Mapping {
     consumer_pos: NonNull<AtomicU64>,
     size: RingSize,
     has_producer: AtomicBool,
-    _consumer_page: Region,
-    _producer_and_data: Region,
+    consumer_page: Region,
+    producer_and_data: Region,
     /// Given back last: once the memory is unmapped.
-    _claim: Option<Claim>,
+    claim: Option<Claim>,
 }
 
 // SAFETY: the mapping is shared memory that is not tied to a thread; all access to words goes through atomics, and the
@@ -90,13 +91,12 @@ impl Mapping {
     /// or claimed then.
     pub fn new(map: &Map) -> Result<Self, MappingError> {
         let generation = Generation::current()?;
-        let id = map.id();
-        let claim = Claim::take(map.as_fd(), id, generation).map_err(|refused| match refused {
-            Refused::ByThisProcess => MappingError::AlreadyMapped { id },
-            Refused::ByAnother => MappingError::Claimed { id, holder: claimant_of(id) },
-            Refused::System(failed) => failed.into(),
-        })?;
-        Self::with_claim(map, generation, Some(claim))
+        let claim = Self::claim(map)?;
+        let mut mapping = Self::without_claim(map)?;
+        mapping.consumer_page.keep_from_children(generation)?;
+        mapping.producer_and_data.keep_from_children(generation)?;
+        mapping.claim = Some(claim);
+        Ok(mapping)
     }
 
     /// Maps a user ring buffer for producing without a claim: for those who share a ring on purpose and take turns under a
@@ -104,6 +104,8 @@ impl Mapping {
     ///
     /// A turn begins by attaching a producer, or by having the one at hand read the positions anew, and ends when all that
     /// it reserved is submitted or discarded. In between no other producer of the ring reserves, submits or discards.
+    ///
+    /// Forked children inherit the memory: to them it is one more producer that takes its turns.
     ///
     /// # Errors
     /// As [`new`](Self::new), except that nothing is claimed.
@@ -115,24 +117,37 @@ impl Mapping {
     /// outstanding. Other processes that break the turns can't break memory safety, only the ring: samples are overwritten,
     /// or every drain fails from then on.
     pub unsafe fn unclaimed(map: &Map) -> Result<Self, MappingError> {
-        Self::with_claim(map, Generation::current()?, None)
+        Self::without_claim(map)
     }
 
-    fn with_claim(map: &Map, generation: Generation, claim: Option<Claim>) -> Result<Self, MappingError> {
+    /// Claims a ring without mapping it: for those who work on it through [`unclaimed`](Self::unclaimed) mappings, and want
+    /// no other process to. It ends when it is dropped, and forked children do not inherit it.
+    ///
+    /// # Errors
+    /// [`MappingError::Claimed`], [`MappingError::AlreadyMapped`] if this process has the claim already, and what a system
+    /// call answered.
+    pub fn claim(map: &Map) -> Result<Claim, MappingError> {
+        let id = map.id();
+        Claim::take(map.as_fd(), id, Generation::current()?).map_err(|refused| match refused {
+            Refused::ByThisProcess => MappingError::AlreadyMapped { id },
+            Refused::ByAnother => MappingError::Claimed { id, holder: claimant_of(id) },
+            Refused::System(failed) => failed.into(),
+        })
+    }
+
+    fn without_claim(map: &Map) -> Result<Self, MappingError> {
         let layout = region::Layout::of(map)?;
-        let mut consumer_page = Region::map(map, &layout.consumer_page(), region::Access::Read)?;
-        consumer_page.keep_from_children(generation)?;
-        let mut producer_and_data = Region::map(map, &layout.producer_and_data(), region::Access::ReadWrite)?;
-        producer_and_data.keep_from_children(generation)?;
+        let consumer_page = Region::map(map, &layout.consumer_page(), region::Access::Read)?;
+        let producer_and_data = Region::map(map, &layout.producer_and_data(), region::Access::ReadWrite)?;
         Ok(Self {
             data: producer_and_data.at(layout.page()),
             producer_pos: producer_and_data.at(0).cast(),
             consumer_pos: consumer_page.at(0).cast(),
             size: layout.size(),
             has_producer: AtomicBool::new(false),
-            _consumer_page: consumer_page,
-            _producer_and_data: producer_and_data,
-            _claim: claim,
+            consumer_page,
+            producer_and_data,
+            claim: None,
         })
     }
 
