@@ -179,7 +179,9 @@ fn a_wait_until_consumed_ends_when_the_kernel_has_drained_that_far() {
     assert!(matches!(waited, Err(BlockingError::TimedOut { .. })));
     let ahead = Position::new(40);
     let waited = raw.wait_consumed(ahead, &mut none.waiter(), None);
-    assert!(matches!(waited, Err(BlockingError::NotSubmitted { position, end }) if position == ahead && end == raw.position()));
+    assert!(
+        matches!(waited, Err(BlockingError::NotSubmitted { position, end }) if position == ahead && end == raw.position())
+    );
     assert_eq!(drain(&memory).len(), 2);
     assert!(raw.wait_consumed(raw.position(), &mut none.waiter(), Some(Duration::ZERO)).is_ok());
     memory.set_producer(1 << 30);

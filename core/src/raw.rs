@@ -60,12 +60,21 @@ impl<M: RingMemory> Raw<M> {
         let seen = self.look();
         let len = room(seen, seen.found, len)?;
         // SAFETY: `room` found the record's extent free, and under the caller's lock nobody else takes it.
-        unsafe {
-            self.memory.write_header(seen.found.offset(seen.size), Header::busy(len.bytes()));
-            // Pairs with the acquire load of producer_pos in the kernel's peek: the header is written.
-            self.memory.publish_producer(seen.found.advance(u64::from(len.extent())));
-        }
+        unsafe { self.show_busy(seen, len) };
         Ok(seen.found)
+    }
+
+    /// As [`reserve`](Self::reserve), for those who ask why only where they must: `None` in place of an error.
+    ///
+    /// # Safety
+    /// As for [`reserve`](Self::reserve).
+    #[inline(always)]
+    pub unsafe fn try_reserve(&self, len: usize) -> Option<Position> {
+        let seen = self.look();
+        let len = fit(seen, seen.found, len)?;
+        // SAFETY: as in `reserve`.
+        unsafe { self.show_busy(seen, len) };
+        Some(seen.found)
     }
 
     /// As [`reserve`](Self::reserve), waiting for room if need be: forever if `timeout` is `None`, not at all if it is
@@ -226,6 +235,18 @@ impl<M: RingMemory> Raw<M> {
     }
 
     /// # Safety
+    /// The record's extent is free from the producer position on, and nobody else takes it.
+    #[inline(always)]
+    unsafe fn show_busy(&self, seen: Seen, len: SampleLen) {
+        // SAFETY: by the caller's promise. The store pairs with the acquire load of producer_pos in the kernel's peek: the
+        // header is written.
+        unsafe {
+            self.memory.write_header(seen.found.offset(seen.size), Header::busy(len.bytes()));
+            self.memory.publish_producer(seen.found.advance(u64::from(len.extent())));
+        }
+    }
+
+    /// # Safety
     /// As for [`submit`](Self::submit).
     #[inline(always)]
     unsafe fn commit(&self, offset: u32, header: fn(u32) -> Header) -> bool {
@@ -242,21 +263,24 @@ impl<M: RingMemory> Raw<M> {
     }
 }
 
-/// Checks that a record of `len` fits at `tail`, which is the producer position, or the end of a batch behind it.
+/// `len` as checked, if a record of that length fits at `tail`: the producer position, or the end of a batch behind it.
+#[inline(always)]
+fn fit(seen: Seen, tail: Position, len: usize) -> Option<SampleLen> {
+    let len = SampleLen::in_some_ring(len)?;
+    let left = seen.size.bytes_u64().checked_sub(u64::from(len.extent()))?;
+    let aligned = seen.consumer.is_aligned() && seen.found.is_aligned();
+    if aligned && tail.distance_from(seen.consumer) <= left { Some(len) } else { None }
+}
+
+/// As [`fit`], and says why not.
 #[inline(always)]
 fn room(seen: Seen, tail: Position, len: usize) -> Result<SampleLen, ReserveError> {
-    let size = seen.size.bytes_u64();
-    let checked = SampleLen::in_some_ring(len);
-    let fits = |len: SampleLen| {
-        let left = size.checked_sub(u64::from(len.extent()));
-        let aligned = seen.consumer.is_aligned() && seen.found.is_aligned();
-        aligned && left.is_some_and(|left| tail.distance_from(seen.consumer) <= left)
-    };
-    match checked {
-        Some(len) if fits(len) => Ok(len),
-        _ => {
+    match fit(seen, tail, len) {
+        Some(len) => Ok(len),
+        None => {
             look_for_room(seen, seen.found, tail, len)?;
-            checked.ok_or(ReserveError::TooLarge { len, max: seen.size.max_sample_len() })
+            // It found none where `fit` has found none.
+            Err(ReserveError::TooLarge { len, max: seen.size.max_sample_len() })
         }
     }
 }

@@ -11,6 +11,7 @@ mod size;
 pub(crate) mod types;
 
 use core::fmt;
+use core::hint::assert_unchecked;
 use core::mem::ManuallyDrop;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -105,9 +106,13 @@ impl Map {
     /// As [`from_fd`](Self::from_fd); `look` is not called then.
     pub fn with_borrowed<T>(fd: BorrowedFd<'_>, look: impl FnOnce(&Self) -> T) -> Result<T, MapError> {
         let info = Info::of(fd)?;
-        // SAFETY: the descriptor is open while it is borrowed, and is never closed from here: the map is not dropped.
-        let map = ManuallyDrop::new(Self { fd: unsafe { OwnedFd::from_raw_fd(fd.as_raw_fd()) }, info });
-        Ok(look(&map))
+        // SAFETY: a descriptor that is borrowed is open, and so is not -1; it is not closed from here, because the map is not
+        // dropped.
+        let fd = unsafe {
+            assert_unchecked(fd.as_raw_fd() != -1);
+            OwnedFd::from_raw_fd(fd.as_raw_fd())
+        };
+        Ok(look(&ManuallyDrop::new(Self { fd, info })))
     }
 
     /// Opens a map that is pinned on a bpffs.
