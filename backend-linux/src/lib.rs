@@ -22,6 +22,7 @@ mod holders;
 mod map;
 mod mapping;
 mod probe;
+mod sysctl;
 mod wait;
 
 #[cfg(feature = "std")]

@@ -196,7 +196,9 @@ mod tests {
             let consumer = ScriptedConsumer::new(&memory, Script::never());
             let crash = Crash::after(steps);
             if let Ok(mut agent) = Agent::start(Mortal::new(&memory, &crash), consumer.waiter(), PATIENCE) {
-                (0..3).for_each(|value| agent.report(value).unwrap());
+                let reported = (0..3).try_for_each(|value| agent.report(value));
+                // The dead one's own position is not where it believes.
+                assert!(reported.is_ok() || crash.has_died(), "{reported:?}");
             }
             let (drained, samples) = FakeKernel::new(&memory).collect(0);
             assert_eq!(drained.returned, Ok(u32::try_from(samples.len()).unwrap()));

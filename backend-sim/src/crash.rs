@@ -82,12 +82,13 @@ mod tests {
         let memory = HeapMemory::new(64).unwrap();
         let attaching = Crash::never();
         drop(Producer::attach(Mortal::new(&memory, &attaching)).unwrap());
-        let crash = Crash::after(attaching.steps() + 1);
+        // The look at the producer position, and the first word of the sample.
+        let crash = Crash::after(attaching.steps() + 2);
         let mut producer = Producer::attach(Mortal::new(&memory, &crash)).unwrap();
         assert!(!crash.has_died());
         producer.push(b"two words").unwrap();
         assert!(crash.has_died());
-        assert_eq!(crash.steps(), attaching.steps() + 1);
+        assert_eq!(crash.steps(), attaching.steps() + 2);
         let image = memory.snapshot();
         assert_eq!((image.producer, &image.data()[..24]), (0, &b"\0\0\0\0\0\0\0\0two word\0\0\0\0\0\0\0\0"[..]));
     }

@@ -251,6 +251,7 @@ mod tests {
         steps.borrow_mut().clear();
         producer.push(b"eleven byte").unwrap();
         let expected = [
+            Step::Load(Role::LoadOwnProducer),
             Step::WritePayload { offset: 0, at: 0, len: 8 },
             Step::WritePayload { offset: 0, at: 8, len: 3 },
             Step::WriteHeader { offset: 0, header: Header::submitted(11) },
@@ -281,7 +282,7 @@ mod tests {
         let before = memory.snapshot();
         let mut producer = Producer::attach(Hooked::new(&memory, |_| Fate::IsLost)).unwrap();
         producer.push(b"gone").unwrap();
-        producer.batch().submit();
+        producer.batch().submit().unwrap();
         assert_eq!(memory.snapshot(), before);
     }
 }

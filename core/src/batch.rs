@@ -1,8 +1,9 @@
 //! A batch: records that the kernel sees all at once, or not at all.
 //!
 //! Invariant: from the producer's position to `tail` stand whole records whose headers are written, none of them
-//! visible. One release store of `producer_pos` shows them all. Kernel counterpart: one look at `producer_pos` in
-//! `__bpf_user_ringbuf_peek` finds either none of them or every one.
+//! visible; where `lost` is set the room may be another producer's, and the batch is never shown. One release store of
+//! `producer_pos` shows all records. Kernel counterpart: one look at `producer_pos` in `__bpf_user_ringbuf_peek` finds
+//! either none of them or every one.
 
 use core::ops::{Deref, DerefMut};
 
@@ -20,23 +21,31 @@ use crate::producer::{Producer, publish};
 pub struct Batch<'p, M: RingMemory> {
     producer: &'p mut Producer<M>,
     tail: Position,
+    /// Why the batch can't be submitted any more.
+    lost: Option<ReserveError>,
 }
 
 impl<'p, M: RingMemory> Batch<'p, M> {
     #[inline]
     pub(crate) fn new(producer: &'p mut Producer<M>) -> Self {
         let tail = producer.position();
-        Self { producer, tail }
+        Self { producer, tail, lost: None }
     }
 
     /// Reserves the batch's next sample.
     ///
     /// # Errors
     /// As [`Producer::reserve`], and [`ReserveError::BatchFull`] if the record and the batch together are larger than
-    /// the ring. The batch stays as it is, and may be submitted without the sample.
+    /// the ring. The batch stays as it is, and may be submitted without the sample; but after
+    /// [`ReserveError::ForeignProducer`] or [`ReserveError::Corrupted`] the batch is lost, and
+    /// [`submit`](Self::submit) fails with the same error.
     #[inline]
     pub fn reserve(&mut self, len: usize) -> Result<BatchSample<'_, M>, ReserveError> {
-        let len = self.producer.make_room(self.tail, len)?;
+        let len = self.producer.make_room(self.tail, len).inspect_err(|why| {
+            if why.is_loss() {
+                self.lost = Some(*why);
+            }
+        })?;
         // SAFETY: `make_room` found the record's extent free from `tail` on; the batch borrows the ring's one
         // producer, and the sample borrows the batch, so nobody else takes these bytes.
         let payload = unsafe { OwnPayload::new(self.producer.memory(), self.tail, len) };
@@ -55,13 +64,27 @@ impl<'p, M: RingMemory> Batch<'p, M> {
         Ok(())
     }
 
-    /// Shows the whole batch to the kernel at once. The answer is the position at which its last record ends.
+    /// Shows the whole batch to the kernel at once. Returns the position at which its last record ends. An empty batch
+    /// stores nothing.
     ///
-    /// A release store of `producer_pos`, which pairs with the acquire load in `__bpf_user_ringbuf_peek`.
+    /// A release store of `producer_pos`, which pairs with the acquire load in `__bpf_user_ringbuf_peek`. Before it,
+    /// one more look at the position: a batch may have been long in the making.
+    ///
+    /// # Errors
+    /// [`ReserveError::ForeignProducer`] and [`ReserveError::Corrupted`] if a reservation of this batch met that, or if
+    /// the position was moved since. Nothing of the batch is visible then; push its samples again after
+    /// [`Producer::resume`].
     #[inline]
-    pub fn submit(self) -> Position {
+    pub fn submit(self) -> Result<Position, ReserveError> {
+        if let Some(why) = self.lost {
+            return Err(why);
+        }
+        if self.is_empty() {
+            return Ok(self.tail);
+        }
+        self.producer.check_position()?;
         let (memory, position) = self.producer.parts();
-        publish(memory, position, self.tail)
+        Ok(publish(memory, position, self.tail))
     }
 
     /// Gives all room back: the same as dropping the batch.

@@ -40,6 +40,9 @@ pub enum AttachError {
     /// This memory has a producer already, of which samples may be outstanding: drop it first, or share it
     /// ([`Producer::into_shared`](crate::Producer::into_shared)).
     AlreadyAttached,
+    /// Another thread is in the middle of a reservation, so the ring can't be taken up anew: try again
+    /// ([`Shared::resume`](crate::Shared::resume)).
+    InFlight,
 }
 
 impl fmt::Display for AttachError {
@@ -55,6 +58,7 @@ impl fmt::Display for AttachError {
             Self::AlreadyAttached => {
                 f.write_str("this memory has a producer already: drop it first, or share it between threads")
             }
+            Self::InFlight => f.write_str("another thread is in the middle of a reservation: try again"),
         }
     }
 }
@@ -72,7 +76,7 @@ pub enum ReserveError {
         /// Longest sample in this ring, in bytes.
         max: u32,
     },
-    /// No room until the kernel drains; in a [`Lane`](crate::Lane), whose room is its own, none until another is taken.
+    /// No room until the kernel drains. The same call may succeed then.
     Full {
         /// Bytes that the record needs, header and padding included.
         needed: u32,
@@ -86,11 +90,20 @@ pub enum ReserveError {
         /// Bytes of the ring that the batch does not hold yet.
         left: u32,
     },
+    /// The [`Lane`](crate::Lane) has too little left for the record, and draining does not help: close it and take another
+    /// one.
+    LaneUsedUp {
+        /// Bytes that the record needs, header and padding included.
+        needed: u32,
+        /// Bytes that the lane has left.
+        left: u32,
+    },
     /// A lane of length 0, in which no sample but an empty one has room.
     EmptyLane,
-    /// The shared memory says what can't be.
+    /// The positions in the shared memory can't be those of a ring. [`repair`](crate::repair) frees it.
     Corrupted(Corruption),
-    /// Somebody else moved the producer position: a second producer is, or was, at work on this ring.
+    /// Another producer moved `producer_pos`: it is, or was, at work on this ring.
+    /// [`Producer::resume`](crate::Producer::resume) goes on from there.
     ForeignProducer {
         /// Where this producer left `producer_pos`.
         expected: Position,
@@ -100,9 +113,14 @@ pub enum ReserveError {
 }
 
 impl ReserveError {
-    /// Whether it is [`Full`](Self::Full): the same call may succeed once the kernel has drained, but for a lane's.
+    /// Whether it is [`Full`](Self::Full): the same call may succeed once the kernel has drained.
     pub const fn is_full(&self) -> bool {
         matches!(self, Self::Full { .. })
+    }
+
+    /// Whether what was written so far and not submitted may no longer be shown to the kernel.
+    pub(crate) const fn is_loss(&self) -> bool {
+        matches!(self, Self::ForeignProducer { .. } | Self::Corrupted(_))
     }
 }
 
@@ -118,11 +136,14 @@ impl fmt::Display for ReserveError {
             Self::BatchFull { needed, left } => {
                 write!(f, "the batch is full: the record needs {needed} bytes, the batch leaves {left} of the ring")
             }
+            Self::LaneUsedUp { needed, left } => {
+                write!(f, "the lane is used up: the record needs {needed} bytes, {left} are left")
+            }
             Self::EmptyLane => f.write_str("a lane of 0 bytes: it must have at least 1"),
             Self::Corrupted(why) => write!(f, "the ring is corrupted: {why}"),
             Self::ForeignProducer { expected, found } => write!(
                 f,
-                "another producer works on this ring: the producer position should be {expected} and is {found}"
+                "another producer moved the producer position from {expected} to {found}: resume to go on from there"
             ),
         }
     }

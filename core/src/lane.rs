@@ -32,8 +32,8 @@ impl<M: RingMemory> Lane<M> {
     /// Reserves a sample of `len` bytes in the lane. Nothing of it is visible before submit.
     ///
     /// # Errors
-    /// [`ReserveError::TooLarge`] if no ring of this size takes it, [`ReserveError::Full`] if the lane has not enough
-    /// left; `available` says how much. Draining does not help then: take a new lane.
+    /// [`ReserveError::TooLarge`] if no ring of this size takes it, [`ReserveError::LaneUsedUp`] if the lane has not
+    /// enough left: close it and take another one.
     #[inline]
     pub fn reserve(&mut self, len: usize) -> Result<LaneSample<'_, M>, ReserveError> {
         let size = self.record.memory().size();
@@ -41,7 +41,7 @@ impl<M: RingMemory> Lane<M> {
         if self.record.begin(checked) {
             Ok(LaneSample { lane: self })
         } else {
-            Err(ReserveError::Full { needed: record_extent(checked.bytes()), available: self.left() })
+            Err(ReserveError::LaneUsedUp { needed: record_extent(checked.bytes()), left: self.left() })
         }
     }
 

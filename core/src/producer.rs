@@ -2,23 +2,22 @@
 //!
 //! Invariants: `position` is what this producer last stored into `producer_pos`. `limit` is a consumer position seen
 //! plus the ring's size, so the bytes from `position` to `limit` are free and stay so: the consumer only moves on. They
-//! are never more than the ring has; none if the limit lies behind.
+//! are never more than the ring has; none if the limit lies behind. Every reservation compares `producer_pos` with
+//! `position` before it hands out room, so a second producer that has come and gone is noticed before a byte is written.
 //! Kernel counterpart: `__bpf_user_ringbuf_peek`, which reads what is published here.
 
 use core::time::Duration;
 
 use crate::batch::Batch;
 use crate::busy::BusyRecord;
-use crate::claim::Claimed;
+use crate::claim::{Claimed, Opening};
 use crate::detached::DetachedSample;
 use crate::error::{AttachError, ReserveError};
-use crate::header::RecordState;
 use crate::lane::Lane;
 use crate::layout::{MAX_SAMPLE_LEN, RingSize, SampleLen};
 use crate::memory::RingMemory;
 use crate::payload::OwnPayload;
-use crate::position::Position;
-use crate::records::Records;
+use crate::position::{Corruption, Position};
 use crate::role::Role;
 use crate::sample::Sample;
 use crate::shared::Shared;
@@ -31,8 +30,18 @@ use crate::wait::{BlockingError, Wait, block_on, or_not_yet};
 /// may move to another thread.
 ///
 /// One ring, one producer: a second one on the same memory is refused until the first is dropped
-/// ([`AttachError::AlreadyAttached`]); another process that writes to the same ring is noticed when the room known so
-/// far is used up ([`ReserveError::ForeignProducer`]).
+/// ([`AttachError::AlreadyAttached`]).
+///
+/// # Other producers
+/// Every reservation looks at `producer_pos` first, by one relaxed load. Where another process has moved it, the
+/// reservation fails with [`ReserveError::ForeignProducer`] before a byte is written, and so does each one after it;
+/// [`resume`](Self::resume) goes on from the new position. So processes may take turns on a ring, under a lock of their
+/// own that is held from [`resume`](Self::resume) to the last submit.
+///
+/// What can't be noticed is another process that publishes *between* a reservation here and its submit: this submit moves
+/// the position back or into the other's record, and the kernel may then answer -EINVAL to every drain. The cure is
+/// to keep the other one out: a backend may hold a claim that other processes see (`Mapping::new` of
+/// `user-ringbuf-linux` does).
 #[derive(Debug)]
 #[doc(alias = "BPF_MAP_TYPE_USER_RINGBUF")]
 pub struct Producer<M: RingMemory> {
@@ -55,24 +64,32 @@ impl<M: RingMemory> Producer<M> {
     /// past a record.
     pub fn attach(memory: M) -> Result<Self, AttachError> {
         let memory = Claimed::new(memory)?;
-        let records = Records::new(&*memory).map_err(AttachError::Corrupted)?;
-        let position = records.end();
-        let limit = records.position().advance(memory.size().bytes_u64());
-        for record in records {
-            let record = record.map_err(|damage| AttachError::Damaged { damage })?;
-            if record.state == RecordState::Busy {
-                return Err(AttachError::Busy { record });
-            }
-        }
+        let Opening { position, limit } = memory.open()?;
         Ok(Self { memory, position, limit })
+    }
+
+    /// Goes on from where another producer has left the ring: after [`ReserveError::ForeignProducer`], or at the
+    /// beginning of this process's turn on a ring that processes share under a lock of their own. Reads the
+    /// positions anew and looks at every record in the ring, as [`attach`](Self::attach) does. Returns the position at
+    /// which this producer's next record begins.
+    ///
+    /// [`DetachedSample`]s and [`Lane`]s of this producer that are still open are busy records, so `resume` fails with
+    /// [`AttachError::Busy`] until they are submitted or dropped; that does them no harm.
+    ///
+    /// # Errors
+    /// As [`attach`](Self::attach), without [`AttachError::AlreadyAttached`]. The producer stays as it was then.
+    pub fn resume(&mut self) -> Result<Position, AttachError> {
+        let Opening { position, limit } = self.memory.open()?;
+        (self.position, self.limit) = (position, limit);
+        Ok(position)
     }
 
     /// Reserves a sample of `len` bytes, to be filled in place and submitted. The kernel sees nothing of it before.
     ///
     /// # Errors
     /// [`ReserveError::TooLarge`] if no drain ever makes room for it, [`ReserveError::Full`] until the kernel has
-    /// drained, [`ReserveError::Corrupted`] and [`ReserveError::ForeignProducer`] if the positions are not what they
-    /// must be. Nothing has changed then.
+    /// drained, [`ReserveError::ForeignProducer`] if another producer has moved `producer_pos`,
+    /// [`ReserveError::Corrupted`] if the positions can't be those of a ring. Nothing has changed then.
     #[inline]
     pub fn reserve(&mut self, len: usize) -> Result<Sample<'_, M>, ReserveError> {
         let len = self.make_room(self.position, len)?;
@@ -83,7 +100,7 @@ impl<M: RingMemory> Producer<M> {
         Ok(Sample::new(payload, position))
     }
 
-    /// Reserves, copies `bytes` and submits. The answer is the position at which the record ends.
+    /// Reserves, copies `bytes` and submits. Returns the position at which the record ends.
     ///
     /// # Errors
     /// As [`reserve`](Self::reserve).
@@ -171,7 +188,15 @@ impl<M: RingMemory> Producer<M> {
         if len == 0 { Err(ReserveError::EmptyLane) } else { Ok(self.reserve_detached(len)?.into_lane()) }
     }
 
-    /// Makes a producer for many threads of this one.
+    /// Gives the memory back, and the claim on it up.
+    ///
+    /// Records of [`DetachedSample`]s and [`Lane`]s that are still open stay busy: whoever attaches next is refused until
+    /// they are submitted or dropped.
+    pub fn into_memory(self) -> M {
+        self.memory.into_memory()
+    }
+
+    /// Makes a producer for many threads of this one. [`Shared::into_producer`] is the way back.
     pub fn into_shared(self) -> Shared<M> {
         Shared::new(self.memory, self.position, self.limit)
     }
@@ -191,16 +216,16 @@ impl<M: RingMemory> Producer<M> {
     /// Bytes that records take up now, header and padding included: published and not yet consumed.
     ///
     /// # Errors
-    /// [`ReserveError::Corrupted`] if the consumer position is not what it can be.
-    pub fn used(&self) -> Result<u32, ReserveError> {
-        Ok(self.position.occupied(self.memory.load_consumer(), self.memory.size())?)
+    /// [`Corruption`] if the consumer position can't be that of this ring.
+    pub fn used(&self) -> Result<u32, Corruption> {
+        self.position.occupied(self.memory.load_consumer(), self.memory.size())
     }
 
     /// Bytes that are free now. The longest sample that fits has 8 fewer.
     ///
     /// # Errors
     /// As [`used`](Self::used).
-    pub fn free(&self) -> Result<u32, ReserveError> {
+    pub fn free(&self) -> Result<u32, Corruption> {
         Ok(self.memory.size().bytes() - self.used()?)
     }
 
@@ -229,29 +254,46 @@ impl<M: RingMemory> Producer<M> {
     #[inline]
     pub(crate) fn make_room(&mut self, at: Position, len: usize) -> Result<SampleLen, ReserveError> {
         let checked = SampleLen::in_some_ring(len);
+        // A word that only this producer stores, so it's in this core's cache until somebody else stores there.
+        let found = self.memory.load_producer(Role::LoadOwnProducer);
         // The room is at most the ring's size, so what fits into it needs no look at the ring's own limit.
-        if checked.is_none_or(|len| !self.limit.has_reached(at.advance(u64::from(len.extent())))) {
+        if found != self.position
+            || checked.is_none_or(|len| !self.limit.has_reached(at.advance(u64::from(len.extent()))))
+        {
             // Values only, no reference to `self`: a producer that no call sees can stay in registers.
-            let found = self.memory.load_producer(Role::LoadOwnProducer);
             let seen = Seen { size: self.memory.size(), found, consumer: self.memory.load_consumer() };
             match look_for_room(seen, self.position, at, len) {
                 Ok(limit) => self.limit = limit,
                 Err(why) => {
-                    // A producer that has met an error knows of no room, so it looks again each time: in this batch,
-                    // after it was submitted, when the limit lies behind, and after it was dropped.
+                    // A producer that has met an error knows of no room, so it looks at the consumer again each time.
                     self.limit = self.position;
                     return Err(why);
                 }
             }
         }
-        // What no ring takes was an error above. The answer holds only what was asked, so a constant stays one.
+        // What no ring takes was an error above. The result holds only what was asked, so a constant stays one.
         checked.ok_or(ReserveError::TooLarge { len, max: MAX_SAMPLE_LEN })
+    }
+
+    /// Makes sure that `producer_pos` is where this producer left it.
+    #[inline]
+    pub(crate) fn check_position(&self) -> Result<(), ReserveError> {
+        let found = self.memory.load_producer(Role::LoadOwnProducer);
+        if found == self.position {
+            return Ok(());
+        }
+        moved(Seen { size: self.memory.size(), found, consumer: self.memory.load_consumer() }, self.position)
     }
 
     /// Parts for a batch, which keeps its own end: the memory, and the published position.
     #[inline]
     pub(crate) fn parts(&mut self) -> (&M, &mut Position) {
         (&self.memory, &mut self.position)
+    }
+
+    /// Makes an exclusive producer of the parts of one that was shared.
+    pub(crate) fn from_parts(memory: Claimed<M>, position: Position, limit: Position) -> Self {
+        Self { memory, position, limit }
     }
 }
 
@@ -274,6 +316,23 @@ pub(crate) struct Seen {
     pub(crate) consumer: Position,
 }
 
+impl Seen {
+    /// Whether the positions are those of a ring, and the producer's the one that was left there.
+    #[inline(always)]
+    fn check(self, expected: Position) -> Result<(), ReserveError> {
+        let Self { size, found, consumer } = self;
+        found.occupied(consumer, size)?;
+        if found == expected { Ok(()) } else { Err(ReserveError::ForeignProducer { expected, found }) }
+    }
+}
+
+/// What is wrong with a position that was moved.
+#[cold]
+#[inline(never)]
+fn moved(seen: Seen, expected: Position) -> Result<(), ReserveError> {
+    seen.check(expected)
+}
+
 /// The slow path: the limit up to which the kernel has made room, if the ring is still ours and a record of `len` fits
 /// between `at` and there.
 #[cold]
@@ -284,12 +343,9 @@ pub(crate) fn look_for_room(
     at: Position,
     len: usize,
 ) -> Result<Position, ReserveError> {
-    let Seen { size, found, consumer } = seen;
+    let Seen { size, consumer, .. } = seen;
     let len = size.sample_len(len).ok_or(ReserveError::TooLarge { len, max: size.max_sample_len() })?;
-    found.occupied(consumer, size)?;
-    if found != expected {
-        return Err(ReserveError::ForeignProducer { expected, found });
-    }
+    seen.check(expected)?;
     let needed = len.extent();
     let left = size.bytes_u64().saturating_sub(at.distance_from(expected));
     if u64::from(needed) > left {

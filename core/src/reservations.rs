@@ -29,6 +29,12 @@ impl Reservations {
         (self.0 & !Self::IN_FLIGHT_MASK) >> Self::SHIFT
     }
 
+    /// Whether the end of what is reserved may be `position`: all but its topmost bits are the same.
+    #[inline(always)]
+    pub(crate) const fn ends_at(self, position: Position) -> bool {
+        self.room(position) == 0
+    }
+
     #[inline(always)]
     pub(crate) const fn in_flight(self) -> u64 {
         self.0 & Self::IN_FLIGHT_MASK
@@ -80,6 +86,7 @@ mod tests {
             let start = Position::new(start);
             let word = Reservations::none_in_flight(start);
             assert_eq!((word.in_flight(), word.end_near(start)), (0, start));
+            assert!(word.ends_at(start) && !word.ends_at(start.advance(8)) && !word.ends_at(start.advance(u64::MAX)));
             let taken = word.with_another(24).unwrap().with_another(16).unwrap();
             assert_eq!((taken.in_flight(), taken.end_near(start)), (2, start.advance(40)));
             assert_eq!(taken.room(start.advance(4096)), 4056);

@@ -12,12 +12,16 @@
 //! becomes visible to the kernel when it runs again, at the latest when the ring is full and everyone else has left.
 //! Within the ring, samples are in the order of their reservations.
 //!
+//! **Other producers.** A thread that finds nobody in flight knows what `producer_pos` must be, and looks before it takes
+//! room. While others are in flight it can't know; what another process publishes then is not noticed (as between a
+//! reservation and its submit, see [`Producer`]).
+//!
 //! Kernel counterpart: the acquire load of `producer_pos` in `__bpf_user_ringbuf_peek`, as ever.
 
 use core::time::Duration;
 
 use crate::busy::BusyRecord;
-use crate::claim::Claimed;
+use crate::claim::{Claimed, Opening};
 use crate::detached::DetachedSample;
 use crate::error::{AttachError, ReserveError};
 use crate::lane::Lane;
@@ -89,7 +93,7 @@ impl<M: RingMemory> Shared<M> {
         self.reserve_with(M::clone(&self.memory), len)
     }
 
-    /// Reserves, copies `bytes` and submits. The answer is the position at which the record ends.
+    /// Reserves, copies `bytes` and submits. Returns the position at which the record ends.
     ///
     /// # Errors
     /// As [`Producer::reserve`].
@@ -156,6 +160,63 @@ impl<M: RingMemory> Shared<M> {
             end.occupied(consumer, self.memory.size())?;
             Ok(consumer.has_reached(position).then_some(()))
         })
+    }
+
+    /// Goes on from where another producer has left the ring, as [`Producer::resume`] does. Returns the position at which
+    /// the next record begins.
+    ///
+    /// Any thread may call it, also beside others that reserve: those fail with [`ReserveError::ForeignProducer`] up to
+    /// the moment at which it succeeds.
+    ///
+    /// # Errors
+    /// As [`Producer::resume`]; [`AttachError::InFlight`] while another thread is in the middle of a reservation: try again.
+    pub fn resume(&self) -> Result<Position, AttachError> {
+        let found = Reservations(self.memory.load_word(&self.reservations.0, Role::ObserveInFlight));
+        if found.in_flight() > 0 {
+            return Err(AttachError::InFlight);
+        }
+        let Opening { position, limit } = self.memory.open()?;
+        // The limit first: from now on the topmost bits of the reservations' end are measured from it. With the old end
+        // it gives room to nobody: that end is not where `producer_pos` stands.
+        self.memory.store_word(&self.limit, limit.get(), Role::StoreLimit);
+        let new = Reservations::none_in_flight(position);
+        while let Err(now) = self.exchange(found, new, Role::TakeRoom, Role::LoadReservations) {
+            // What the walk found may be old if a thread came in between.
+            if now != found {
+                return Err(AttachError::InFlight);
+            }
+        }
+        Ok(position)
+    }
+
+    /// Makes an exclusive producer of this one. Samples and lanes that own a clone of the memory may still be open.
+    pub fn into_producer(self) -> Producer<M> {
+        let limit = Position::new(self.memory.load_word(&self.limit, Role::LoadLimit));
+        let (_, position) = self.ends();
+        let Self { memory, .. } = self;
+        Producer::from_parts(memory, position, limit)
+    }
+
+    /// Gives the memory back, and the claim on it up. As [`Producer::into_memory`].
+    pub fn into_memory(self) -> M {
+        self.memory.into_memory()
+    }
+
+    /// Bytes that records take up now, header and padding included: reserved and not yet consumed.
+    ///
+    /// # Errors
+    /// [`Corruption`] if the consumer position can't be that of this ring.
+    pub fn used(&self) -> Result<u32, Corruption> {
+        let (consumer, end) = self.ends();
+        end.occupied(consumer, self.memory.size())
+    }
+
+    /// Bytes that are free now. The longest sample that fits has 8 fewer.
+    ///
+    /// # Errors
+    /// As [`used`](Self::used).
+    pub fn free(&self) -> Result<u32, Corruption> {
+        Ok(self.memory.size().bytes() - self.used()?)
     }
 
     /// Where everything reserved so far ends, by whatever thread.
@@ -226,7 +287,9 @@ impl<M: RingMemory> Shared<M> {
         loop {
             let mut limit = Position::new(self.memory.load_word(&self.limit, Role::LoadLimit));
             let mut room = found.room(limit);
-            if room > self.memory.size().bytes_u64() || u64::from(len.extent()) > room {
+            // A stale load of the position costs a look that finds nothing wrong.
+            let moved = found.in_flight() == 0 && !found.ends_at(self.memory.load_producer(Role::LoadOwnProducer));
+            if moved || room > self.memory.size().bytes_u64() || u64::from(len.extent()) > room {
                 match self.look_for_room(found, len)? {
                     Some(newer) => limit = newer,
                     None => {

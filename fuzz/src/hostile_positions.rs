@@ -68,6 +68,7 @@ pub fn run_counted(bytes: &[u8]) -> Counts {
         tail: Cell::new(start),
         begun: Cell::new(start),
         room: Cell::new(0),
+        looked: Cell::default(),
         answers: RefCell::default(),
         held: RefCell::default(),
         headers: RefCell::default(),
@@ -92,6 +93,8 @@ struct Witness<'m> {
     room: Cell<u64>,
     /// Where the next record began when this action did: what was published since is the action's own.
     begun: Cell<u64>,
+    /// Whether the producer position was where the producer left it when it was loaded last, if it was.
+    looked: Cell<Option<bool>>,
     /// Consumer positions loaded while attaching.
     answers: RefCell<Vec<u64>>,
     /// Beginnings and extents of what is held.
@@ -116,7 +119,16 @@ impl Witness<'_> {
         self.counts.get().stores
     }
 
+    /// The producer is about to load its own position. A shared one keeps the low 51 bits only.
+    fn look(&self) {
+        let moved = self.memory.kernel_load_producer().wrapping_sub(self.tail.get());
+        self.looked.set(Some(moved << 13 == 0));
+    }
+
+    /// No reservation hands out room without a look at the position, nor where it was moved.
     fn answered<T>(&self, reserved: &Result<T, ReserveError>) {
+        let looked = self.looked.take();
+        assert!(reserved.is_err() || looked == Some(true), "reserved, and the look at the position gave {looked:?}");
         self.count(|counts| match reserved {
             Ok(_) => counts.reserved += 1,
             Err(ReserveError::Corrupted(_)) => counts.corrupted += 1,
@@ -207,6 +219,7 @@ impl Hook for &Witness<'_> {
     fn before(&self, step: Step) -> Fate {
         self.strike();
         match step {
+            Step::Load(Role::LoadOwnProducer | Role::ObserveProducer) => self.look(),
             Step::Load(Role::LoadConsumer) => self.answer(self.memory.kernel_load_consumer()),
             Step::Publish(position) => self.publish(position.get()),
             Step::WriteHeader { offset, header } => {
@@ -259,6 +272,22 @@ impl<'m> Driver<'m> {
         }
     }
 
+    /// Goes on from wherever the positions are.
+    fn resume(&mut self) {
+        let witness = self.witness();
+        witness.answers.take();
+        let stores = witness.stores();
+        let resumed = match &mut self.handle {
+            Some(Handle::Exclusive(producer)) => producer.resume(),
+            Some(Handle::Shared(shared)) => shared.resume(),
+            None => return,
+        };
+        assert_eq!(witness.stores(), stores, "resuming only looks");
+        if let Ok(position) = resumed {
+            witness.attached(position.get());
+        }
+    }
+
     fn act(&mut self, source: &mut Source<'_>) {
         self.witness().begin();
         let code = source.byte();
@@ -289,6 +318,7 @@ impl<'m> Driver<'m> {
                 self.lane_sample(code >> 4, len);
             }
             12 => self.attach(code & 16 != 0),
+            13 => self.resume(),
             _ => self.ask(),
         }
     }
@@ -353,7 +383,7 @@ impl<'m> Driver<'m> {
             }
         }
         if submit {
-            batch.submit();
+            _ = batch.submit();
         }
     }
 

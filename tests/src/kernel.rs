@@ -43,7 +43,7 @@ pub fn ring(bytes: u64) -> anyhow::Result<Map> {
 /// [`Unavailable`], with what is missing, and what else the kernel refused.
 pub fn drain_program(map: &Map, log_bytes: usize) -> anyhow::Result<DrainProgram> {
     DrainProgram::load(map, log_bytes).map_err(|error| match error {
-        DrainError::NotPermitted { .. } => Unavailable { why: error.to_string() }.into(),
+        DrainError::NotPermitted { .. } | DrainError::NoJit { .. } => Unavailable { why: error.to_string() }.into(),
         _ => anyhow::Error::new(error).context("loading the drain program"),
     })
 }

@@ -13,6 +13,7 @@ pub mod bpffs;
 pub mod crash;
 pub mod fidelity;
 pub mod fork;
+pub mod interpreter;
 pub mod jam;
 pub mod kernel;
 pub mod objects;

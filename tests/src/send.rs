@@ -161,7 +161,7 @@ impl<'a> Order<'a> {
                     stamp_into(&mut sample, stamp)?;
                     sample.submit();
                 }
-                batch.submit();
+                batch.submit()?;
                 stamps().for_each(self.submitted);
             }
         }

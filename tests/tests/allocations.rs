@@ -66,7 +66,7 @@ fn work_alone<M: ContiguousMemory>(producer: &mut Producer<&M>) -> Result<(), Re
     producer.reserve(40)?.discard();
     let mut batch = producer.batch();
     (0..32).try_for_each(|_| batch.push(&SAMPLE))?;
-    batch.submit();
+    batch.submit()?;
     let first = producer.reserve_detached(40)?;
     producer.reserve_detached(40)?.submit();
     first.submit();

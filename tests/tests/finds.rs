@@ -21,7 +21,7 @@ fn a_consumer_that_goes_back_during_a_batch_gives_no_room() {
     // It has come to its senses, and the batch goes on.
     memory.set_consumer(640);
     batch.push(&[3; 8]).unwrap();
-    assert_eq!(batch.submit().get(), 704);
+    assert_eq!(batch.submit(), Ok(Position::new(704)));
 }
 
 /// Found by `hostile_positions`: a shared producer's word has no room for the topmost bits of a position, and it took
@@ -43,11 +43,11 @@ fn positions_that_move_by_half_of_all_numbers_are_a_foreign_producer_s() {
 fn a_foreign_producer_that_a_batch_met_is_met_again_by_the_next_reservation() {
     let memory = HeapMemory::new(128).unwrap();
     let mut producer = Producer::attach(&memory).unwrap();
-    memory.set_producer(16);
     let why = ReserveError::ForeignProducer { expected: Position::new(0), found: Position::new(16) };
     let mut batch = producer.batch();
     batch.push(&[1; 56]).unwrap();
     batch.push(&[1; 48]).unwrap();
+    memory.set_producer(16);
     assert_eq!(batch.push(&[2; 8]), Err(why));
     batch.discard();
     assert_eq!(producer.push(&[2; 8]), Err(why));
@@ -74,6 +74,6 @@ fn a_batch_that_met_a_full_ring_leaves_no_room_behind_it() {
     let mut batch = producer.batch();
     batch.push(&[2; 56]).unwrap();
     assert_eq!(batch.push(&[]), Err(ReserveError::Full { needed: 8, available: 0 }));
-    batch.submit();
+    batch.submit().unwrap();
     assert_eq!(producer.push(&[]), Err(ReserveError::Full { needed: 8, available: 0 }));
 }

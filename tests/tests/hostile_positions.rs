@@ -7,7 +7,7 @@ use user_ringbuf_fuzz::hostile_positions::{Counts, run_counted};
 fn no_change_of_positions_lures_a_producer_out_of_free_space() {
     let mut rng = Rng::with_seed(99);
     let mut sum = Counts::default();
-    for _ in 0..4000 {
+    for _ in 0..8000 {
         let bytes: Vec<u8> = std::iter::repeat_with(|| rng.u8(..)).take(1000).collect();
         sum += run_counted(&bytes);
     }

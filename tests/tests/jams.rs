@@ -178,7 +178,7 @@ fn a_busy_record_of_a_killed_process_holds_the_ring_until_it_is_discarded() {
         name: "held",
         obstacle: AT,
         kernel_error: None,
-        words: "its producer is about to submit it, or gone",
+        words: "no process claims the ring, so its producer is gone",
         repaired: (1, 0, 0, None),
         reachable: samples(0..BEFORE + BEHIND),
     }

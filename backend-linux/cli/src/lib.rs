@@ -9,9 +9,12 @@ mod create;
 mod demo;
 pub mod framing;
 mod inspect;
+mod mended;
 mod probe;
+mod producer;
 mod repair;
 mod report;
+mod row;
 mod send;
 mod target;
 

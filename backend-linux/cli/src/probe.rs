@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 use serde::Serialize;
-use user_ringbuf_linux::probe;
+use user_ringbuf_linux::{DrainError, Support, probe};
 
 use crate::report::{Output, Report, Verdict};
 
@@ -21,6 +21,11 @@ struct Found {
     /// "yes", "no" or "unknown".
     map_type: &'static str,
     drain_helper: &'static str,
+    /// Whether BPF programs are compiled, without which none that drains can be loaded; and `net.core.bpf_jit_enable`.
+    jit: &'static str,
+    jit_enable: Option<u32>,
+    /// What to do if they are not.
+    jit_obstacle: Option<String>,
     may_create: bool,
     /// What stands in the way of creating.
     obstacle: Option<String>,
@@ -34,6 +39,10 @@ impl Probe {
             page_size: probe.page_size,
             map_type: probe.map_type.name(),
             drain_helper: probe.drain_helper.name(),
+            jit: probe.jit.name(),
+            jit_enable: probe.jit_enable,
+            jit_obstacle: (probe.jit == Support::No)
+                .then(|| DrainError::NoJit { jit_enable: probe.jit_enable }.to_string()),
             may_create: probe.create.is_ok(),
             obstacle: probe.create.err().map(|obstacle| obstacle.to_string()),
         })?;
@@ -47,6 +56,10 @@ impl Report for Found {
         writeln!(out, "page size                    {} bytes, the smallest ring", self.page_size)?;
         writeln!(out, "BPF_MAP_TYPE_USER_RINGBUF    {}", self.map_type)?;
         writeln!(out, "bpf_user_ringbuf_drain       {}", self.drain_helper)?;
+        match &self.jit_obstacle {
+            None => writeln!(out, "BPF JIT                      {}", self.jit)?,
+            Some(obstacle) => writeln!(out, "BPF JIT                      no: {obstacle}")?,
+        }
         match &self.obstacle {
             None => writeln!(out, "this process may make rings  yes"),
             Some(obstacle) => {

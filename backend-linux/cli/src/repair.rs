@@ -3,15 +3,17 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use serde::Serialize;
 use user_ringbuf_linux::{
-    Mapping, MappingView, Repair as Mended, RingSize, RingView, Survey, Verdict as RingVerdict, plan_repair, repair,
+    MappingView, Repair as Mended, RingSize, RingView, Survey, Verdict as RingVerdict, plan_repair, repair,
 };
 
-use crate::inspect::Row;
+use crate::mended::{Moved, Sum};
+use crate::producer::{self, Claim};
 use crate::report::{Output, Report, Verdict, plural};
+use crate::row::Row;
 use crate::target::Target;
 
 /// Free a ring that a dead producer left jammed.
@@ -19,8 +21,9 @@ use crate::target::Target;
 /// Busy records and damaged stretches become discarded records, and a producer position that can't be is put right;
 /// submitted records that can be reached stay, and a program may drain all the while.
 ///
-/// Nothing in the ring tells whether its producer is alive, and a repair beside a living one destroys its samples. So it
-/// takes your word: --producer-is-gone.
+/// A repair beside a living producer destroys its samples. A ring that a process has claimed is refused, whatever flags are
+/// given. A producer that takes no claim, such as one of libbpf's, can't be seen, so a repair also takes your word:
+/// --producer-is-gone.
 #[derive(Args, Debug)]
 pub(crate) struct Repair {
     #[command(flatten)]
@@ -35,79 +38,6 @@ pub(crate) struct Repair {
     #[arg(long, value_name = "N", default_value_t = 1000)]
     #[arg(value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     records: u32,
-}
-
-/// A repair, summed up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Sum {
-    /// Busy records discarded.
-    discarded: u64,
-    discarded_bytes: u64,
-    /// Damaged stretches filled.
-    filled: u64,
-    filled_bytes: u64,
-    /// Discarded records that take their place.
-    fillers: u64,
-    producer_moved: Option<Moved>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-struct Moved {
-    from: u64,
-    to: u64,
-}
-
-impl Sum {
-    pub(crate) fn add(&mut self, mended: &Mended) {
-        match mended {
-            Mended::Discarded { record } => {
-                self.discarded += 1;
-                self.discarded_bytes += u64::from(record.extent());
-            }
-            Mended::Filled { damage, fillers } => {
-                self.filled += 1;
-                self.filled_bytes += u64::from(damage.bytes());
-                self.fillers += u64::from(*fillers);
-            }
-            Mended::ProducerMoved { from, to } => {
-                self.producer_moved = Some(Moved { from: from.get(), to: to.get() });
-            }
-            _ => {}
-        }
-    }
-
-    /// What it would do: a verb and its object.
-    pub(crate) fn as_plan(&self) -> String {
-        self.sentence(["discard", "fill", "move"])
-    }
-
-    fn as_done(&self) -> String {
-        self.sentence(["discarded", "filled", "moved"])
-    }
-
-    fn sentence(&self, [discard, fill, moved]: [&str; 3]) -> String {
-        let mut parts = Vec::new();
-        if let Some(Moved { from, to }) = self.producer_moved {
-            parts.push(format!("{moved} the producer position from {from} to {to}"));
-        }
-        if self.discarded > 0 {
-            let records = plural(self.discarded, "busy record");
-            parts.push(format!("{discard} {records} ({} bytes)", self.discarded_bytes));
-        }
-        if self.filled > 0 {
-            let stretches = match self.filled {
-                1 => "1 damaged stretch".to_owned(),
-                more => format!("{more} damaged stretches"),
-            };
-            let fillers = plural(self.fillers, "discarded record");
-            parts.push(format!("{fill} {stretches} ({} bytes) with {fillers}", self.filled_bytes));
-        }
-        if parts.is_empty() {
-            // The ring may have moved on since it was looked at.
-            return "change nothing".to_owned();
-        }
-        parts.join(", ")
-    }
 }
 
 /// One thing that was or would be done.
@@ -154,8 +84,9 @@ impl Repair {
     /// Why these arguments make no sense together, if they don't.
     pub(crate) fn wrong_usage(&self) -> Option<&'static str> {
         (!self.dry_run && !self.producer_is_gone).then_some(
-            "a repair beside a living producer destroys its samples, and nothing in the ring tells whether it is alive: \
-             make sure that none is, and say so with --producer-is-gone. What a repair would do says --dry-run",
+            "a repair beside a living producer destroys its samples, and a producer that takes no claim can't be seen \
+             (libbpf's don't): make sure that none is alive, and say so with --producer-is-gone. Use --dry-run to see \
+             what a repair would do",
         )
     }
 
@@ -163,12 +94,18 @@ impl Repair {
         let map = self.target.open()?;
         let failed = || format!("cannot repair {}", self.target);
         if self.dry_run {
+            if let Claim::By(process) = Claim::of(&map) {
+                let process =
+                    process.map_or_else(|| "a process that /proc does not show".into(), |one| one.to_string());
+                bail!("{}: it is claimed by {process}, and a repair would destroy its samples", failed());
+            }
             let view = MappingView::new(&map).with_context(failed)?;
             return self.mend(map.id(), &view, |each| plan_repair(&view, each).with_context(failed), output);
         }
-        let mapping = Mapping::new(&map).with_context(failed)?;
-        // SAFETY: the user's word, without which `wrong_usage` lets nobody come here; and this process has no other
-        // mapping of the ring to produce through.
+        // Held while it mends, so that no producer comes meanwhile.
+        let mapping = producer::claim(&map).with_context(failed)?;
+        // SAFETY: no producer that takes a claim is alive, since this process has it, and no other mapping of the ring.
+        // As to those that take none, it is the user's word, without which `wrong_usage` lets nobody come here.
         let mend = |each: &mut dyn FnMut(Mended)| unsafe { repair(&mapping, each) }.with_context(failed);
         self.mend(map.id(), &mapping, mend, output)
     }

@@ -7,6 +7,7 @@ use rustix::io::Errno;
 
 use crate::bpf::{BpfCommand, BpfError};
 use crate::map::Capability;
+use crate::sysctl::say_why_not_compiled;
 
 /// Why a drain program could not be loaded or run.
 ///
@@ -36,6 +37,12 @@ pub enum DrainError {
         error: BpfError,
         /// The capability that would do.
         needs: Capability,
+    },
+    /// The kernel would interpret the program, and can't interpret its callback: the BPF JIT is off or missing.
+    NoJit {
+        /// The value of `net.core.bpf_jit_enable`: 0 if the JIT is off; `None` if it can't be read, as in a kernel
+        /// built without `CONFIG_BPF_JIT` and in a network namespace other than the initial one.
+        jit_enable: Option<u32>,
     },
     /// The verifier refused the program.
     #[cfg(feature = "std")]
@@ -68,6 +75,7 @@ impl fmt::Display for DrainError {
                 write!(f, "a delay of {delay:?}, the limit is {max:?}")
             }
             Self::NotPermitted { error, needs } => write!(f, "{error}: it needs {needs}"),
+            Self::NoJit { jit_enable } => say_why_not_compiled(*jit_enable, f),
             #[cfg(feature = "std")]
             Self::Rejected { error, log } => {
                 let last = log.lines().rev().find(|line| !line.starts_with("processed"));

@@ -10,6 +10,7 @@ use crate::bpf::attr::{BtfLoad, ProgLoad};
 use crate::bpf::{BpfCommand, BpfError, LICENSE, PROG_TYPE_SYSCALL, SLEEPABLE, address, bpf_fd, length};
 use crate::fd::borrow;
 use crate::map::info::number;
+use crate::sysctl;
 
 /// The verifier gives up with EAGAIN when a signal is pending.
 const ATTEMPTS: u32 = 5;
@@ -48,7 +49,33 @@ pub(super) fn load(program: &Program) -> Result<OwnedFd, DrainError> {
             break;
         }
     }
+    if is_interpreted(error, &attr) {
+        return Err(DrainError::NoJit { jit_enable: sysctl::bpf_jit_enable() });
+    }
     Err(refused(error, &mut attr))
+}
+
+/// Whether the program was refused because it would not be compiled: the interpreter calls no callbacks.
+///
+/// Loads once more, for a log of the verifier's complaints alone. That the addresses in `attr` still live is the
+/// caller's promise. Kernel counterpart: `fixup_call_args` in `kernel/bpf/verifier.c`.
+fn is_interpreted(error: BpfError, attr: &ProgLoad) -> bool {
+    /// `BPF_LOG_STATS`: errors and figures, but no listing, so that a small log holds it all.
+    const COMPLAINTS: u32 = 4;
+    if error.errno != Errno::INVAL {
+        return false;
+    }
+    let mut log = [0_u8; 1024];
+    let mut attr =
+        ProgLoad { log_level: COMPLAINTS, log_size: length(log.len()), log_buf: address(log.as_mut_ptr()), ..*attr };
+    // SAFETY: as in `load`, which calls this while all of it lives; `log` is writable for `log_size` bytes.
+    let again = unsafe { bpf_fd(BpfCommand::ProgLoad, &mut attr) };
+    again.is_err() && says_interpreted(&log)
+}
+
+fn says_interpreted(log: &[u8]) -> bool {
+    const WORDS: &[u8] = b"callbacks are not allowed in non-JITed programs";
+    log.windows(WORDS.len()).any(|window| window == WORDS)
 }
 
 #[cfg(not(feature = "std"))]
@@ -78,4 +105,20 @@ fn refused(error: BpfError, attr: &mut ProgLoad) -> DrainError {
         return DrainError::from(error);
     }
     DrainError::Rejected { error, log: std::string::String::from_utf8_lossy(&log).into_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interpreter_is_known_by_its_complaint() {
+        // As Linux 6.1 on ppc64el says it with net.core.bpf_jit_enable = 0.
+        let mut log = [0; 1024];
+        let words = b"callbacks are not allowed in non-JITed programs\nverification time 93 usec\nstack depth 16+0\n";
+        log[..words.len()].copy_from_slice(words);
+        assert!(says_interpreted(&log));
+        assert!(!says_interpreted(b"invalid func unknown#209\n"));
+        assert!(!says_interpreted(b""));
+    }
 }

@@ -18,7 +18,7 @@ mod program;
 
 use core::time::Duration;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use user_ringbuf_core::consumer::{FORCE_WAKEUP, NO_WAKEUP};
 
@@ -42,7 +42,7 @@ pub use log::{MAX_LOG, Samples};
 ///
 /// # Rights and minimum kernel version
 ///
-/// Loading needs `CAP_BPF`; running needs nothing. Linux 6.1.
+/// Loading needs `CAP_BPF`; running needs nothing. Linux 6.1, with its BPF JIT switched on: the interpreter has no callbacks.
 ///
 /// # A self-test
 ///
@@ -79,7 +79,7 @@ impl DrainProgram {
     /// # Errors
     ///
     /// [`DrainError::LogTooLarge`] above [`MAX_LOG`], [`DrainError::NotPermitted`] without `CAP_BPF`,
-    /// `DrainError::Rejected` with the verifier's words (with `std`), and [`DrainError::Bpf`].
+    /// [`DrainError::NoJit`] where the kernel does not compile BPF programs, `DrainError::Rejected` with the verifier's words (with `std`), and [`DrainError::Bpf`].
     pub fn load(map: &Map, log_bytes: usize) -> Result<Self, DrainError> {
         Self::load_shape(map, log_bytes, false)
     }
@@ -95,10 +95,8 @@ impl DrainProgram {
     }
 
     fn load_shape(map: &Map, log_bytes: usize, troublesome: bool) -> Result<Self, DrainError> {
-        use rustix::fd::AsRawFd;
         let log = if log_bytes == 0 { None } else { Some(Log::new(log_bytes)?) };
-        let shape = Shape { ring: map.as_fd().as_raw_fd(), log: log.as_ref().map(Log::for_program), troublesome };
-        let program = load::load(&program::write(shape))?;
+        let program = load_program(map.as_fd(), log.as_ref(), troublesome)?;
         Ok(Self { program, log, troublesome })
     }
 
@@ -144,6 +142,17 @@ impl DrainProgram {
             nested: options.nest.then_some(context.nested),
         })
     }
+}
+
+/// Has the kernel verify and load the program that drains `ring`.
+fn load_program(ring: BorrowedFd<'_>, log: Option<&Log>, troublesome: bool) -> Result<OwnedFd, DrainError> {
+    let shape = Shape { ring: ring.as_raw_fd(), log: log.map(Log::for_program), troublesome };
+    load::load(&program::write(shape))
+}
+
+/// Whether the kernel loads a program that drains `ring`. Nothing of it stays.
+pub(crate) fn try_load(ring: BorrowedFd<'_>) -> Result<(), DrainError> {
+    load_program(ring, None, false).map(drop)
 }
 
 impl AsFd for DrainProgram {

@@ -16,7 +16,10 @@ use rustix::io::Errno;
 
 use crate::bpf::attr::ProgLoad;
 use crate::bpf::{BpfCommand, BpfError, LICENSE, PROG_TYPE_SYSCALL, SLEEPABLE, address, bpf_fd, length};
+use crate::drain::{DrainError, try_load};
+use crate::fd::borrow;
 use crate::map::{Capability, create_fd, rounded_size};
+use crate::sysctl;
 use btf::KernelBtf;
 
 /// Whether the kernel has something.
@@ -158,14 +161,20 @@ pub struct Probe {
     pub map_type: Support,
     /// Whether the kernel lets a program call `bpf_user_ringbuf_drain` (helper 209).
     pub drain_helper: Support,
+    /// Whether the kernel compiles BPF programs. A program that drains can't be loaded otherwise; producing works all
+    /// the same.
+    pub jit: Support,
+    /// The value of `net.core.bpf_jit_enable`: 0 if the JIT is off; `None` if it can't be read, as in a kernel built
+    /// without `CONFIG_BPF_JIT` and in a network namespace other than the initial one.
+    pub jit_enable: Option<u32>,
     /// Whether this process may make a user ring buffer, and what stands in its way.
     pub create: Result<(), Obstacle>,
 }
 
 /// Finds out whether this kernel has user ring buffers, and whether this process may make one.
 ///
-/// It makes the smallest possible ring and has the verifier look at a program of two instructions; nothing of either
-/// stays. A process that merely *receives* a ring's descriptor may use it even where `create` says no.
+/// It makes the smallest possible ring, has the verifier look at a program of two instructions, and loads the drain
+/// program; nothing of these stays. A process that merely *receives* a ring's descriptor may use it even where `create` says no.
 ///
 /// It asks the kernel's `map_create`, and `check_helper_call` of its verifier.
 ///
@@ -175,10 +184,17 @@ pub struct Probe {
 pub fn probe() -> Probe {
     let mut btf = KernelBtf::unread();
     let attempt = match rounded_size(1) {
-        Ok(page) => create_fd([0; 16], page).map(drop),
+        Ok(page) => create_fd([0; 16], page),
         Err(_) => Err(BpfError { command: BpfCommand::MapCreate, errno: Errno::INVAL }),
     };
-    let create = attempt.map_err(obstacle);
+    let jit_enable = sysctl::bpf_jit_enable();
+    let jit = match attempt.as_ref().map(|ring| try_load(borrow(ring))) {
+        Ok(Ok(())) => Support::Yes,
+        Ok(Err(DrainError::NoJit { .. })) => Support::No,
+        // It could not be tried.
+        _ => Support::from_evidence(jit_enable.map(|value| value != 0)),
+    };
+    let create = attempt.map(drop).map_err(obstacle);
     let map_type = match create {
         Ok(()) => Support::Yes,
         Err(Obstacle::NoMapType | Obstacle::NoBpf) => Support::No,
@@ -188,7 +204,15 @@ pub fn probe() -> Probe {
         Err(Obstacle::NoBpf) => Support::No,
         _ => try_helper().unwrap_or_else(|| Support::from_evidence(btf.has_drain_helper())),
     };
-    Probe { kernel: KernelRelease::read(), page_size: rustix::param::page_size(), map_type, drain_helper, create }
+    Probe {
+        kernel: KernelRelease::read(),
+        page_size: rustix::param::page_size(),
+        map_type,
+        drain_helper,
+        jit,
+        jit_enable,
+        create,
+    }
 }
 
 /// What the failure to make the smallest ring means.

@@ -18,9 +18,7 @@ pub(super) fn has_bpf_capability() -> bool {
 
 /// `kernel.unprivileged_bpf_disabled`.
 pub(super) fn unprivileged_bpf_disabled() -> Option<u32> {
-    let mut buffer = [0; 16];
-    let text = read(c"/proc/sys/kernel/unprivileged_bpf_disabled", &mut buffer).ok()?;
-    core::str::from_utf8(text).ok()?.trim().parse().ok()
+    crate::sysctl::read(c"/proc/sys/kernel/unprivileged_bpf_disabled")
 }
 
 /// Whether the process lives in the initial user namespace; yes if it can't be found out.
@@ -63,12 +61,6 @@ fn has_line(line: &[u8], mut read: impl FnMut(&mut [u8]) -> Result<usize, Errno>
             };
         }
     }
-}
-
-/// Reads the beginning of a file.
-fn read<'b>(path: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
-    let count = read_some(&open(path)?, buffer)?;
-    Ok(buffer.get(..count).unwrap_or_default())
 }
 
 fn open(path: &CStr) -> Result<OwnedFd, Errno> {

@@ -211,8 +211,8 @@ impl Predictor {
         }
         let (needed, left) = (extent(len.into()), self.model.left(id));
         if needed > left {
-            let full = ReserveError::Full { needed: narrow(needed), available: narrow(left) };
-            return vec![Event::Refused(full)];
+            let used_up = ReserveError::LaneUsedUp { needed: narrow(needed), left: narrow(left) };
+            return vec![Event::Refused(used_up)];
         }
         let mut bytes = pattern(n, len);
         match shortened(&mut bytes, finish) {

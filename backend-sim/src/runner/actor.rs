@@ -232,7 +232,7 @@ impl<'m, M: RingMemory> Actor<'m, M> {
             }
         }
         if submit {
-            events.push(Event::Ended(batch.submit()));
+            events.push(batch.submit().map_or_else(Event::Refused, Event::Ended));
         } else {
             batch.discard();
         }

@@ -111,7 +111,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             let mut producer = attached(memory);
             let mut batch = producer.batch();
             if samples[..3].iter().all(|sample| batch.push(sample).is_ok()) {
-                batch.submit();
+                _ = batch.submit();
             }
         },
     },

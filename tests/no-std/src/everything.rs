@@ -5,8 +5,8 @@
 use core::time::Duration;
 
 use user_ringbuf_linux::{
-    DrainOptions, DrainProgram, EpollWaiter, Map, MapError, Mapping, MappingView, Producer, Recheck, Records, Shared,
-    Spin, Survey, Yield, plan_repair, probe, repair, rounded_size,
+    DrainOptions, DrainProgram, EpollWaiter, Map, MapError, Mapping, MappingView, Position, Producer, Recheck, Records,
+    Shared, Spin, Survey, Yield, plan_repair, probe, repair, rounded_size,
 };
 
 /// Opens a map in each way.
@@ -47,7 +47,7 @@ pub extern "C" fn every_ring(map: &Map, len: usize, nanoseconds: u64) -> u64 {
             let _ = sample.fill_range(len / 4, len / 2, 7);
             let _ = sample.submit_len(len / 2);
         }
-        sum += batch.submit().get();
+        sum += batch.submit().map_or(0, Position::get);
         if let Ok(mut lane) = producer.lane(len) {
             if let Ok(mut sample) = lane.reserve(len / 2) {
                 let _ = sample.write(len / 4, &[1, 2, 3]);

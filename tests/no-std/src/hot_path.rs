@@ -41,8 +41,7 @@ pub extern "C" fn hot_batch_32(producer: &mut Producer<Mapping>, sample: &[u8; 4
             return false;
         }
     }
-    batch.submit();
-    true
+    batch.submit().is_ok()
 }
 
 /// Reserves a detached sample, writes its first eight bytes, and submits it.

@@ -19,7 +19,7 @@ fn a_batch_is_seen_whole_and_only_when_submitted() {
         batch.push(sample).unwrap();
         assert!(ring.drain().is_empty(), "after {} bytes", batch.bytes());
     }
-    batch.submit();
+    batch.submit().unwrap();
     assert_eq!(ring.drain(), samples);
 }
 
@@ -36,7 +36,7 @@ fn a_batch_is_published_by_one_step_of_the_position() {
             consumer.retry(|| {
                 let mut batch = producer.batch();
                 (0..7).try_for_each(|number| batch.push(&pattern(round, 1 + number)))?;
-                Ok(batch.submit())
+                batch.submit()
             });
         }
     };
@@ -83,7 +83,7 @@ fn an_empty_batch_submits_nothing() {
     let before = producer.position();
     let batch = producer.batch();
     assert!(batch.is_empty());
-    assert_eq!(batch.submit(), before);
+    assert_eq!(batch.submit(), Ok(before));
     assert_eq!(ring.drain().len(), 1);
 }
 
@@ -105,7 +105,7 @@ fn samples_of_a_batch_are_filled_shortened_and_left_out() {
     sample.submit_len(5).unwrap();
     assert!(batch.reserve(4).unwrap().submit_len(5).is_err());
     assert_eq!(batch.bytes(), 32);
-    batch.submit();
+    batch.submit().unwrap();
     assert_eq!(raw.producer_pos(), 32, "what was left out takes no room");
     assert_eq!(ring.drain(), [&b"abc"[..], b"short"]);
 }
@@ -124,7 +124,7 @@ fn a_batch_as_large_as_the_ring_goes_in_and_one_byte_more_does_not() {
         batch.push(&pattern(number, 56)).unwrap();
     }
     assert_eq!(batch.push(b"").unwrap_err(), ReserveError::BatchFull { needed: 8, left: 0 });
-    batch.submit();
+    batch.submit().unwrap();
     let expected: Vec<_> = (0..records).map(|number| pattern(number, 56)).collect();
     assert_eq!(ring.drain(), expected);
 }
@@ -146,6 +146,6 @@ fn a_batch_that_meets_a_full_ring_may_be_submitted_without_the_sample() {
         "waiting would never help"
     );
     batch.push(&pattern(5, 24)).unwrap();
-    batch.submit();
+    batch.submit().unwrap();
     assert_eq!(ring.drain(), [pattern(1, page() - 72), pattern(2, 24), pattern(5, 24)]);
 }

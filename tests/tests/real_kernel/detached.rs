@@ -170,7 +170,7 @@ fn detached_and_exclusive_samples_and_batches_share_the_ring() {
     let mut batch = producer.batch();
     batch.push(b"4").unwrap();
     batch.push(b"5").unwrap();
-    batch.submit();
+    batch.submit().unwrap();
     let mut sixth = producer.reserve_detached(1).unwrap();
     sixth.write(0, b"6").unwrap();
     sixth.submit();

@@ -94,9 +94,9 @@ fn a_sample_longer_than_what_the_lane_has_left_is_refused_with_what_is_left() {
     let mut producer = Producer::attach(&mapping).unwrap();
     let mut lane = producer.lane(100).unwrap();
     lane.push(&pattern(1, 40)).unwrap();
-    assert_eq!(lane.push(&pattern(2, 60)), Err(ReserveError::Full { needed: 72, available: 64 }));
+    assert_eq!(lane.push(&pattern(2, 60)), Err(ReserveError::LaneUsedUp { needed: 72, left: 64 }));
     lane.push(&pattern(3, 56)).unwrap();
-    assert_eq!((lane.left(), lane.push(b"")), (0, Err(ReserveError::Full { needed: 8, available: 0 })));
+    assert_eq!((lane.left(), lane.push(b"")), (0, Err(ReserveError::LaneUsedUp { needed: 8, left: 0 })));
     lane.close();
     assert_eq!(ring.drain(), [pattern(1, 40), pattern(3, 56)]);
 }

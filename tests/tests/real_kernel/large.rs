@@ -46,7 +46,7 @@ fn the_longest_sample_goes_through_every_kind_of_reservation() {
 
     let mut batch = producer.batch();
     batch.push(&sample).unwrap();
-    batch.submit();
+    batch.submit().unwrap();
     assert!(ring.drain() == [&sample[..]]);
 
     let mut lane = producer.lane(LONGEST).unwrap();

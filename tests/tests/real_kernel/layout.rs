@@ -37,7 +37,7 @@ fn headers_pads_samples_and_positions_stand_where_libbpf_puts_them() {
     let mut batch = producer.batch();
     batch.push(b"in a batch").unwrap();
     batch.push(b"too").unwrap();
-    batch.submit();
+    batch.submit().unwrap();
     position = expect_record(&raw, position, b"in a batch");
     position = expect_record(&raw, position, b"too");
     producer.reserve_detached(3).unwrap().write(0, b"no").unwrap();

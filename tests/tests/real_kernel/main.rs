@@ -13,6 +13,7 @@ mod positions;
 mod producer;
 mod reopen;
 mod shared;
+mod turns;
 
 /// Ends the test where rights are missing.
 macro_rules! needs_kernel {

@@ -92,7 +92,7 @@ fn writes_beyond_the_sample_are_refused_and_leave_the_neighbour_alone() {
     }
     sample.submit();
     batch.push(b"after").unwrap();
-    batch.submit();
+    batch.submit().unwrap();
     assert_eq!(ring.drain(), [&b"neighbour"[..], b"whole", b"after"]);
 }
 

@@ -37,6 +37,7 @@ impl Linux {
         let program = match DrainProgram::load(&map, plan.log_bytes()) {
             Ok(program) => program,
             Err(error @ DrainError::NotPermitted { .. }) => return Ok(Err(unavailable(&error))),
+            Err(error @ DrainError::NoJit { .. }) => return Ok(Err(Unavailable(error.to_string()))),
             Err(error) => return Err(error).context("cannot load the drain program"),
         };
         let mapping = Mapping::new(&map).context("cannot map the ring")?;

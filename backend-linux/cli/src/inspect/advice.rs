@@ -5,6 +5,7 @@ use std::time::Duration;
 use user_ringbuf_linux::{Corruption, Survey, Verdict};
 
 use super::snapshot::Snapshot;
+use crate::producer::{Claim, Holders};
 use crate::report::plural;
 use crate::target::Target;
 
@@ -19,11 +20,22 @@ pub(super) struct Advice {
     pub(super) todo: String,
 }
 
+/// What is known about a ring beside what is in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Context<'a> {
+    pub(super) target: &'a Target,
+    pub(super) claim: &'a Claim,
+    /// `None` if `/proc` can't be read.
+    pub(super) holders: Option<&'a Holders>,
+    /// For how long the ring was seen unchanged, if it is being watched.
+    pub(super) since: Option<Duration>,
+}
+
 impl Advice {
-    /// The advice for a ring that was seen unchanged for `since`, if it is being watched.
-    pub(super) fn on(snapshot: &Snapshot, target: &Target, since: Option<Duration>) -> Self {
+    pub(super) fn on(snapshot: &Snapshot, context: &Context<'_>) -> Self {
         let survey = &snapshot.survey;
-        let lasting = since.map_or_else(String::new, |since| format!(" Seen so for {:.1} s.", since.as_secs_f64()));
+        let lasting =
+            context.since.map_or_else(String::new, |since| format!(" Seen so for {:.1} s.", since.as_secs_f64()));
         let (name, words) = match &survey.verdict {
             Verdict::Empty => ("empty", "nothing is in the ring.".to_owned()),
             Verdict::Flowing => {
@@ -33,8 +45,8 @@ impl Advice {
             Verdict::Held { record } => {
                 let (at, len, offset) = (record.start, record.len, record.start.offset(survey.size));
                 let text = format!(
-                    "the kernel stops in front of the busy record of {len} bytes at position {at} (offset {offset}): its \
-                     producer is about to submit it, or gone.{}{}{lasting}",
+                    "the kernel stops in front of the busy record of {len} bytes at position {at} (offset {offset}): {}.{}{}{lasting}",
+                    producer(context.claim),
                     ahead(survey),
                     behind(survey)
                 );
@@ -53,7 +65,17 @@ impl Advice {
             Verdict::Misplaced { corruption } => ("misplaced", format!("{}{lasting}", misplaced(corruption))),
             other => ("unknown", format!("{other}.{lasting}")),
         };
-        Self { name, words, todo: todo(snapshot, target, since) }
+        Self { name, words, todo: todo(snapshot, context) }
+    }
+}
+
+/// What has become of a busy record's producer.
+fn producer(claim: &Claim) -> String {
+    match claim {
+        Claim::By(Some(process)) => format!("its producer, {process}, is alive and about to submit it"),
+        Claim::By(None) => "its producer, which /proc does not show, is alive and about to submit it".to_owned(),
+        Claim::ByNobody => "no process claims the ring, so its producer is gone, unless it takes no claim".to_owned(),
+        Claim::Unknown(why) => format!("its producer is about to submit it, or gone ({why})"),
     }
 }
 
@@ -87,7 +109,8 @@ fn misplaced(corruption: &Corruption) -> String {
     format!("{corruption}: {does}.")
 }
 
-fn todo(snapshot: &Snapshot, target: &Target, since: Option<Duration>) -> String {
+fn todo(snapshot: &Snapshot, context: &Context<'_>) -> String {
+    let Context { target, since, .. } = *context;
     let args = target.args();
     let repair = match &snapshot.plan {
         None if snapshot.survey.verdict == Verdict::Empty => return "nothing to do.".to_owned(),
@@ -103,13 +126,30 @@ fn todo(snapshot: &Snapshot, target: &Target, since: Option<Duration>) -> String
         Some(Err(why)) => return format!("`user-ringbuf repair` can't mend this ({why}): make a new ring."),
         Some(Ok(sum)) => format!("`user-ringbuf repair {args} --producer-is-gone` would {}", sum.as_plan()),
     };
-    match snapshot.survey.verdict {
-        Verdict::Held { .. } if since.is_none() => format!(
-            "see with `user-ringbuf inspect {args} --watch` whether it stays. If it does, and no producer is alive any \
-             more: {repair}."
-        ),
-        Verdict::Held { .. } => format!("if it stays, and no producer is alive any more: {repair}."),
-        _ => format!("stop all producers of this ring, then: {repair}."),
+    let watch = match since {
+        None => format!("see with `user-ringbuf inspect {args} --watch` whether it stays. If it does"),
+        Some(_) => "if it stays".to_owned(),
+    };
+    let held = matches!(snapshot.survey.verdict, Verdict::Held { .. });
+    match context.claim {
+        Claim::By(process) => {
+            let process = process.as_ref().map_or_else(|| "its producer".to_owned(), ToString::to_string);
+            if held {
+                format!("{watch}, end {process}. Then {repair}.")
+            } else {
+                format!("end {process}. Then {repair}.")
+            }
+        }
+        Claim::Unknown(_) if held => format!("{watch}, and no producer is alive any more: {repair}."),
+        Claim::Unknown(_) => format!("stop all producers of this ring, then: {repair}."),
+        Claim::ByNobody => match context.holders.map(|holders| (holders.names(), holders.hold())) {
+            Some((Some(names), hold)) => {
+                format!(
+                    "make sure that {names}, which {hold} the ring open, is no producer without a claim. Then {repair}."
+                )
+            }
+            _ => format!("make sure that no producer without a claim (libbpf's take none) is alive. Then {repair}."),
+        },
     }
 }
 

@@ -9,18 +9,23 @@ use std::io::{self, IsTerminal, Write};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 use user_ringbuf_linux::{Map, MappingView, Position, Tally, Verdict as RingVerdict};
 
+use crate::mended::Sum;
+use crate::producer::{Claim, Holders, Process};
 use crate::report::{Output, Report, Verdict};
+use crate::row::Row;
 use crate::target::Target;
-use advice::Advice;
-pub(crate) use snapshot::Row;
+use advice::{Advice, Context};
 use snapshot::Snapshot;
 
-/// Show what is in a ring, whether it flows, and what to do if it does not.
+/// Most looks for one report, when the ring changes between a look at it and one at who claims it.
+const LOOKS: u32 = 5;
+
+/// Show what is in a ring, who produces into it, whether it flows, and what to do if it does not.
 ///
 /// Looks only: it maps nothing writable, and the ring's producer and consumer may work on. The exit status is 0 whatever
 /// the verdict is: it stands in the report.
@@ -73,17 +78,55 @@ struct Look<'a> {
     obstacle: Option<u64>,
     /// For how long the obstacle, or the head of a ring that is not empty, was seen where it is; only when watched.
     unchanged_seconds: Option<f64>,
+    producer: Producing<'a>,
+    /// The other processes that hold the ring open; null if `/proc` can't be read.
+    holders: Option<&'a [Process]>,
+    /// How many processes could not be looked at.
+    holders_unreadable: Option<usize>,
     first_records: &'a [Row],
     last_records: Vec<Row>,
     /// What `repair` would do; null if there is nothing to repair, or it can't be.
-    repair: Option<crate::repair::Sum>,
+    repair: Option<Sum>,
     #[serde(skip)]
     snapshot: &'a Snapshot,
+    #[serde(skip)]
+    claim: &'a Claim,
+    #[serde(skip)]
+    held_open: &'a Result<Holders, String>,
     #[serde(skip)]
     colour: bool,
     /// Drawn over the last look.
     #[serde(skip)]
     again: bool,
+}
+
+/// Whether the ring has a producer.
+#[derive(Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+enum Producing<'a> {
+    /// A process claims the ring. Without pid and name if `/proc` does not show it.
+    Alive {
+        #[serde(flatten)]
+        process: Option<&'a Process>,
+    },
+    /// No process claims the ring, and a producer has left something unfinished or wrong in it.
+    Gone,
+    /// No process claims the ring.
+    None,
+    Unknown {
+        why: &'a str,
+    },
+}
+
+impl<'a> Producing<'a> {
+    fn of(snapshot: &Snapshot, claim: &'a Claim) -> Self {
+        match claim {
+            Claim::By(process) => Self::Alive { process: process.as_ref() },
+            Claim::ByNobody if snapshot.plan.is_some() => Self::Gone,
+            Claim::ByNobody => Self::None,
+            Claim::Unknown(why) => Self::Unknown { why },
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -106,9 +149,9 @@ impl Inspect {
         let mut unchanged = Unchanged::default();
         let mut looks = 0;
         loop {
-            let snapshot = Snapshot::of(&view, usize::try_from(self.records)?);
+            let (snapshot, claim) = self.look(&map, &view)?;
             let since = self.watch.then(|| unchanged.since(&snapshot, Instant::now()));
-            self.report(&map, &snapshot, since, terminal, output)?;
+            self.report(&map, &snapshot, &claim, since, terminal, output)?;
             looks += 1;
             if !self.watch || self.times.is_some_and(|times| looks >= times) {
                 return Ok(Verdict::Good);
@@ -117,16 +160,34 @@ impl Inspect {
         }
     }
 
+    /// Looks at the ring and at who claims it, so that both hold of the same moment.
+    fn look(&self, map: &Map, view: &MappingView) -> anyhow::Result<(Snapshot, Claim)> {
+        for _ in 0..LOOKS {
+            let snapshot = Snapshot::of(view, usize::try_from(self.records)?);
+            let claim = Claim::of(map);
+            // A producer may have come to its end, in good order, between the two. An obstacle that is still there was
+            // there when nobody had the claim.
+            if claim != Claim::ByNobody || snapshot.plan.is_none() || snapshot.is_still_stuck(view) {
+                return Ok((snapshot, claim));
+            }
+        }
+        let snapshot = Snapshot::of(view, usize::try_from(self.records)?);
+        Ok((snapshot, Claim::Unknown("the ring changes while it is looked at".to_owned())))
+    }
+
     fn report(
         &self,
         map: &Map,
         snapshot: &Snapshot,
+        claim: &Claim,
         since: Option<Duration>,
         terminal: bool,
         output: &Output,
     ) -> anyhow::Result<()> {
         let survey = &snapshot.survey;
-        let advice = Advice::on(snapshot, &self.target, since);
+        let holders = Holders::of(map);
+        let others = holders.as_ref().ok();
+        let advice = Advice::on(snapshot, &Context { target: &self.target, claim, holders: others, since });
         output.report(&Look {
             id: map.id(),
             name: map.name(),
@@ -149,10 +210,15 @@ impl Inspect {
             kernel_error: survey.verdict.kernel_error().map(|error| error.to_string()),
             obstacle: obstacle(&survey.verdict, survey.producer).map(Position::get),
             unchanged_seconds: since.map(|since| since.as_secs_f64()),
+            producer: Producing::of(snapshot, claim),
+            holders: others.map(|holders| &holders.found[..]),
+            holders_unreadable: others.map(|holders| holders.unreadable),
             first_records: &snapshot.first,
             last_records: snapshot.last.iter().copied().collect(),
             repair: snapshot.plan.and_then(Result::ok),
             snapshot,
+            claim,
+            held_open: &holders,
             colour: terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
             again: terminal && self.watch,
         })

@@ -6,8 +6,10 @@ use anstyle::{AnsiColor, Style};
 use user_ringbuf_linux::{Position, Tally, Verdict};
 
 use super::cells::{Cells, Part};
-use super::snapshot::{Row, Snapshot};
+use super::snapshot::Snapshot;
 use super::{Look, fill};
+use crate::producer::{Claim, Holders};
+use crate::row::Row;
 
 /// Columns in front of the row of marks.
 const INDENT: usize = 2;
@@ -22,7 +24,9 @@ pub(super) fn draw(look: &Look<'_>, out: &mut dyn Write) -> io::Result<()> {
     if let Some(used) = snapshot.used() {
         write!(out, ", {used} in use")?;
     }
-    writeln!(out, "\n")?;
+    writeln!(out)?;
+    writeln!(out, "producer: {}", producer(look.claim))?;
+    writeln!(out, "held open by: {}\n", held_open(look.held_open))?;
     draw_bar(snapshot, look.colour, out)?;
     if !matches!(snapshot.survey.verdict, Verdict::Misplaced { .. }) {
         draw_counts(snapshot, look.colour, out)?;
@@ -33,6 +37,29 @@ pub(super) fn draw(look: &Look<'_>, out: &mut dyn Write) -> io::Result<()> {
     let (name, rest) = verdict.split_at(look.verdict.len());
     writeln!(out, "{bold}{name}{bold:#}{}", fill(rest, name.len()))?;
     writeln!(out, "{}", fill(&format!("to do: {}", look.todo), 0))
+}
+
+fn producer(claim: &Claim) -> String {
+    match claim {
+        Claim::By(Some(process)) => format!("{process}, alive"),
+        Claim::By(None) => "a process that /proc does not show, alive".to_owned(),
+        Claim::ByNobody => "no process claims the ring".to_owned(),
+        Claim::Unknown(why) => format!("can't be determined: {why}"),
+    }
+}
+
+fn held_open(holders: &Result<Holders, String>) -> String {
+    match holders {
+        Ok(holders) => {
+            let names = holders.names().unwrap_or_else(|| "no other process".to_owned());
+            match holders.unreadable {
+                0 => names,
+                1 => format!("{names} (1 process can't be looked at)"),
+                more => format!("{names} ({more} processes can't be looked at)"),
+            }
+        }
+        Err(why) => format!("can't be determined: {why}"),
+    }
 }
 
 fn draw_bar(snapshot: &Snapshot, colour: bool, out: &mut dyn Write) -> io::Result<()> {

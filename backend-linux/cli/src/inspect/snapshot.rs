@@ -4,53 +4,11 @@
 
 use std::collections::VecDeque;
 
-use serde::Serialize;
-use user_ringbuf_linux::{Corruption, Damage, Record, RecordState, RingSize, RingView, Survey, Verdict, plan_repair};
+use user_ringbuf_linux::{Corruption, RecordState, RingView, Survey, Verdict, plan_repair};
 
 use super::cells::{Cells, Part};
-use crate::repair::Sum;
-
-/// A record as the table shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Row {
-    pub(crate) position: u64,
-    pub(crate) offset: u32,
-    /// Length that the header names.
-    pub(crate) len: u32,
-    /// Bytes that it takes.
-    pub(crate) bytes: u32,
-    pub(crate) state: &'static str,
-}
-
-impl Row {
-    pub(crate) fn of_record(record: &Record, size: RingSize) -> Self {
-        Self {
-            position: record.start.get(),
-            offset: record.start.offset(size),
-            len: record.len,
-            bytes: record.extent(),
-            state: state_name(record.state),
-        }
-    }
-
-    pub(crate) fn of_damage(damage: &Damage, size: RingSize) -> Self {
-        let len = match damage {
-            Damage::BeyondProducer { len, .. } | Damage::TooLong { len, .. } => *len,
-            _ => damage.bytes(),
-        };
-        let start = damage.start();
-        let (position, offset) = (start.get(), start.offset(size));
-        Self { position, offset, len, bytes: damage.bytes(), state: "damaged" }
-    }
-}
-
-fn state_name(state: RecordState) -> &'static str {
-    match state {
-        RecordState::Submitted => "submitted",
-        RecordState::Busy => "busy",
-        RecordState::Discarded => "discarded",
-    }
-}
+use crate::mended::Sum;
+use crate::row::Row;
 
 /// What was seen.
 #[derive(Clone, Debug)]
@@ -97,6 +55,11 @@ impl Snapshot {
             }
         };
         Self { survey, first, last, cells, plan }
+    }
+
+    /// Whether the ring still stops at the same place.
+    pub(super) fn is_still_stuck(&self, view: &impl RingView) -> bool {
+        Survey::of(view, |_| ()).verdict == self.survey.verdict
     }
 
     /// Records in the ring, damaged ones counted.

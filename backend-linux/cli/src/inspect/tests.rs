@@ -30,8 +30,16 @@ fn look(image: &RingImage, keep: usize) -> Snapshot {
 }
 
 fn advice(image: &RingImage, since: Option<Duration>) -> Advice {
+    advice_on(image, &Claim::ByNobody, None, since)
+}
+
+fn advice_on(image: &RingImage, claim: &Claim, holders: Option<&Holders>, since: Option<Duration>) -> Advice {
     let target = Args::parse_from(["", "--pin", "/bpf/ring"]).target;
-    Advice::on(&look(image, 1), &target, since)
+    Advice::on(&look(image, 1), &Context { target: &target, claim, holders, since })
+}
+
+fn agent() -> Process {
+    Process { pid: 7, name: "agent".to_owned() }
 }
 
 fn submitted() -> Header {
@@ -73,7 +81,7 @@ fn each_verdict_says_what_is_wrong_and_what_to_do() {
         (image(0, &[]), "empty", "nothing is in the ring", "nothing to do".to_owned()),
         (image(0, &[submitted(); 2]), "flowing", "2 records", "as long as a program drains".to_owned()),
         (held.clone(), "held", "at position 16 (offset 16)", format!("{repair} discard 1 busy record (112 bytes)")),
-        (held, "held", "1 record in front of it can still be drained. 2 records behind it wait.", "--watch".to_owned()),
+        (held, "held", "1 record in front of it can still be drained. 2 records behind it wait.", "libbpf".to_owned()),
         (beyond, "jammed", "-EINVAL", format!("{repair} fill 1 damaged stretch (40 bytes) with 1 discarded record")),
         (unaligned, "misplaced", "every drain answers -EINVAL", moved(19, 16)),
         (behind, "misplaced", "drains answer 0", moved(48, 64)),
@@ -85,6 +93,76 @@ fn each_verdict_says_what_is_wrong_and_what_to_do() {
         assert!(advice.words.contains(what), "{what}: {advice:?}");
         assert!(advice.todo.contains(&todo), "{todo}: {advice:?}");
     }
+}
+
+#[test]
+fn a_busy_record_is_its_producers_that_is_alive_gone_or_not_to_be_found() {
+    let held = image(0, &[Header::busy(8)]);
+    let repair = "`user-ringbuf repair --pin /bpf/ring --producer-is-gone` would discard 1 busy record (16 bytes).";
+    let watched = Some(Duration::from_secs(3));
+    let alive = Claim::By(Some(agent()));
+    let unknown = Claim::Unknown("fcntl failed".to_owned());
+    let open = Holders { found: vec![agent()], unreadable: 0 };
+    for (claim, holders, since, words, todo) in [
+        (
+            &alive,
+            None,
+            None,
+            "agent (pid 7), is alive and about to submit it.",
+            "stays. If it does, end agent (pid 7). Then",
+        ),
+        (&alive, None, watched, "is alive and about", "if it stays, end agent (pid 7). Then"),
+        (&Claim::By(None), None, None, "its producer, which /proc does not show, is alive", "end its producer. Then"),
+        (&Claim::ByNobody, None, None, "no process claims the ring, so its producer is gone", "(libbpf's take none)"),
+        (&Claim::ByNobody, Some(&Holders::default()), watched, "its producer is gone", "(libbpf's take none)"),
+        (
+            &Claim::ByNobody,
+            Some(&open),
+            None,
+            "unless it takes no claim",
+            "agent (pid 7), which holds the ring open, is no",
+        ),
+        (&unknown, None, None, "about to submit it, or gone (fcntl failed)", "no producer is alive any more"),
+    ] {
+        let advice = advice_on(&held, claim, holders, since);
+        assert!(advice.name == "held" && advice.words.contains(words), "{words}: {advice:?}");
+        assert!(advice.todo.contains(todo) && advice.todo.ends_with(repair), "{todo}: {advice:?}");
+        assert_eq!(advice.todo.contains("--watch"), since.is_none() && claim != &Claim::ByNobody, "{advice:?}");
+    }
+    let damaged = image(0, &[Header::from_word(SIZE)]);
+    for (claim, todo) in [(&alive, "end agent (pid 7). Then"), (&unknown, "stop all producers of this ring, then")] {
+        let advice = advice_on(&damaged, claim, None, None);
+        assert!(advice.todo.starts_with(todo), "{advice:?}");
+    }
+}
+
+#[test]
+fn a_claim_that_nobody_has_means_gone_only_where_something_is_left() {
+    let state = |headers: &[Header], claim: Claim| {
+        serde_json::to_value(Producing::of(&look(&image(0, headers), 1), &claim)).unwrap()
+    };
+    let (busy, done) = (Header::busy(8), submitted());
+    assert_eq!(state(&[busy], Claim::ByNobody), serde_json::json!({"state": "gone"}));
+    assert_eq!(state(&[done], Claim::ByNobody), serde_json::json!({"state": "none"}));
+    for header in [busy, done] {
+        let alive = serde_json::json!({"state": "alive", "pid": 7, "name": "agent"});
+        assert_eq!(state(&[header], Claim::By(Some(agent()))), alive);
+        assert_eq!(state(&[header], Claim::By(None)), serde_json::json!({"state": "alive"}));
+        let unknown = serde_json::json!({"state": "unknown", "why": "x"});
+        assert_eq!(state(&[header], Claim::Unknown("x".to_owned())), unknown);
+    }
+}
+
+#[test]
+fn a_ring_is_still_stuck_only_at_the_same_obstacle() {
+    let stuck = look(&image(0, &[Header::busy(8)]), 1);
+    let still = |headers: &[Header]| {
+        let mut memory = HeapMemory::new(u64::from(SIZE)).unwrap();
+        memory.restore(&image(0, headers)).unwrap();
+        stuck.is_still_stuck(&memory)
+    };
+    assert!(still(&[Header::busy(8)]) && still(&[Header::busy(8), submitted()]));
+    assert!(!still(&[submitted()]) && !still(&[submitted(), Header::busy(8)]) && !still(&[]));
 }
 
 #[test]

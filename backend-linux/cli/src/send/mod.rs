@@ -12,9 +12,10 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
-use user_ringbuf_linux::{AttachError, Corruption, EpollWaiter, Mapping, Producer};
+use user_ringbuf_linux::{AttachError, Corruption, EpollWaiter, Producer};
 
 use crate::framing::{Framing, Parser};
+use crate::producer::{self, Holders};
 use crate::report::{Output, Report, Verdict, per_second, plural};
 use crate::target::Target;
 use sender::Sender;
@@ -33,6 +34,9 @@ pub(crate) enum OnFull {
 }
 
 /// Send standard input into a ring, a sample a line or frame.
+///
+/// A ring has one producer at a time: one that another process has claimed is refused. Of processes that hold the ring
+/// open without a claim, standard error says which they are.
 ///
 /// A line ends at its newline, which is not part of the sample; a last line without newline counts. A frame (u32) is a
 /// length, a little-endian unsigned number of 32 bits, and then so many bytes of sample; input that ends within a
@@ -72,8 +76,14 @@ impl Send {
     pub(crate) fn run(&self, output: &Output) -> anyhow::Result<Verdict> {
         let map = self.target.open()?;
         let failed = || format!("cannot produce into {}", self.target);
-        let producer =
-            Producer::attach(Mapping::new(&map).with_context(failed)?).map_err(|error| self.not_attached(error))?;
+        let mapping = producer::claim(&map).with_context(failed)?;
+        let producer = Producer::attach(mapping).map_err(|error| self.not_attached(error))?;
+        // Where `/proc` can't be read, nothing can be said of others.
+        if let Some((names, hold)) = Holders::of(&map).ok().and_then(|others| Some((others.names()?, others.hold()))) {
+            output.note(format_args!(
+                "{names} {hold} the ring open without a claim: if another process produces into it, samples are lost"
+            ));
+        }
         let max = producer.max_sample_len();
         let stdin = io::stdin().lock();
         // A spinner would run into what is typed.

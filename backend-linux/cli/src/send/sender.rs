@@ -85,7 +85,7 @@ impl<M: RingMemory, W: Wait<Error: fmt::Display>> Sender<'_, M, W> {
                 Stop::Framing(error) => return Err(error.into()),
                 Stop::TooLong { place, len } => self.tally.refuse(place, len, self.note),
                 Stop::NoRoom { place, bytes } => self.send_one(place, bytes)?,
-                Stop::Ring { first, place, why } => return Err(self.broken(first, place, why)),
+                Stop::Ring { first, last, why } => return Err(self.broken(first, last, why)),
             }
         }
     }
@@ -114,15 +114,18 @@ impl<M: RingMemory, W: Wait<Error: fmt::Display>> Sender<'_, M, W> {
                             break Stop::NoRoom { place, bytes };
                         }
                         // Somebody else moved the positions: publishing ours would make it worse.
-                        Err(why) => return (taken, Stop::Ring { first, place, why }),
+                        Err(why) => return (taken, Stop::Ring { first, last: place.number, why }),
                     }
                 }
                 Step::TooLong { place, len } => break Stop::TooLong { place, len },
                 Step::NeedsInput | Step::End => break Stop::Window,
             }
         };
-        if samples > 0 {
-            batch.submit();
+        if let Some(first) = first.filter(|_| samples > 0) {
+            // Nothing of a batch that can't be submitted is in the ring.
+            if let Err(why) = batch.submit() {
+                return (taken, Stop::Ring { first, last: first + samples - 1, why });
+            }
             self.tally.close(self.note);
             self.tally.sent(samples, u64::try_from(sample_bytes).unwrap_or(u64::MAX));
         }
@@ -150,7 +153,7 @@ impl<M: RingMemory, W: Wait<Error: fmt::Display>> Sender<'_, M, W> {
                 let unit = self.parser.framing().unit();
                 Err(SendError::Full { unit, number: place.number, len: bytes.len(), why })
             }
-            (Err(why), _) => Err(self.broken(place.number, place, why)),
+            (Err(why), _) => Err(self.broken(place.number, place.number, why)),
         }
     }
 
@@ -168,8 +171,8 @@ impl<M: RingMemory, W: Wait<Error: fmt::Display>> Sender<'_, M, W> {
         }
     }
 
-    fn broken(&self, first: u64, place: Place, why: ReserveError) -> SendError {
-        SendError::Ring { unit: self.parser.framing().unit(), first, number: place.number, why }
+    fn broken(&self, first: u64, last: u64, why: ReserveError) -> SendError {
+        SendError::Ring { unit: self.parser.framing().unit(), first, number: last, why }
     }
 }
 
@@ -183,8 +186,8 @@ enum Stop<'w> {
     TooLong { place: Place, len: u64 },
     /// The input ended within a frame.
     Framing(FramingError),
-    /// The ring is not what it must be. The batch, whose samples are those from number `first` on, was given up.
-    Ring { first: u64, place: Place, why: ReserveError },
+    /// The ring is not what it must be. The batch, samples number `first` to `last`, was given up.
+    Ring { first: u64, last: u64, why: ReserveError },
 }
 
 #[cfg(test)]

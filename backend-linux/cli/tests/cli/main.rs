@@ -7,6 +7,7 @@ mod create;
 mod demo;
 mod inspect;
 mod probe;
+mod producer;
 mod repair;
 mod send;
 mod support;

@@ -54,6 +54,11 @@ impl Run {
         value
     }
 
+    /// What it said on standard error, but for the note that other processes, such as this one, hold the ring open.
+    pub(crate) fn unnoted(&self) -> String {
+        self.stderr.split_inclusive('\n').filter(|line| !line.contains("the ring open without a claim")).collect()
+    }
+
     /// Checks that the run failed with this status and said why, and returns what it said.
     pub(crate) fn failed(&self, status: i32) -> &str {
         assert_eq!(self.status, status, "{self:?}");

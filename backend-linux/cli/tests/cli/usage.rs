@@ -40,6 +40,10 @@ fn wrong_usage_exits_2_and_prints_nothing_on_standard_output() {
         &["repair", "--id", "1", "--records", "2"],
         &["repair", "--id", "4294967296", "--producer-is-gone"],
         &["repair", "--id", "1", "--producer-is-gone=maybe"],
+        // Nothing overrides a claim.
+        &["repair", "--id", "1", "--producer-is-gone", "--force"],
+        &["send", "--id", "1", "--producer-is-gone"],
+        &["send", "--id", "1", "--force"],
     ] {
         let run = run(args);
         run.failed(2);

@@ -26,7 +26,7 @@ pub(super) const WHOLE: Model = Model {
                     match added {
                         Ok(()) if dropped => break,
                         Ok(()) => {
-                            batch.submit();
+                            batch.submit().unwrap();
                             break;
                         }
                         Err(error) => assert!(error.is_full(), "refused batch: {error}"),

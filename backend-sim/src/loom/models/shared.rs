@@ -29,7 +29,7 @@ pub(super) const TWO: Model = Model {
         let writers = SENT.map(|sample| {
             let producer = Arc::clone(&producer);
             thread::spawn(move || {
-                producer.push(sample).expect("an empty ring");
+                producer.push(sample).unwrap_or_else(|error| panic!("refused sample: {error}"));
             })
         });
         let mut taken = Vec::new();

@@ -57,7 +57,7 @@ fn push_batches<const LEN: usize>(
         for number in numbers.by_ref().take(BATCH) {
             batch.push(pick(samples, number))?;
         }
-        batch.submit();
+        batch.submit()?;
     }
     Ok(())
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use user_ringbuf_linux::{DrainOptions, DrainProgram, MAX_LOG, WakeupFlags};
 
+use user_ringbuf_tests::interpreter::without_jit;
+
 use super::{as_nobody, on_ring};
 use crate::answer::Answer;
 use crate::{Row, nobody};
@@ -31,6 +33,11 @@ pub(crate) fn rows() -> Vec<Row> {
                 Answer::of(DrainProgram::load(&map, 4096)),
                 Answer::of(DrainProgram::load_troublesome(&map, 4096)),
             ]
+        }),
+        on_ring(load, "anything, where the BPF JIT is off", "DrainError::NoJit", "needs the kernel's BPF JIT", |kit| {
+            let map = &kit.ring.map;
+            let loads = without_jit(|| [DrainProgram::load(map, 0), DrainProgram::load_troublesome(map, 4096)]);
+            loads.map(Answer::of).into()
         }),
         on_ring(
             run,

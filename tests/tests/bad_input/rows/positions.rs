@@ -50,12 +50,15 @@ fn with(kit: &Kit, wrong: Wrong, attempt: impl FnOnce() -> Vec<Answer>) -> Vec<A
     answers
 }
 
-/// Each of these on a full ring, so that it has to look, and finds the position wrong.
+/// Each of these finds the position wrong, on a ring with room and on a full one.
 fn at_work(kit: &Kit, wrong: Wrong, reservations: &[(&str, Reserve)]) -> Vec<Answer> {
     let right = Cell::new(0);
-    let tried = reservations.iter().map(|(_, reserve)| {
+    let tried = [false, true].into_iter().flat_map(|full| reservations.iter().map(move |row| (full, row)));
+    let tried = tried.map(|(full, (_, reserve))| {
         let prepare = |kit: &Kit, push: super::reservations::Push| {
-            kit.fill(push);
+            if full {
+                kit.fill(push);
+            }
             right.set(put(kit, wrong));
         };
         let answer = reserve(kit, &prepare, 1);
@@ -74,6 +77,35 @@ fn beside_record(kit: &Kit, word: u32) -> Vec<Answer> {
     let answers = vec![Answer::of(Producer::attach(&kit.mapping)), Answer::of(Shared::attach(&kit.mapping))];
     kit.raw.set_producer_pos(right);
     answers
+}
+
+/// Resumes after the ring was changed. Says which producer position is the right one.
+fn resumed(kit: &Kit, change: impl FnOnce() -> u64) -> Vec<Answer> {
+    let mut producer = Producer::attach(&kit.mapping).unwrap();
+    let right = change();
+    let exclusive = Answer::of(producer.resume());
+    let answers = vec![exclusive, Answer::of(producer.into_shared().resume())];
+    kit.raw.set_producer_pos(right);
+    answers
+}
+
+/// Submits a batch under which the position was moved: one that a reservation has met, and one that none has.
+fn in_batch(kit: &Kit, wrong: Wrong) -> Vec<Answer> {
+    let submitted = [true, false].map(|met| {
+        let mut producer = Producer::attach(&kit.mapping).unwrap();
+        let mut batch = producer.batch();
+        batch.push(b"lost").unwrap();
+        let right = put(kit, wrong);
+        if met {
+            batch.push(b"lost").unwrap_err();
+            // Also when the position is right again.
+            kit.raw.set_producer_pos(right);
+        }
+        let answer = Answer::of(batch.submit());
+        kit.raw.set_producer_pos(right);
+        answer
+    });
+    submitted.into()
 }
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -105,19 +137,31 @@ pub(crate) fn rows() -> Vec<Row> {
         }));
         rows.push(on_ring(reserving, value, "ReserveError::Corrupted", says, move |kit| at_work(kit, wrong, RESERVE)));
         rows.push(on_ring(blocking, value, "BlockingError::Reserve", says, move |kit| at_work(kit, wrong, BLOCKING)));
+        rows.push(on_ring("{Producer, Shared}::resume", value, "AttachError::Corrupted", says, move |kit| {
+            resumed(kit, || put(kit, wrong))
+        }));
+        rows.push(on_ring("Batch::submit", value, "ReserveError::Corrupted", says, move |kit| in_batch(kit, wrong)));
         rows.push(on_ring("Records::new", value, corruption, says, move |kit| {
             with(kit, wrong, || vec![Answer::of(Records::new(MappingView::new(&kit.ring.map).unwrap()))])
         }));
     }
-    let (value, says) = ("a position that another producer moved", "another producer works on this ring");
+    let (value, says) = ("a position that another producer moved", "another producer moved the producer position");
+    rows.push(on_ring("{Producer, Shared}::resume", "a ring with a busy record", "AttachError::Busy", busy, |kit| {
+        resumed(kit, || {
+            let right = kit.raw.producer_pos();
+            kit.raw.set_producer_pos(kit.raw.write_record(right, BUSY, b"busy"));
+            right
+        })
+    }));
     let foreign = Wrong { value, position: |right, _| right - 8, says, corruption: "" };
     rows.extend([
         on_ring(reserving, value, "ReserveError::ForeignProducer", says, move |kit| at_work(kit, foreign, RESERVE)),
         on_ring(blocking, value, "BlockingError::Reserve", says, move |kit| at_work(kit, foreign, BLOCKING)),
+        on_ring("Batch::submit", value, "ReserveError::ForeignProducer", says, move |kit| in_batch(kit, foreign)),
         plain(
-            "Producer::{used, free}",
+            "{Producer, Shared}::{used, free}",
             "a consumer that a foreign producer has led beyond what was submitted",
-            "ReserveError::Corrupted",
+            OUT_OF_RANGE.1,
             OUT_OF_RANGE.0,
             || {
                 let mut kit = Kit::new(1);
@@ -125,7 +169,10 @@ pub(crate) fn rows() -> Vec<Row> {
                 let end = kit.raw.write_record(kit.raw.producer_pos(), 0, b"foreign");
                 kit.raw.set_producer_pos(end);
                 assert_eq!(kit.ring.drain().len(), 2);
-                vec![Answer::of(producer.used()), Answer::of(producer.free())]
+                let mut answers = vec![Answer::of(producer.used()), Answer::of(producer.free())];
+                let shared = producer.into_shared();
+                answers.extend([Answer::of(shared.used()), Answer::of(shared.free())]);
+                answers
             },
         ),
     ]);

@@ -102,9 +102,13 @@ pub(crate) fn rows() -> Vec<Row> {
         }));
     }
     rows.extend([
-        on_ring("Lane::{reserve, push}", "105 bytes in a lane of 100", "ReserveError::Full", "112 are free", |kit| {
-            IN_LANE.iter().map(|(_, reserve)| reserve(kit, &nothing, 105)).collect()
-        }),
+        on_ring(
+            "Lane::{reserve, push}",
+            "105 bytes in a lane of 100",
+            "ReserveError::LaneUsedUp",
+            "112 are left",
+            |kit| IN_LANE.iter().map(|(_, reserve)| reserve(kit, &nothing, 105)).collect(),
+        ),
         on_ring("Producer::lane", "0 bytes", "ReserveError::EmptyLane", "at least 1", |kit| {
             vec![Answer::of(exclusive(kit, &nothing).lane(0))]
         }),
