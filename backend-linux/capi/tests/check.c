@@ -81,6 +81,12 @@ void ring_end(struct ring *ring)
 	free(ring->samples);
 }
 
+/* As in the ring itself: so samples are aligned. */
+static size_t extent(uint32_t len)
+{
+	return (8 + (size_t)len + 7) / 8 * 8;
+}
+
 int ring_drain_some(struct ring *ring, uint32_t flags, uint32_t stop_after)
 {
 	uint32_t question[2] = { flags, stop_after }, len;
@@ -92,14 +98,14 @@ int ring_drain_some(struct ring *ring, uint32_t flags, uint32_t stop_after)
 	ring->bytes = 0;
 	for (uint32_t n = 0; n < ring->logged; n++) {
 		read_all(ring->answer, &len, sizeof(len));
-		if (ring->bytes + sizeof(len) + len > ring->capacity) {
-			ring->capacity = 2 * (ring->bytes + sizeof(len) + len);
+		if (ring->bytes + extent(len) > ring->capacity) {
+			ring->capacity = 2 * (ring->bytes + extent(len));
 			ring->samples = realloc(ring->samples, ring->capacity);
 			CHECK(ring->samples != NULL);
 		}
 		memcpy(ring->samples + ring->bytes, &len, sizeof(len));
-		read_all(ring->answer, ring->samples + ring->bytes + sizeof(len), len);
-		ring->bytes += sizeof(len) + len;
+		read_all(ring->answer, ring->samples + ring->bytes + 8, len);
+		ring->bytes += extent(len);
 	}
 	return returned;
 }
@@ -117,8 +123,8 @@ const void *ring_sample(const struct ring *ring, uint32_t n, uint32_t *len)
 	for (;; n--) {
 		memcpy(len, at, sizeof(*len));
 		if (n == 0)
-			return at + sizeof(*len);
-		at += sizeof(*len) + *len;
+			return at + 8;
+		at += extent(*len);
 	}
 }
 

@@ -60,7 +60,7 @@ struct ring {
 	uint32_t size;
 	int ask, answer;
 	int child;
-	/* The samples of the last drain, each with its length in front. */
+	/* The samples of the last drain, each behind eight bytes that begin with its length. */
 	unsigned char *samples;
 	size_t bytes, capacity;
 	uint32_t logged;
