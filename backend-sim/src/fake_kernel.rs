@@ -79,7 +79,11 @@ impl<M: KernelMemory> FakeKernel<M> {
     }
 
     /// A kernel with a planted fault, for showing that a comparison with the real one finds it.
-    pub fn with_fault(memory: M, fault: Fault) -> Self {
+    ///
+    /// # Safety
+    /// A faulty kernel may move the consumer behind busy records, whose bytes are then handed out once more: no sample of
+    /// this ring is used as a slice. That holds of itself for [`Unsliced`](crate::Unsliced) memory.
+    pub unsafe fn with_fault(memory: M, fault: Fault) -> Self {
         Self { fault: Some(fault), ..Self::new(memory) }
     }
 
@@ -178,8 +182,7 @@ impl<M: KernelMemory> FakeKernel<M> {
     /// `__bpf_user_ringbuf_sample_release`, for the sample that [`next_sample`](Self::next_sample) gave.
     pub(crate) fn release(&self, drain: &mut UnderWay) {
         if let Some(end) = drain.held.take() {
-            // Pairs with the producer's acquire load of consumer_pos: the sample was read before.
-            self.memory.kernel_store_consumer(end.get());
+            self.store_consumer(end.get());
             drain.consumed += 1;
         }
     }
@@ -188,9 +191,9 @@ impl<M: KernelMemory> FakeKernel<M> {
     pub(crate) fn end(&self, drain: UnderWay) -> Drained {
         let UnderWay { flags, began, consumed, discarded, error, .. } = drain;
         if let (Some(began), Some(_)) = (began, error) {
-            self.memory.kernel_store_consumer(began);
+            self.store_consumer(began);
         }
-        self.memory.kernel_end_drain();
+        self.end_drain();
         let woke = flags & FORCE_WAKEUP != 0 || (flags & NO_WAKEUP == 0 && consumed > 0);
         if woke {
             self.waiters.wake();
@@ -226,12 +229,25 @@ impl<M: KernelMemory> FakeKernel<M> {
         let busy_first = self.fault == Some(Fault::BusyBeforeDiscard) && header.word() & BUSY_BIT != 0;
         match header.state() {
             RecordState::Discarded if !busy_first => {
-                self.memory.kernel_store_consumer(end.get());
+                self.store_consumer(end.get());
                 Peek::Discarded
             }
             RecordState::Discarded | RecordState::Busy => Peek::Nothing,
             RecordState::Submitted => Peek::Sample { offset, len: header.len(), end },
         }
+    }
+
+    /// Moves the consumer on, in a drain. Pairs with the producer's acquire load of consumer_pos: what lies in front was
+    /// read before.
+    fn store_consumer(&self, position: u64) {
+        // SAFETY: a drain is under way. Without a fault, `position` is the end of the record that `peek` found submitted
+        // or discarded at the consumer position; who planted a fault promised that nothing is used as a slice.
+        unsafe { self.memory.kernel_store_consumer(position) };
+    }
+
+    fn end_drain(&self) {
+        // SAFETY: an `UnderWay`, which `begin` made, ends here.
+        unsafe { self.memory.kernel_end_drain() };
     }
 
     /// What the kernel demands of a record's length; `ahead` is the distance to the producer position.

@@ -6,7 +6,9 @@
 
 use std::fmt;
 
-use user_ringbuf_core::{Header, Position, RingMemory, RingSize, RingView, Role};
+use user_ringbuf_core::{Header, Position, RingMemory, RingPositions, RingSize, RingView, Role};
+
+use crate::kernel_memory::Unsliced;
 
 /// Most bytes of a sample that one step writes.
 pub const STEP_BYTES: u32 = 8;
@@ -70,7 +72,7 @@ impl<F: Fn(Step) -> Fate> Hook for F {
 
 /// The memory `M`, with the hook `H` called before each operation.
 ///
-/// It offers no slices of samples, because writes through a slice go past any hook: fill samples through
+/// It goes around memory that is [`Unsliced`], and offers no slices of samples itself, because writes through a slice go past any hook: fill samples through
 /// [`Payload::write`](user_ringbuf_core::Payload::write).
 ///
 /// ```
@@ -97,7 +99,19 @@ pub struct Hooked<M, H> {
 
 impl<M, H> Hooked<M, H> {
     /// `memory` with `hook` before each operation.
-    pub const fn new(memory: M, hook: H) -> Self {
+    pub const fn new(memory: M, hook: H) -> Self
+    where
+        M: Unsliced,
+    {
+        Self { memory, hook }
+    }
+
+    /// As [`new`](Self::new), for memory that can lend slices too.
+    ///
+    /// # Safety
+    /// While the hooked memory or a sample of it lives, no sample of the same ring is used as a slice: the hook may take
+    /// away the stores by which a sample keeps its bytes.
+    pub const unsafe fn new_over_slices(memory: M, hook: H) -> Self {
         Self { memory, hook }
     }
 
@@ -133,7 +147,7 @@ fn words(at: u32, len: u32) -> impl Iterator<Item = (u32, u32)> {
 }
 
 // SAFETY: every load is passed on as it is, to a memory that keeps the obligations.
-unsafe impl<M: RingView, H: Hook> RingView for Hooked<M, H> {
+unsafe impl<M: RingPositions, H: Hook> RingPositions for Hooked<M, H> {
     fn size(&self) -> RingSize {
         self.memory.size()
     }
@@ -147,7 +161,10 @@ unsafe impl<M: RingView, H: Hook> RingView for Hooked<M, H> {
         self.happens(Step::Load(role));
         self.memory.load_producer(role)
     }
+}
 
+// SAFETY: as above.
+unsafe impl<M: RingView, H: Hook> RingView for Hooked<M, H> {
     unsafe fn load_header(&self, offset: u32) -> Header {
         self.happens(Step::Load(Role::ObserveHeader));
         // SAFETY: the caller's promise is passed on.
@@ -159,13 +176,20 @@ unsafe impl<M: RingView, H: Hook> RingView for Hooked<M, H> {
 unsafe impl<M: RingMemory, H: Hook> RingMemory for Hooked<M, H> {
     type Word = M::Word;
 
-    fn claim_producer(&self) -> bool {
-        self.memory.claim_producer()
+    unsafe fn claim_producer(&self) -> bool {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.memory.claim_producer() }
     }
 
     unsafe fn release_producer(&self) {
         // SAFETY: the caller's promise is passed on.
         unsafe { self.memory.release_producer() };
+    }
+
+    unsafe fn read_header(&self, offset: u32) -> Header {
+        self.happens(Step::Load(Role::ObserveHeader));
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.memory.read_header(offset) }
     }
 
     unsafe fn publish_producer(&self, position: Position) {
@@ -228,6 +252,9 @@ unsafe impl<M: RingMemory, H: Hook> RingMemory for Hooked<M, H> {
         if self.happens(Step::Word(role)) { self.memory.exchange_word(word, current, new, role, found) } else { Ok(()) }
     }
 }
+
+// SAFETY: what the hook does beside an operation is its own affair; the memory within keeps both obligations.
+unsafe impl<M: Unsliced, H> Unsliced for Hooked<M, H> {}
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,16 @@
 use user_ringbuf_core::{Header, RingSize};
 
 /// A ring as the kernel sees it.
-pub trait KernelMemory {
+///
+/// # Safety
+/// Implementations promise, for as long as the value lives:
+///
+/// 1. The loads give what stands in the ring, in the ordering that is named, and
+///    [`kernel_begin_drain`](Self::kernel_begin_drain) returns `true` once until the drain is ended.
+/// 2. They may take place beside everything that this process does to the ring, its producer's work included: as for a
+///    [`RingView`](user_ringbuf_core::RingView).
+/// 3. Each reference or clone stands for the same ring.
+pub unsafe trait KernelMemory {
     /// Size of the data area.
     fn size(&self) -> RingSize;
 
@@ -24,18 +33,36 @@ pub trait KernelMemory {
     fn kernel_read_sample(&self, offset: u32, len: u32, into: &mut Vec<u8>);
 
     /// `smp_store_release(&rb->consumer_pos, ..)` in `__bpf_user_ringbuf_sample_release`.
-    fn kernel_store_consumer(&self, position: u64);
+    ///
+    /// # Safety
+    /// The caller has begun a drain, and `position` is where a record ends that was submitted or discarded, the first
+    /// behind the old position. Over memory that lends no slices of samples ([`Unsliced`]), any position at any time.
+    unsafe fn kernel_store_consumer(&self, position: u64);
 
     /// `atomic_try_cmpxchg(&rb->busy, 0, 1)`: whether this drain may begin.
     fn kernel_begin_drain(&self) -> bool;
 
     /// `atomic_set_release(&rb->busy, 0)`.
-    fn kernel_end_drain(&self);
+    ///
+    /// # Safety
+    /// The caller has begun the drain, and stores no consumer position any more. Over [`Unsliced`] memory, at any time.
+    unsafe fn kernel_end_drain(&self);
 }
+
+/// Memory that lends no slice of a sample, so that a test may do anything to it: store any position, write any byte, lose
+/// any store of the producer. At worst a sample holds garbage.
+///
+/// # Safety
+/// 1. Nothing that is done to the ring through this value's traits is undefined behaviour, whatever stands in it and
+///    however many threads do it: each byte of the data area is an atomic word, or a checked cell.
+/// 2. The same ring is reachable through no value that is
+///    [`ContiguousMemory`](user_ringbuf_core::ContiguousMemory).
+pub unsafe trait Unsliced {}
 
 macro_rules! forward_kernel_memory {
     ($($pointer:tt)*) => {
-        impl<M: KernelMemory + ?Sized> KernelMemory for $($pointer)* {
+        // SAFETY: a pointer to a ring stands for that ring, which keeps every obligation itself.
+        unsafe impl<M: KernelMemory + ?Sized> KernelMemory for $($pointer)* {
             fn size(&self) -> RingSize {
                 (**self).size()
             }
@@ -56,18 +83,23 @@ macro_rules! forward_kernel_memory {
                 (**self).kernel_read_sample(offset, len, into);
             }
 
-            fn kernel_store_consumer(&self, position: u64) {
-                (**self).kernel_store_consumer(position);
+            unsafe fn kernel_store_consumer(&self, position: u64) {
+                // SAFETY: the caller's promise is passed on.
+                unsafe { (**self).kernel_store_consumer(position) };
             }
 
             fn kernel_begin_drain(&self) -> bool {
                 (**self).kernel_begin_drain()
             }
 
-            fn kernel_end_drain(&self) {
-                (**self).kernel_end_drain();
+            unsafe fn kernel_end_drain(&self) {
+                // SAFETY: the caller's promise is passed on.
+                unsafe { (**self).kernel_end_drain() };
             }
         }
+
+        // SAFETY: as above.
+        unsafe impl<M: Unsliced + ?Sized> Unsliced for $($pointer)* {}
     };
 }
 

@@ -50,9 +50,11 @@ mod clock;
 mod consumer;
 mod crash;
 mod epoll;
+#[expect(unsafe_code, reason = "moves the consumer position, by which room is given back")]
 mod fake_kernel;
 #[expect(unsafe_code, reason = "passes the seam's operations on")]
 mod hooked;
+#[expect(unsafe_code, reason = "the contract of the kernel's side")]
 mod kernel_memory;
 #[cfg(feature = "loom")]
 pub mod loom;
@@ -71,10 +73,10 @@ pub use crash::{Crash, Mortal};
 pub use epoll::{Trigger, Watch};
 pub use fake_kernel::{DrainError, Drained, FakeKernel, Fault, UnknownFault};
 pub use hooked::{Fate, Hook, Hooked, STEP_BYTES, Step};
-pub use kernel_memory::KernelMemory;
-#[cfg(target_os = "linux")]
-pub use memory::SimMemory;
+pub use kernel_memory::{KernelMemory, Unsliced};
 pub use memory::{BeyondRing, HeapMemory, MemoryError, RawAccess, RingImage, WrongSize};
+#[cfg(target_os = "linux")]
+pub use memory::{SimMemory, SimView};
 pub use model::Answer;
 pub use operations::{Damage, DecodeError, Finish, MAX_OPERATIONS, Operation, PLACES, ParseError, Program};
 pub use orderings::{Orderings, UnknownRole, role_by_name};

@@ -18,25 +18,36 @@ mod positions;
 use std::fmt;
 use std::io;
 
-use user_ringbuf_core::SizeError;
+use user_ringbuf_core::{RingView, SizeError};
 
 use crate::kernel_memory::KernelMemory;
 pub use heap::HeapMemory;
 pub use image::{BeyondRing, RingImage, WrongSize};
 #[cfg(target_os = "linux")]
-pub use mirrored::SimMemory;
+pub use mirrored::{SimMemory, SimView};
 
 /// What tests do behind the backs of producer and kernel: the ring's words and bytes, read and written raw.
 ///
-/// A consumer position that no kernel stored gives room that is not free: while a sample's slice is in use, over memory
-/// that has slices ([`ContiguousMemory`](user_ringbuf_core::ContiguousMemory)), don't set one, or another sample may get
-/// the same bytes. [`HeapMemory`] has no slices and takes anything at any time.
+/// A position that neither kernel nor producer stored gives room away that is not free, and another sample may get the
+/// bytes of one whose slice is in use. [`HeapMemory`] has no slices and takes anything at any time: there the same
+/// functions are safe.
 pub trait RawAccess: KernelMemory {
+    /// The ring for those who only look.
+    fn view(&self) -> impl RingView;
+
     /// Stores `producer_pos`: any value.
-    fn set_producer(&self, position: u64);
+    ///
+    /// # Safety
+    /// No sample of this ring that was reserved before is used as a slice from now on.
+    #[expect(unsafe_code, reason = "may make the kernel skip a sample, whose bytes are then given away")]
+    unsafe fn set_producer(&self, position: u64);
 
     /// Stores `consumer_pos`: any value, also such as no kernel stores.
-    fn set_consumer(&self, position: u64);
+    ///
+    /// # Safety
+    /// As for [`set_producer`](Self::set_producer).
+    #[expect(unsafe_code, reason = "may give a sample's bytes away")]
+    unsafe fn set_consumer(&self, position: u64);
 
     /// Writes `bytes` from `offset` of the data area on, across its end if need be.
     ///
@@ -44,7 +55,8 @@ pub trait RawAccess: KernelMemory {
     /// [`BeyondRing`] if `offset` is not below the ring's size, or `bytes` are more than that size.
     ///
     /// # Safety
-    /// No slice of a sample of this ring is in use at the time: its bytes would change under it.
+    /// As for [`set_producer`](Self::set_producer), for headers are bytes too; and nothing else reads or writes the data
+    /// area meanwhile.
     #[expect(unsafe_code, reason = "changes bytes that a slice may stand for")]
     unsafe fn write_raw(&self, offset: u32, bytes: &[u8]) -> Result<(), BeyondRing>;
 

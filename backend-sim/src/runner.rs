@@ -49,8 +49,13 @@ pub struct SimBench<'m, M> {
 
 impl<'m, M: RawAccess> SimBench<'m, M> {
     /// This ring, drained by the fake kernel, with a planted fault or none.
-    pub fn new(memory: &'m M, fault: Option<Fault>) -> Self {
-        Self { kernel: fault.map_or_else(|| FakeKernel::new(memory), |fault| FakeKernel::with_fault(memory, fault)) }
+    ///
+    /// # Safety
+    /// While it lives, no sample of this ring is used as a slice: damage and faults give its bytes away.
+    pub unsafe fn new(memory: &'m M, fault: Option<Fault>) -> Self {
+        // SAFETY: the caller's promise is passed on.
+        let faulty = |fault| unsafe { FakeKernel::with_fault(memory, fault) };
+        Self { kernel: fault.map_or_else(|| FakeKernel::new(memory), faulty) }
     }
 }
 
@@ -78,11 +83,13 @@ impl<M: RawAccess> Bench for SimBench<'_, M> {
         let memory = self.kernel.memory();
         let (consumer, producer) = self.positions();
         match damage {
-            Damage::Producer(by) => memory.set_producer(producer.wrapping_add_signed(by)),
-            Damage::Consumer(by) => memory.set_consumer(consumer.wrapping_add_signed(by)),
+            // SAFETY: no sample is used as a slice, as promised to `new`.
+            Damage::Producer(by) => unsafe { memory.set_producer(producer.wrapping_add_signed(by)) },
+            // SAFETY: as above.
+            Damage::Consumer(by) => unsafe { memory.set_consumer(consumer.wrapping_add_signed(by)) },
             Damage::Header { offset, word } => {
                 let at = Position::new(consumer.wrapping_add(u64::from(offset)) & !7).offset(memory.size());
-                // SAFETY: the runner fills samples through writes only, so no slice of one exists.
+                // SAFETY: as above; one thread runs a program.
                 let _ = unsafe { memory.write_raw(at, &word.to_ne_bytes()) };
             }
         }
@@ -185,7 +192,8 @@ where
         |why: crate::WrongSize| Mismatch { at: 0, operation: String::from("the ring"), what: why.to_string() };
     memory.restore(&stale_ring(program.size, program.start)).map_err(wrong_size)?;
     let memory = &*memory;
-    run(program, memory, &mut SimBench::new(memory, fault))
+    // SAFETY: the ring was borrowed exclusively, so there is no sample but the runner's, which fills them by writes.
+    unsafe { run(program, memory, &mut SimBench::new(memory, fault)) }
 }
 
 /// An empty ring whose bytes all look like submitted records: what is read where nothing was written gives itself away.
@@ -199,12 +207,17 @@ pub fn stale_ring(size: RingSize, start: u64) -> RingImage {
 ///
 /// # Errors
 /// [`Mismatch`] where the ring does not do as the model says.
-pub fn run<M: RingMemory, B: Bench>(program: &Program, memory: &M, bench: &mut B) -> Result<Report, Mismatch> {
+///
+/// # Safety
+/// There is no producer of this ring and no sample or lane of one, in this process or another, before it returns:
+/// programs kill their producers, and repair what those leave.
+pub unsafe fn run<M: RingMemory, B: Bench>(program: &Program, memory: &M, bench: &mut B) -> Result<Report, Mismatch> {
     let fuse = Fuse::default();
     let mut run = Run {
         memory,
         bench,
-        actor: Actor::new(memory, &fuse),
+        // SAFETY: the caller's promise; the actor fills samples by writes.
+        actor: unsafe { Actor::new(memory, &fuse) },
         fuse: &fuse,
         predictor: Some(Predictor::new(Model::new(program.size, program.start))),
         report: Report::default(),

@@ -41,6 +41,7 @@ models_pass! {
     two_producers_lose_nothing: "shared",
     two_producers_share_the_room_that_either_of_them_found: "shared-full",
     a_lane_works_beside_another_producer: "shared-lane",
+    a_thread_resumes_behind_another_producer_beside_one_that_pushes: "shared-resume",
     two_handles_under_one_lock_lose_nothing: "raw",
     samples_are_submitted_and_discarded_by_another_thread: "raw-elsewhere",
     a_batch_behind_a_busy_record_is_seen_whole: "raw-push",

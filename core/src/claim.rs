@@ -8,10 +8,12 @@ use core::ops::Deref;
 use core::ptr;
 
 use crate::error::AttachError;
-use crate::header::RecordState;
-use crate::memory::RingMemory;
+use crate::header::{Header, RecordState};
+use crate::layout::RingSize;
+use crate::memory::{RingMemory, RingPositions, RingView};
 use crate::position::Position;
 use crate::records::Records;
+use crate::role::Role;
 
 /// Memory of which the holder is the one producer.
 #[derive(Debug)]
@@ -19,12 +21,21 @@ pub(crate) struct Claimed<M: RingMemory>(M);
 
 impl<M: RingMemory> Claimed<M> {
     pub(crate) fn new(memory: M) -> Result<Self, AttachError> {
-        if memory.claim_producer() { Ok(Self(memory)) } else { Err(AttachError::AlreadyAttached) }
+        // SAFETY: whoever holds the value made here is the producer; dropping it gives the claim back.
+        if unsafe { memory.claim_producer() } { Ok(Self(memory)) } else { Err(AttachError::AlreadyAttached) }
     }
 
-    /// Looks at every record in the ring, and finds out where a producer may begin.
-    pub(crate) fn open(&self) -> Result<Opening, AttachError> {
-        let records = Records::new(&self.0).map_err(AttachError::Corrupted)?;
+    /// Looks at every record in the ring, and finds out where its holder may begin.
+    ///
+    /// What samples and lanes of an earlier producer still write lies in records that say busy until it is written: a
+    /// walk comes to those bytes, if at all, through the header whose acquire load says that they are.
+    ///
+    /// # Safety
+    /// Meanwhile the holder writes no header: it reserves nothing, and no other thread does.
+    pub(crate) unsafe fn open(&self) -> Result<Opening, AttachError> {
+        // SAFETY: the claim is held by `self`; as above, and by the caller's promise, plain writes happened before.
+        let view = unsafe { WrittenHere::new(&self.0) };
+        let records = Records::new(view).map_err(AttachError::Corrupted)?;
         let opening = Opening { position: records.end(), limit: records.position().advance(self.0.size().bytes_u64()) };
         for record in records {
             let record = record.map_err(|damage| AttachError::Damaged { damage })?;
@@ -70,5 +81,40 @@ impl<M: RingMemory> Deref for Claimed<M> {
 impl<M: RingMemory> Drop for Claimed<M> {
     fn drop(&mut self) {
         self.release();
+    }
+}
+
+/// Memory as its holder looks at it, through the addresses at which headers are written.
+#[derive(Debug)]
+pub(crate) struct WrittenHere<'m, M>(&'m M);
+
+impl<'m, M: RingMemory> WrittenHere<'m, M> {
+    /// # Safety
+    /// As for [`RingMemory::read_header`], at each header that is read as long as the value lives.
+    pub(crate) unsafe fn new(memory: &'m M) -> Self {
+        Self(memory)
+    }
+}
+
+// SAFETY: the memory keeps each obligation.
+unsafe impl<M: RingMemory> RingPositions for WrittenHere<'_, M> {
+    fn size(&self) -> RingSize {
+        self.0.size()
+    }
+
+    fn load_consumer(&self) -> Position {
+        self.0.load_consumer()
+    }
+
+    fn load_producer(&self, role: Role) -> Position {
+        self.0.load_producer(role)
+    }
+}
+
+// SAFETY: 1: `new` was promised that nothing of this process writes plainly where this reads. 2: the memory's own.
+unsafe impl<M: RingMemory> RingView for WrittenHere<'_, M> {
+    unsafe fn load_header(&self, offset: u32) -> Header {
+        // SAFETY: the caller's promise for the offset, and that of `new` for the rest.
+        unsafe { self.0.read_header(offset) }
     }
 }

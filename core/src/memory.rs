@@ -10,18 +10,19 @@ use crate::layout::RingSize;
 use crate::position::Position;
 use crate::role::Role;
 
-/// A ring that can be looked at: sizes, positions and headers, nothing that writes.
+/// What may be loaded of a ring at any time: its size and its positions.
 ///
 /// # Safety
 /// Implementations promise, for as long as the value lives:
 ///
 /// 1. [`size`](Self::size) never changes.
-/// 2. Loads that keep their contract touch the ring's memory only, and take place with at least the ordering of their
-///    role ([`Role::ordering`]); a backend that weakens one does so only to test that this is noticed.
+/// 2. Loads touch the ring's memory only, and take place with at least the ordering of their role
+///    ([`Role::ordering`]); a backend that weakens one does so only to test that this is noticed. From memory that is
+///    mapped read-only, the language allows relaxed loads alone: there the acquire is a fence behind the load.
 /// 3. A clone or a shared reference stands for the same ring.
 ///
 /// The values loaded may be anything at all: the core trusts none of them.
-pub unsafe trait RingView {
+pub unsafe trait RingPositions {
     /// Size of the data area.
     fn size(&self) -> RingSize;
 
@@ -30,7 +31,21 @@ pub unsafe trait RingView {
 
     /// Loads `producer_pos` for `role`: [`Role::LoadOwnProducer`] or [`Role::ObserveProducer`].
     fn load_producer(&self, role: Role) -> Position;
+}
 
+/// A ring for those who only look: nothing here writes.
+///
+/// The memory that a producer works on is not a view of the ring, unless all its bytes are atomic words: a producer
+/// writes headers and samples as plain bytes.
+///
+/// # Safety
+/// Implementations promise, for as long as the value lives, what [`RingPositions`] asks, and:
+///
+/// 1. [`load_header`](Self::load_header) may take place beside everything that this process does to the ring, its
+///    producer's work included: it reads at an address where this process writes nothing (another mapping), or where
+///    each access is atomic.
+/// 2. It touches the ring's memory only, and takes place with at least the ordering of its role.
+pub unsafe trait RingView: RingPositions {
     /// Loads the length word of the header at `offset` for [`Role::ObserveHeader`].
     ///
     /// # Safety
@@ -41,37 +56,75 @@ pub unsafe trait RingView {
 /// Memory of one user ring buffer that its producer works on, and the atomics to do so.
 ///
 /// # Safety
-/// Implementations promise, for as long as the value lives, what [`RingView`] asks, and:
+/// Implementations promise, for as long as the value lives, what [`RingPositions`] asks, and:
 ///
 /// 1. A write through [`write_header`](Self::write_header), [`commit_header`](Self::commit_header),
 ///    [`write_payload`](Self::write_payload) or [`fill_payload`](Self::fill_payload) that keeps its contract touches
 ///    the data area only, and there only the bytes named; a sample may pass the end of the area and then goes on at
 ///    its beginning (the double mapping).
 /// 2. Each atomic access takes place with at least the ordering of its role, as for the loads.
-/// 3. Within this process nobody else writes to the data area through other means, but for a fake kernel, which reads
-///    only. (Other processes may: then samples hold garbage, and positions are checked each time they are read. One that
-///    discards the busy record of a sample that is still being filled can have its bytes handed out once more: a ring
-///    that others may write to is for those whom you trust that far.)
-/// 4. [`claim_producer`](Self::claim_producer) answers `true` once, and again only after a
+/// 3. Within this process no safe function writes to the data area by other means, unless all its bytes are atomic
+///    words. (What other processes may do is a contract with those who share the ring: the backend states it where the
+///    memory is made.)
+/// 4. [`claim_producer`](Self::claim_producer) returns `true` to one caller at a time: again only after a
 ///    [`release_producer`](Self::release_producer), whatever clone or reference is asked.
-pub unsafe trait RingMemory: RingView {
+/// 5. A claim that is granted happens after the release of the one before: an acquire that pairs with a release.
+///
+/// There is no default for the claim; memory without one is refused:
+/// ```compile_fail,E0046
+/// # use user_ringbuf_core::{Header, Position, RingMemory, RingPositions, RingSize, Role};
+/// # struct Memory;
+/// # unsafe impl RingPositions for Memory {
+/// #     fn size(&self) -> RingSize { todo!() }
+/// #     fn load_consumer(&self) -> Position { todo!() }
+/// #     fn load_producer(&self, role: Role) -> Position { todo!() }
+/// # }
+/// unsafe impl RingMemory for Memory {
+///     // no claim_producer
+///     unsafe fn release_producer(&self) {}
+/// #     type Word = ();
+/// #     unsafe fn read_header(&self, offset: u32) -> Header { todo!() }
+/// #     unsafe fn publish_producer(&self, position: Position) {}
+/// #     unsafe fn write_header(&self, offset: u32, header: Header) {}
+/// #     unsafe fn commit_header(&self, offset: u32, header: Header) {}
+/// #     unsafe fn write_payload(&self, offset: u32, at: u32, bytes: &[u8]) {}
+/// #     unsafe fn fill_payload(&self, offset: u32, at: u32, byte: u8, len: u32) {}
+/// #     fn new_word(&self, value: u64) {}
+/// #     fn load_word(&self, word: &(), role: Role) -> u64 { 0 }
+/// #     fn store_word(&self, word: &(), value: u64, role: Role) {}
+/// #     fn exchange_word(&self, word: &(), current: u64, new: u64, role: Role, found: Role) -> Result<(), u64> { Ok(()) }
+/// }
+/// ```
+/// It is not a view either, so nothing safe walks its headers beside the producer:
+/// ```compile_fail,E0277
+/// # use user_ringbuf_core::{RingMemory, Survey};
+/// fn watch<M: RingMemory>(memory: &M) {
+///     Survey::of(memory, |_| ());
+/// }
+/// ```
+pub unsafe trait RingMemory: RingPositions {
     /// A private atomic 64-bit word: state that the producers of one process share, and no one else sees.
     type Word: Send + Sync;
 
-    /// Whether the caller may be the ring's one producer in this process. What the last one did comes before: an
-    /// acquire that pairs with the release of [`release_producer`](Self::release_producer).
+    /// Whether the caller is the ring's one producer in this process from now on.
     ///
-    /// The default grants every claim, so it is only for memory of which the backend lets no two producers be made, or
-    /// that bears two of them.
-    fn claim_producer(&self) -> bool {
-        true
-    }
+    /// # Safety
+    /// A caller that gets `true` is the producer, and gives the claim back when it is done: one that is forgotten
+    /// keeps every other producer out.
+    unsafe fn claim_producer(&self) -> bool;
 
     /// Gives a claim back.
     ///
     /// # Safety
     /// The caller has the claim, and takes no more room.
-    unsafe fn release_producer(&self) {}
+    unsafe fn release_producer(&self);
+
+    /// Loads the length word of the header at `offset` for [`Role::ObserveHeader`], from where headers are written.
+    ///
+    /// # Safety
+    /// `offset` is a multiple of 8 and less than the ring's size. The caller has the claim, or repairs a ring that has
+    /// no producer; and every plain write of this process to these bytes happened before.
+    unsafe fn read_header(&self, offset: u32) -> Header;
 
     /// Stores `producer_pos` for [`Role::PublishProducer`].
     ///
@@ -128,6 +181,9 @@ pub unsafe trait RingMemory: RingView {
 /// 1. The pointer from [`payload`](Self::payload) is valid for reads and writes of the `len` bytes named, also where
 ///    they pass the end of the data area, for as long as the memory lives.
 /// 2. Those are the same bytes that [`RingMemory::write_payload`] writes.
+/// 3. Each write and store takes place, and no safe function of this process stores a position by other means, but for
+///    a kernel's side that moves the consumer as the kernel does: behind submitted and discarded records, never behind
+///    a busy one. Otherwise bytes that a slice stands for would be handed out once more.
 pub unsafe trait ContiguousMemory: RingMemory {
     /// Where the sample of the record at `offset` begins.
     ///
@@ -139,7 +195,7 @@ pub unsafe trait ContiguousMemory: RingMemory {
 macro_rules! forward_ring_memory {
     ($($pointer:tt)*) => {
         // SAFETY: a pointer to a ring stands for that ring (obligation 3), which keeps every obligation itself.
-        unsafe impl<M: RingView + ?Sized> RingView for $($pointer)* {
+        unsafe impl<M: RingPositions + ?Sized> RingPositions for $($pointer)* {
             #[inline(always)]
             fn size(&self) -> RingSize {
                 (**self).size()
@@ -154,7 +210,10 @@ macro_rules! forward_ring_memory {
             fn load_producer(&self, role: Role) -> Position {
                 (**self).load_producer(role)
             }
+        }
 
+        // SAFETY: as above.
+        unsafe impl<M: RingView + ?Sized> RingView for $($pointer)* {
             #[inline(always)]
             unsafe fn load_header(&self, offset: u32) -> Header {
                 // SAFETY: the caller's promise is passed on.
@@ -167,14 +226,21 @@ macro_rules! forward_ring_memory {
             type Word = M::Word;
 
             #[inline(always)]
-            fn claim_producer(&self) -> bool {
-                (**self).claim_producer()
+            unsafe fn claim_producer(&self) -> bool {
+                // SAFETY: the caller's promise is passed on.
+                unsafe { (**self).claim_producer() }
             }
 
             #[inline(always)]
             unsafe fn release_producer(&self) {
                 // SAFETY: the caller's promise is passed on.
                 unsafe { (**self).release_producer() };
+            }
+
+            #[inline(always)]
+            unsafe fn read_header(&self, offset: u32) -> Header {
+                // SAFETY: the caller's promise is passed on.
+                unsafe { (**self).read_header(offset) }
             }
 
             #[inline(always)]

@@ -64,7 +64,8 @@ impl<M: RingMemory> Producer<M> {
     /// past a record.
     pub fn attach(memory: M) -> Result<Self, AttachError> {
         let memory = Claimed::new(memory)?;
-        let Opening { position, limit } = memory.open()?;
+        // SAFETY: the claim was got just now, and nothing is reserved before the walk is over.
+        let Opening { position, limit } = unsafe { memory.open() }?;
         Ok(Self { memory, position, limit })
     }
 
@@ -79,7 +80,8 @@ impl<M: RingMemory> Producer<M> {
     /// # Errors
     /// As [`attach`](Self::attach), without [`AttachError::AlreadyAttached`]. The producer stays as it was then.
     pub fn resume(&mut self) -> Result<Position, AttachError> {
-        let Opening { position, limit } = self.memory.open()?;
+        // SAFETY: `self` is borrowed exclusively, so nothing is reserved before the walk is over.
+        let Opening { position, limit } = unsafe { self.memory.open() }?;
         (self.position, self.limit) = (position, limit);
         Ok(position)
     }

@@ -171,8 +171,8 @@ impl<M: RingMemory> Raw<M> {
     /// # Safety
     /// As for [`submit`](Self::submit).
     pub unsafe fn submit_len(&self, offset: u32, len: usize) -> Result<bool, BeyondSample> {
-        // SAFETY: the offset is what `load_header` asks for, by the caller's promise.
-        let reserved = unsafe { self.memory.load_header(offset) };
+        // SAFETY: the record is the caller's, so its header was written before; the offset is as promised.
+        let reserved = unsafe { self.memory.read_header(offset) };
         let size = self.memory.size();
         // What no reservation of this ring can have written is not the caller's record.
         let Some(whole) = size.sample_len(reserved.len() as usize).filter(|_| reserved.state() == RecordState::Busy)
@@ -250,10 +250,11 @@ impl<M: RingMemory> Raw<M> {
     /// As for [`submit`](Self::submit).
     #[inline(always)]
     unsafe fn commit(&self, offset: u32, header: fn(u32) -> Header) -> bool {
-        // SAFETY: the offset is what both ask for, by the caller's promise; the record is the caller's to commit. The
-        // store pairs with the kernel's acquire load of the header: the sample is written.
+        // SAFETY: the offset is what both ask for, by the caller's promise. The record is the caller's, so its header was
+        // written before, and nothing else stores there. The store pairs with the kernel's acquire load of the header: the
+        // sample is written.
         unsafe {
-            let reserved = self.memory.load_header(offset);
+            let reserved = self.memory.read_header(offset);
             let busy = reserved.state() == RecordState::Busy;
             if busy {
                 self.memory.commit_header(offset, header(reserved.len()));

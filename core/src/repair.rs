@@ -14,6 +14,7 @@
 //!
 //! Kernel counterpart: `__bpf_user_ringbuf_peek`, which reads what is stored here.
 
+use crate::claim::WrittenHere;
 use crate::header::{Header, RecordState};
 use crate::layout::{MAX_EXTENT, filler_len};
 use crate::memory::{RingMemory, RingView};
@@ -88,7 +89,8 @@ pub unsafe fn repair<M: RingMemory>(memory: &M, report: impl FnMut(Repair)) -> R
         // SAFETY: the ring has no producer, by the caller's promise.
         Store::Producer(to) => unsafe { memory.publish_producer(to) },
     };
-    mend(memory, store, report)
+    // SAFETY: the ring has no producer, by the caller's promise; the repair reads a header before it writes it.
+    mend(&unsafe { WrittenHere::new(memory) }, store, report)
 }
 
 /// Says what [`repair`] would do now, and does nothing.

@@ -6,7 +6,7 @@
 use crate::position::Position;
 
 /// The word in which threads take room: the end of what is reserved, in units of 8 bytes, and how many threads are in
-/// flight.
+/// flight: at most 65,534; one more stands for a word that is held.
 ///
 /// 48 bits of units are 2^51 bytes of positions; the whole position follows from any other within the ring's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,10 +59,21 @@ impl Reservations {
         Position::new(if behind <= Self::POSITION_MASK / 2 { back } else { back.wrapping_add(Self::POSITION_MASK + 1) })
     }
 
+    /// Whether no thread is about to publish: none is in flight, or all are held.
+    #[inline(always)]
+    pub(crate) const fn is_quiet(self) -> bool {
+        self.in_flight() == 0 || self.in_flight() == Self::IN_FLIGHT_MASK
+    }
+
+    /// With a count that lets no thread take room.
+    pub(crate) const fn held(self) -> Self {
+        Self(self.0 | Self::IN_FLIGHT_MASK)
+    }
+
     /// With `extent` more bytes reserved by one more thread in flight, unless the count is full.
     #[inline(always)]
     pub(crate) fn with_another(self, extent: u32) -> Option<Self> {
-        if self.in_flight() == Self::IN_FLIGHT_MASK {
+        if self.in_flight() >= Self::IN_FLIGHT_MASK - 1 {
             return None;
         }
         Some(Self(self.0.wrapping_add(u64::from(extent) << Self::SHIFT).wrapping_add(1)))
@@ -108,8 +119,10 @@ mod tests {
 
     #[test]
     fn the_count_of_threads_in_flight_never_spills_into_the_position() {
-        let full = Reservations(Reservations::none_in_flight(Position::new(8)).0 | Reservations::IN_FLIGHT_MASK);
-        assert_eq!(full.with_another(8), None);
-        assert_eq!(full.with_one_less().in_flight(), Reservations::IN_FLIGHT_MASK - 1);
+        let held = Reservations::none_in_flight(Position::new(8)).held();
+        let full = held.with_one_less();
+        assert_eq!((held.with_another(8), full.with_another(8)), (None, None));
+        assert!(held.is_quiet() && !full.is_quiet() && held.ends_at(Position::new(8)));
+        assert!(full.with_one_less().with_another(8).is_some_and(|word| word.ends_at(Position::new(16))));
     }
 }

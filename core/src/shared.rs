@@ -6,7 +6,7 @@
 //! leaves. Whoever is not alone just leaves; the last one publishes for all. So `producer_pos` never passes a header
 //! that is not written, and only one thread at a time stores it: while one is alone in flight, nobody else is.
 //!
-//! **What is guaranteed.** Nobody waits for another thread (but for the 65,536th in flight at once): reserving is two
+//! **What is guaranteed.** Nobody waits for another thread (but for the 65,535th in flight at once, and for one that resumes): reserving is two
 //! exchanges that are retried only when another thread's succeeded, submitting is one store. A thread that is preempted
 //! in flight (some ten instructions) holds no one up from reserving, filling and submitting; what is reserved after that
 //! becomes visible to the kernel when it runs again, at the latest when the ring is full and everyone else has left.
@@ -21,7 +21,7 @@
 use core::time::Duration;
 
 use crate::busy::BusyRecord;
-use crate::claim::{Claimed, Opening};
+use crate::claim::Claimed;
 use crate::detached::DetachedSample;
 use crate::error::{AttachError, ReserveError};
 use crate::lane::Lane;
@@ -165,28 +165,39 @@ impl<M: RingMemory> Shared<M> {
     /// Goes on from where another producer has left the ring, as [`Producer::resume`] does. Returns the position at which
     /// the next record begins.
     ///
-    /// Any thread may call it, also beside others that reserve: those fail with [`ReserveError::ForeignProducer`] up to
-    /// the moment at which it succeeds.
+    /// Any thread may call it. While it looks at the records, reservations of other threads fail with
+    /// [`ReserveError::ForeignProducer`], or wait where nothing was moved.
     ///
     /// # Errors
-    /// As [`Producer::resume`]; [`AttachError::InFlight`] while another thread is in the middle of a reservation: try again.
+    /// As [`Producer::resume`]; [`AttachError::InFlight`] while another thread is in the middle of a reservation or of a
+    /// `resume`: try again.
     pub fn resume(&self) -> Result<Position, AttachError> {
+        let found = self.hold()?;
+        // SAFETY: nobody was in flight when the word was held, and nobody takes room before it is stored below.
+        let opened = unsafe { self.memory.open() };
+        let next = opened.as_ref().map_or(found, |opening| {
+            // No room is known of any more, so the next thread looks, and sees with acquire that the walk is over. One that
+            // still finds the old limit writes behind it only, where the walk has not been.
+            self.memory.store_word(&self.limit, opening.position.get(), Role::StoreLimit);
+            Reservations::none_in_flight(opening.position)
+        });
+        self.memory.store_word(&self.reservations.0, next.0, Role::FinishReservation);
+        opened.map(|opening| opening.position)
+    }
+
+    /// Keeps all threads from taking room, until the word is stored again. Returns it as it was.
+    fn hold(&self) -> Result<Reservations, AttachError> {
+        // Acquire: all headers are written.
         let found = Reservations(self.memory.load_word(&self.reservations.0, Role::ObserveInFlight));
-        if found.in_flight() > 0 {
-            return Err(AttachError::InFlight);
-        }
-        let Opening { position, limit } = self.memory.open()?;
-        // The limit first: from now on the topmost bits of the reservations' end are measured from it. With the old end
-        // it gives room to nobody: that end is not where `producer_pos` stands.
-        self.memory.store_word(&self.limit, limit.get(), Role::StoreLimit);
-        let new = Reservations::none_in_flight(position);
-        while let Err(now) = self.exchange(found, new, Role::TakeRoom, Role::LoadReservations) {
-            // What the walk found may be old if a thread came in between.
-            if now != found {
-                return Err(AttachError::InFlight);
+        while found.in_flight() == 0 {
+            match self.exchange(found, found.held(), Role::TakeRoom, Role::LoadReservations) {
+                Ok(()) => return Ok(found),
+                // A spurious failure.
+                Err(now) if now == found => {}
+                Err(_) => break,
             }
         }
-        Ok(position)
+        Err(AttachError::InFlight)
     }
 
     /// Makes an exclusive producer of this one. Samples and lanes that own a clone of the memory may still be open.
@@ -288,7 +299,7 @@ impl<M: RingMemory> Shared<M> {
             let mut limit = Position::new(self.memory.load_word(&self.limit, Role::LoadLimit));
             let mut room = found.room(limit);
             // A stale load of the position costs a look that finds nothing wrong.
-            let moved = found.in_flight() == 0 && !found.ends_at(self.memory.load_producer(Role::LoadOwnProducer));
+            let moved = found.is_quiet() && !found.ends_at(self.memory.load_producer(Role::LoadOwnProducer));
             if moved || room > self.memory.size().bytes_u64() || u64::from(len.extent()) > room {
                 match self.look_for_room(found, len)? {
                     Some(newer) => limit = newer,
@@ -300,7 +311,7 @@ impl<M: RingMemory> Shared<M> {
                 room = found.room(limit);
             }
             let Some(taken) = found.with_another(len.extent()) else {
-                // 65,535 threads between two neighbouring instructions: let them get on.
+                // 65,534 threads between two neighbouring instructions, or one that resumes: let them get on.
                 core::hint::spin_loop();
                 found = self.load_reservations();
                 continue;
@@ -372,7 +383,7 @@ impl<M: RingMemory> Shared<M> {
             return Err(Corruption::UnalignedProducer { producer: published.get() }.into());
         }
         // Where nobody was in flight before the load or after it, what stands there is ours, or somebody else's.
-        if room > size.bytes_u64() || found.in_flight() == 0 && published != expected {
+        if room > size.bytes_u64() || found.is_quiet() && published != expected {
             // No room is known of any more, so each reservation looks again.
             self.memory.store_word(&self.limit, expected.get(), Role::StoreLimit);
             published.occupied(consumer, size)?;

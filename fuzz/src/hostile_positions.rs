@@ -7,7 +7,7 @@ use std::ops::AddAssign;
 use user_ringbuf_sim::core::{
     DetachedSample, Lane, Payload, Producer, ReserveError, RingMemory, Role, Shared, record_extent,
 };
-use user_ringbuf_sim::{Fate, HeapMemory, Hook, Hooked, KernelMemory, RawAccess, Step};
+use user_ringbuf_sim::{Fate, HeapMemory, Hook, Hooked, KernelMemory, Step};
 
 use crate::source::Source;
 

@@ -95,8 +95,11 @@ impl Picture {
                 // SAFETY: nobody has a sample of this ring.
                 unsafe { memory.write_raw(*offset, &word.to_ne_bytes()) }.unwrap_or_else(|error| panic!("{error}"));
             }
-            memory.set_consumer(self.consumer);
-            memory.set_producer(self.producer);
+            // SAFETY: as above.
+            unsafe {
+                memory.set_consumer(self.consumer);
+                memory.set_producer(self.producer);
+            }
             judge.judge(&memory);
         } else {
             let mut memory = HeapMemory::new(bytes).unwrap_or_else(|error| panic!("{error}"));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use libc::SIGSEGV;
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
 use user_ringbuf_linux::{
-    Claimant, ContiguousMemory, Map, Mapping, MappingError, MappingView, Producer, RingView, Shared,
+    Claimant, ContiguousMemory, Map, Mapping, MappingError, MappingView, Producer, RingPositions, Shared,
 };
 use user_ringbuf_tests::fork::{Ended, Line, ask, forever, fork, soon};
 use user_ringbuf_tests::rights::may_bpf;
@@ -43,7 +43,7 @@ fn a_child_may_drop_a_producer_a_sample_a_batch_and_the_mapping() {
     let mut batch = Some(producer.batch());
     batch.as_mut().unwrap().push(b"second").unwrap();
     assert_eq!(dropped_by_a_child(&mut batch), Ended::Done);
-    batch.unwrap().submit();
+    batch.unwrap().submit().unwrap();
 
     let mut held = Some(producer);
     assert_eq!(dropped_by_a_child(&mut held), Ended::Done);

@@ -11,7 +11,7 @@ use core::slice;
 use core::time::Duration;
 
 use rustix::fd::{AsRawFd, BorrowedFd};
-use user_ringbuf_linux::{Claim, ContiguousMemory, HEADER_LEN, Map, Mapping, Position, Raw, RingSize, RingView};
+use user_ringbuf_linux::{Claim, ContiguousMemory, HEADER_LEN, Map, Mapping, Position, Raw, RingPositions, RingSize};
 
 use crate::errno::Errno;
 use crate::waiter::Queue;

@@ -93,13 +93,13 @@ impl Repair {
     pub(crate) fn run(&self, output: &Output) -> anyhow::Result<Verdict> {
         let map = self.target.open()?;
         let failed = || format!("cannot repair {}", self.target);
+        let view = MappingView::new(&map).with_context(failed)?;
         if self.dry_run {
             if let Claim::By(process) = Claim::of(&map) {
                 let process =
                     process.map_or_else(|| "a process that /proc does not show".into(), |one| one.to_string());
                 bail!("{}: it is claimed by {process}, and a repair would destroy its samples", failed());
             }
-            let view = MappingView::new(&map).with_context(failed)?;
             return self.mend(map.id(), &view, |each| plan_repair(&view, each).with_context(failed), output);
         }
         // Held while it mends, so that no producer comes meanwhile.
@@ -107,7 +107,7 @@ impl Repair {
         // SAFETY: no producer that takes a claim is alive, since this process has it, and no other mapping of the ring.
         // As to those that take none, it is the user's word, without which `wrong_usage` lets nobody come here.
         let mend = |each: &mut dyn FnMut(Mended)| unsafe { repair(&mapping, each) }.with_context(failed);
-        self.mend(map.id(), &mapping, mend, output)
+        self.mend(map.id(), &view, mend, output)
     }
 
     fn mend(

@@ -7,7 +7,9 @@ use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use user_ringbuf_core::{ContiguousMemory, HEADER_LEN, Header, Position, RingMemory, RingSize, RingView, Role};
+use user_ringbuf_core::{ContiguousMemory, HEADER_LEN, Header, Position, RingMemory, RingPositions, RingSize, Role};
+
+use super::read_only;
 
 /// A [`Mapping`](super::Mapping), borrowed, with its addresses at hand: [`Mapping::by_value`](super::Mapping::by_value).
 ///
@@ -32,12 +34,6 @@ unsafe impl Sync for MappingRef<'_> {}
 
 impl MappingRef<'_> {
     #[inline(always)]
-    fn consumer_pos(&self) -> &AtomicU64 {
-        // SAFETY: `Mapping::new` mapped the consumer page, and the mapping is borrowed; the position is its first word.
-        unsafe { self.consumer_pos.as_ref() }
-    }
-
-    #[inline(always)]
     fn producer_pos(&self) -> &AtomicU64 {
         // SAFETY: `Mapping::new` mapped the producer page, and the mapping is borrowed; the position is its first word.
         unsafe { self.producer_pos.as_ref() }
@@ -54,9 +50,9 @@ impl MappingRef<'_> {
     }
 }
 
-// SAFETY: 1: the size is what the kernel said and never changes. 2: `length_word` stays within the mapped data area,
+// SAFETY: 1: the size is what the kernel said and never changes. 2: the positions are the first words of their pages,
 // and the orderings are the roles' own. 3: references and clones of them name the same mapping.
-unsafe impl RingView for MappingRef<'_> {
+unsafe impl RingPositions for MappingRef<'_> {
     #[inline(always)]
     fn size(&self) -> RingSize {
         self.size
@@ -64,18 +60,13 @@ unsafe impl RingView for MappingRef<'_> {
 
     #[inline(always)]
     fn load_consumer(&self) -> Position {
-        Position::new(self.consumer_pos().load(Role::LoadConsumer.ordering()))
+        // SAFETY: `Mapping::new` mapped the consumer page, read-only, and the mapping is borrowed.
+        Position::new(unsafe { read_only::load_position(self.consumer_pos, Role::LoadConsumer) })
     }
 
     #[inline(always)]
     fn load_producer(&self, role: Role) -> Position {
         Position::new(self.producer_pos().load(role.ordering()))
-    }
-
-    #[inline(always)]
-    unsafe fn load_header(&self, offset: u32) -> Header {
-        // SAFETY: the caller's promise is passed on.
-        Header::from_word(unsafe { self.length_word(offset) }.load(Role::ObserveHeader.ordering()))
     }
 }
 
@@ -86,7 +77,7 @@ unsafe impl RingMemory for MappingRef<'_> {
     type Word = AtomicU64;
 
     #[inline(always)]
-    fn claim_producer(&self) -> bool {
+    unsafe fn claim_producer(&self) -> bool {
         // Acquire: pairs with the release store below, so that the last producer's writes come before ours.
         !self.has_producer.swap(true, Ordering::Acquire)
     }
@@ -94,6 +85,12 @@ unsafe impl RingMemory for MappingRef<'_> {
     #[inline(always)]
     unsafe fn release_producer(&self) {
         self.has_producer.store(false, Ordering::Release);
+    }
+
+    #[inline(always)]
+    unsafe fn read_header(&self, offset: u32) -> Header {
+        // SAFETY: the caller's promise is passed on.
+        Header::from_word(unsafe { self.length_word(offset) }.load(Role::ObserveHeader.ordering()))
     }
 
     #[inline(always)]

@@ -6,6 +6,7 @@
 
 mod by_value;
 mod error;
+mod read_only;
 mod region;
 mod view;
 
@@ -13,7 +14,7 @@ use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU64};
 
-use user_ringbuf_core::{ContiguousMemory, Header, Position, RingMemory, RingSize, RingView, Role};
+use user_ringbuf_core::{ContiguousMemory, Header, Position, RingMemory, RingPositions, RingSize, Role};
 
 use rustix::fd::AsFd;
 
@@ -178,7 +179,7 @@ impl Mapping {
 }
 
 // SAFETY: by value or by reference it is the same ring, whose [`MappingRef`] keeps every obligation.
-unsafe impl RingView for Mapping {
+unsafe impl RingPositions for Mapping {
     #[inline(always)]
     fn size(&self) -> RingSize {
         self.size
@@ -193,12 +194,6 @@ unsafe impl RingView for Mapping {
     fn load_producer(&self, role: Role) -> Position {
         self.by_value().load_producer(role)
     }
-
-    #[inline(always)]
-    unsafe fn load_header(&self, offset: u32) -> Header {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.by_value().load_header(offset) }
-    }
 }
 
 // SAFETY: as above.
@@ -206,14 +201,21 @@ unsafe impl RingMemory for Mapping {
     type Word = AtomicU64;
 
     #[inline(always)]
-    fn claim_producer(&self) -> bool {
-        self.by_value().claim_producer()
+    unsafe fn claim_producer(&self) -> bool {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.by_value().claim_producer() }
     }
 
     #[inline(always)]
     unsafe fn release_producer(&self) {
         // SAFETY: the caller's promise is passed on.
         unsafe { self.by_value().release_producer() };
+    }
+
+    #[inline(always)]
+    unsafe fn read_header(&self, offset: u32) -> Header {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.by_value().read_header(offset) }
     }
 
     #[inline(always)]

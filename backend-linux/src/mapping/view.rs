@@ -1,10 +1,11 @@
 //! The same memory for those who only look: nothing is mapped writable.
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, AtomicU64};
+use core::sync::atomic::AtomicU64;
 
-use user_ringbuf_core::{Header, Position, RingSize, RingView, Role};
+use user_ringbuf_core::{Header, Position, RingPositions, RingSize, RingView, Role};
 
+use super::read_only;
 use super::region::{Access, Layout, Region};
 use super::{Map, MappingError};
 
@@ -47,28 +48,29 @@ impl MappingView {
     }
 }
 
-// SAFETY: 1: the size is what the kernel said. 2: all loads are within the mapped pages (the positions are the first
-// words of theirs; header offsets are below the size by the caller's promise), with the roles' orderings. 3: a
-// reference names the same mapping. Loads of an aligned word from read-only memory need no write access: they are
-// plain loads on every 64-bit machine.
-unsafe impl RingView for MappingView {
+// SAFETY: 1: the size is what the kernel said. 2: the positions are the first words of their pages, which are mapped as
+// long as `self` lives; loads from them are such as read-only memory allows, with the roles' orderings. 3: a reference
+// names the same mapping.
+unsafe impl RingPositions for MappingView {
     fn size(&self) -> RingSize {
         self.size
     }
 
     fn load_consumer(&self) -> Position {
-        // SAFETY: `new` mapped the page for as long as `self` lives.
-        Position::new(unsafe { self.consumer_pos.as_ref() }.load(Role::LoadConsumer.ordering()))
+        // SAFETY: `new` mapped the page, read-only, for as long as `self` lives.
+        Position::new(unsafe { read_only::load_position(self.consumer_pos, Role::LoadConsumer) })
     }
 
     fn load_producer(&self, role: Role) -> Position {
         // SAFETY: as above.
-        Position::new(unsafe { self.producer_pos.as_ref() }.load(role.ordering()))
+        Position::new(unsafe { read_only::load_position(self.producer_pos, role) })
     }
+}
 
+// SAFETY: 1: this process can't write at these addresses. 2: header offsets are below the size by the caller's promise.
+unsafe impl RingView for MappingView {
     unsafe fn load_header(&self, offset: u32) -> Header {
         // SAFETY: within the data area and aligned, by the caller's promise.
-        let word: &AtomicU32 = unsafe { self.data.add(offset as usize).cast().as_ref() };
-        Header::from_word(word.load(Role::ObserveHeader.ordering()))
+        Header::from_word(unsafe { read_only::load_word(self.data.add(offset as usize).cast(), Role::ObserveHeader) })
     }
 }

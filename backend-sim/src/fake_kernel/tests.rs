@@ -55,7 +55,8 @@ fn sample(n: usize, len: u32) -> Vec<u8> {
     (0..len).map(|i| byte(n, i)).collect()
 }
 
-impl KernelMemory for Bytes {
+// SAFETY: one thread, checked cells, and no samples: there is no producer's side.
+unsafe impl KernelMemory for Bytes {
     fn size(&self) -> RingSize {
         self.size
     }
@@ -75,15 +76,20 @@ impl KernelMemory for Bytes {
         let data = self.data.borrow();
         into.extend((0..len as usize).map(|i| data[(offset as usize + 8 + i) % data.len()]));
     }
-    fn kernel_store_consumer(&self, position: u64) {
+    unsafe fn kernel_store_consumer(&self, position: u64) {
         self.consumer.set(position);
     }
     fn kernel_begin_drain(&self) -> bool {
         !self.busy.replace(true)
     }
-    fn kernel_end_drain(&self) {
+    unsafe fn kernel_end_drain(&self) {
         self.busy.set(false);
     }
+}
+
+fn faulty(ring: Bytes, fault: Fault) -> FakeKernel<Bytes> {
+    // SAFETY: there are no samples of this memory.
+    unsafe { FakeKernel::with_fault(ring, fault) }
 }
 
 const BUSY: u32 = 1 << 31;
@@ -329,7 +335,7 @@ fn every_planted_fault_shows_in_an_answer() {
             Fault::Rounding => &|| Bytes::with_records(64, 0, &[8]),
             Fault::ConsumerKeptOnError => &error_behind_sample,
         };
-        let answers = [FakeKernel::new(ring()), FakeKernel::with_fault(ring(), *fault)]
+        let answers = [FakeKernel::new(ring()), faulty(ring(), *fault)]
             .map(|kernel| (kernel.drain(0, |_| ControlFlow::Continue(())), kernel.memory().consumer.get()));
         assert_ne!(answers[0], answers[1], "{fault}");
     }

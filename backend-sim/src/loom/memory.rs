@@ -21,10 +21,10 @@ use std::fmt;
 
 use ::loom::cell::UnsafeCell;
 use ::loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use user_ringbuf_core::{HEADER_LEN, Header, Position, RingMemory, RingSize, RingView, Role};
+use user_ringbuf_core::{HEADER_LEN, Header, Position, RingMemory, RingPositions, RingSize, RingView, Role};
 
 use super::access::{Access, tracked};
-use crate::{KernelMemory, Orderings};
+use crate::{KernelMemory, Orderings, Unsliced};
 
 const GRANULE: usize = 8;
 
@@ -98,6 +98,9 @@ pub struct LoomMemory {
 
 // SAFETY: as for a granule.
 unsafe impl Sync for LoomMemory {}
+
+// SAFETY: 1. Words are atomic, and loom checks each access to a cell. 2. No memory over it has slices.
+unsafe impl Unsliced for LoomMemory {}
 
 impl LoomMemory {
     /// A ring of `size` bytes, its positions 0, with these orderings.
@@ -216,7 +219,7 @@ impl fmt::Debug for LoomMemory {
 
 // SAFETY: 1. `size` is never written. 2. Only atomics of this ring are loaded, with the role's own ordering unless a
 // check asked otherwise. 3. There are no clones; references and pointers stand for this one ring.
-unsafe impl RingView for LoomMemory {
+unsafe impl RingPositions for LoomMemory {
     fn size(&self) -> RingSize {
         self.size
     }
@@ -230,7 +233,10 @@ unsafe impl RingView for LoomMemory {
         self.turn();
         Position::new(self.producer_pos.load(self.orderings.of_load(role)))
     }
+}
 
+// SAFETY: 1. Only the word of a granule is loaded, and every access to it is atomic. 2. As above.
+unsafe impl RingView for LoomMemory {
     unsafe fn load_header(&self, offset: u32) -> Header {
         self.turn();
         Header::from_word(self.granule(offset).word.load(self.orderings.of_load(Role::ObserveHeader)))
@@ -243,7 +249,7 @@ unsafe impl RingView for LoomMemory {
 unsafe impl RingMemory for LoomMemory {
     type Word = LoomWord;
 
-    fn claim_producer(&self) -> bool {
+    unsafe fn claim_producer(&self) -> bool {
         // Pairs with the release below.
         self.claimed.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
@@ -253,6 +259,11 @@ unsafe impl RingMemory for LoomMemory {
             // Pairs with the acquire above: what this producer did comes before the next one.
             self.claimed.store(0, Ordering::Release);
         }
+    }
+
+    unsafe fn read_header(&self, offset: u32) -> Header {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.load_header(offset) }
     }
 
     unsafe fn publish_producer(&self, position: Position) {
@@ -301,7 +312,8 @@ unsafe impl RingMemory for LoomMemory {
     }
 }
 
-impl KernelMemory for LoomMemory {
+// SAFETY: 1. Each load is that of a word or cell of this ring. 2. Cells are checked by loom. 3. There are no clones.
+unsafe impl KernelMemory for LoomMemory {
     fn size(&self) -> RingSize {
         self.size
     }
@@ -332,7 +344,7 @@ impl KernelMemory for LoomMemory {
         }
     }
 
-    fn kernel_store_consumer(&self, position: u64) {
+    unsafe fn kernel_store_consumer(&self, position: u64) {
         self.turn();
         // SAFETY: loom has just checked that no other drain is at work.
         self.consumed.with_mut(|consumed| unsafe { *consumed = position });
@@ -344,7 +356,7 @@ impl KernelMemory for LoomMemory {
         self.busy.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    fn kernel_end_drain(&self) {
+    unsafe fn kernel_end_drain(&self) {
         self.turn();
         self.busy.store(0, Ordering::Release);
     }

@@ -6,12 +6,12 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use user_ringbuf_core::{HEADER_LEN, Header, Position, RingMemory, RingSize, RingView, Role};
+use user_ringbuf_core::{HEADER_LEN, Header, Position, RingMemory, RingPositions, RingSize, RingView, Role};
 
 use super::image::{BeyondRing, RingImage, WrongSize};
 use super::positions::Positions;
 use super::{MemoryError, RawAccess};
-use crate::kernel_memory::KernelMemory;
+use crate::kernel_memory::{KernelMemory, Unsliced};
 use crate::orderings::Orderings;
 
 /// Bytes in a word of the data area.
@@ -63,6 +63,26 @@ impl HeapMemory {
         Ok(Self { size, positions, words: words.into_boxed_slice() })
     }
 
+    /// Stores `producer_pos`: any value.
+    pub fn set_producer(&self, position: u64) {
+        self.positions.set_producer(position);
+    }
+
+    /// Stores `consumer_pos`: any value, also such as no kernel stores.
+    pub fn set_consumer(&self, position: u64) {
+        self.positions.kernel_store_consumer(position);
+    }
+
+    /// Writes `bytes` from `offset` of the data area on, across its end if need be.
+    ///
+    /// # Errors
+    /// [`BeyondRing`] if `offset` is not below the ring's size, or `bytes` are more than that size.
+    pub fn write_raw(&self, offset: u32, bytes: &[u8]) -> Result<(), BeyondRing> {
+        BeyondRing::check(self.size, offset, bytes.len())?;
+        self.write_bytes(offset as usize, bytes.iter().copied());
+        Ok(())
+    }
+
     /// The word at `at`, counted from the area's beginning across its end.
     #[inline]
     fn word(&self, at: usize) -> &AtomicU32 {
@@ -111,7 +131,7 @@ mod seam {
 
     // SAFETY: 1. `size` is never written. 2. Every access goes through `words`, whose bounds are checked, or
     // `positions`, with the ordering of its role. 3. There are no clones; a reference is the same ring.
-    unsafe impl RingView for HeapMemory {
+    unsafe impl RingPositions for HeapMemory {
         fn size(&self) -> RingSize {
             self.size
         }
@@ -125,7 +145,10 @@ mod seam {
         fn load_producer(&self, role: Role) -> Position {
             self.positions.load_producer(role)
         }
+    }
 
+    // SAFETY: 1. All words are atomic. 2. As above.
+    unsafe impl RingView for HeapMemory {
         #[inline]
         unsafe fn load_header(&self, offset: u32) -> Header {
             // Pairs with the release store that commits a header: commit-header.
@@ -135,17 +158,22 @@ mod seam {
     }
 
     // SAFETY: 1. Writes go through `words` modulo the size, so to the bytes named and nowhere else. 2. As for the
-    // loads. 3. `write_raw` is the one other way to write, and its bytes are no one's slice here. 4. One
-    // swap decides who has the claim.
+    // loads. 3. All words are atomic. 4, 5. One acquire swap decides who has the claim, and a release store
+    // ends it.
     unsafe impl RingMemory for HeapMemory {
         type Word = AtomicU64;
 
-        fn claim_producer(&self) -> bool {
+        unsafe fn claim_producer(&self) -> bool {
             self.positions.claim_producer()
         }
 
         unsafe fn release_producer(&self) {
             self.positions.release_producer();
+        }
+
+        unsafe fn read_header(&self, offset: u32) -> Header {
+            // SAFETY: the caller's promise is passed on.
+            unsafe { self.load_header(offset) }
         }
 
         #[inline]
@@ -196,18 +224,20 @@ mod seam {
     }
 
     impl RawAccess for HeapMemory {
-        fn set_producer(&self, position: u64) {
-            self.positions.set_producer(position);
+        fn view(&self) -> impl RingView {
+            self
         }
 
-        fn set_consumer(&self, position: u64) {
-            self.positions.kernel_store_consumer(position);
+        unsafe fn set_producer(&self, position: u64) {
+            HeapMemory::set_producer(self, position);
+        }
+
+        unsafe fn set_consumer(&self, position: u64) {
+            HeapMemory::set_consumer(self, position);
         }
 
         unsafe fn write_raw(&self, offset: u32, bytes: &[u8]) -> Result<(), BeyondRing> {
-            BeyondRing::check(self.size, offset, bytes.len())?;
-            self.write_bytes(offset as usize, bytes.iter().copied());
-            Ok(())
+            HeapMemory::write_raw(self, offset, bytes)
         }
 
         fn snapshot(&self) -> RingImage {
@@ -220,46 +250,51 @@ mod seam {
         fn restore(&mut self, image: &RingImage) -> Result<(), WrongSize> {
             WrongSize::check(image, self.size)?;
             self.write_bytes(0, image.data().iter().copied());
-            self.set_consumer(image.consumer);
-            self.set_producer(image.producer);
+            HeapMemory::set_consumer(self, image.consumer);
+            HeapMemory::set_producer(self, image.producer);
             self.positions.end_drain();
             Ok(())
         }
     }
-}
 
-impl KernelMemory for HeapMemory {
-    fn size(&self) -> RingSize {
-        self.size
-    }
+    // SAFETY: 1. Every byte of the area lies in an atomic word, and every index is checked. 2. It is no
+    // `ContiguousMemory`, and nothing else has its words.
+    unsafe impl Unsliced for HeapMemory {}
 
-    fn kernel_load_producer(&self) -> u64 {
-        self.positions.kernel_load_producer()
-    }
+    // SAFETY: 1. Bounds are checked, and one exchange decides who drains. 2. All words are atomic. 3. There are no clones.
+    unsafe impl KernelMemory for HeapMemory {
+        fn size(&self) -> RingSize {
+            self.size
+        }
 
-    fn kernel_load_consumer(&self) -> u64 {
-        self.positions.kernel_load_consumer()
-    }
+        fn kernel_load_producer(&self) -> u64 {
+            self.positions.kernel_load_producer()
+        }
 
-    fn kernel_load_header(&self, offset: u32) -> Header {
-        // Pairs with the producer's release store: commit-header.
-        Header::from_word(self.word(offset as usize & !7).load(Ordering::Acquire))
-    }
+        fn kernel_load_consumer(&self) -> u64 {
+            self.positions.kernel_load_consumer()
+        }
 
-    fn kernel_read_sample(&self, offset: u32, len: u32, into: &mut Vec<u8>) {
-        into.clear();
-        self.read_bytes(sample_at(offset, 0), len.min(self.size.bytes() - HEADER_LEN) as usize, into);
-    }
+        fn kernel_load_header(&self, offset: u32) -> Header {
+            // Pairs with the producer's release store: commit-header.
+            Header::from_word(self.word(offset as usize & !7).load(Ordering::Acquire))
+        }
 
-    fn kernel_store_consumer(&self, position: u64) {
-        self.positions.kernel_store_consumer(position);
-    }
+        fn kernel_read_sample(&self, offset: u32, len: u32, into: &mut Vec<u8>) {
+            into.clear();
+            self.read_bytes(sample_at(offset, 0), len.min(self.size.bytes() - HEADER_LEN) as usize, into);
+        }
 
-    fn kernel_begin_drain(&self) -> bool {
-        self.positions.begin_drain()
-    }
+        unsafe fn kernel_store_consumer(&self, position: u64) {
+            self.positions.kernel_store_consumer(position);
+        }
 
-    fn kernel_end_drain(&self) {
-        self.positions.end_drain();
+        fn kernel_begin_drain(&self) -> bool {
+            self.positions.begin_drain()
+        }
+
+        unsafe fn kernel_end_drain(&self) {
+            self.positions.end_drain();
+        }
     }
 }

@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
-use user_ringbuf_core::{ContiguousMemory, HEADER_LEN, Header, Position, RingMemory, RingSize, RingView, Role};
+use user_ringbuf_core::{
+    ContiguousMemory, HEADER_LEN, Header, Position, RingMemory, RingPositions, RingSize, RingView, Role,
+};
 
 use super::image::{BeyondRing, RingImage, WrongSize};
 use super::positions::Positions;
@@ -73,6 +75,11 @@ impl SimMemory {
         let kernel_side = Mapping::twice(area.as_fd(), size)?;
         let positions = Positions::new(orderings);
         Ok(Self { size, positions, producer_side, kernel_side })
+    }
+
+    /// The ring for those who only look, beside its producer.
+    pub fn view(&self) -> SimView<'_> {
+        SimView(self)
     }
 
     /// Bytes before the end of the area, for a stretch that begins at `offset`.
@@ -162,7 +169,7 @@ unsafe impl Sync for Mapping {}
 
 // SAFETY: 1. `size` is never written. 2. Callers keep offsets below the size, and orderings are those of the role. 3.
 // There are no clones; a reference is the same ring.
-unsafe impl RingView for SimMemory {
+unsafe impl RingPositions for SimMemory {
     #[inline(always)]
     fn size(&self) -> RingSize {
         self.size
@@ -177,28 +184,58 @@ unsafe impl RingView for SimMemory {
     fn load_producer(&self, role: Role) -> Position {
         self.positions.load_producer(role)
     }
+}
 
-    #[inline]
+/// A simulated ring for those who only look: through the kernel's side of it, where no producer writes.
+#[derive(Clone, Copy, Debug)]
+pub struct SimView<'m>(&'m SimMemory);
+
+// SAFETY: the memory keeps each obligation.
+unsafe impl RingPositions for SimView<'_> {
+    fn size(&self) -> RingSize {
+        self.0.size
+    }
+
+    fn load_consumer(&self) -> Position {
+        self.0.load_consumer()
+    }
+
+    fn load_producer(&self, role: Role) -> Position {
+        self.0.load_producer(role)
+    }
+}
+
+// SAFETY: 1. Nothing writes through the kernel's side but `write_raw`, whose callers keep others out. 2. The caller keeps
+// the offset below the size, and the ordering is that of the role.
+unsafe impl RingView for SimView<'_> {
     unsafe fn load_header(&self, offset: u32) -> Header {
         // Pairs with the release store that commits a header: commit-header.
-        let ordering = self.positions.orderings.of_load(Role::ObserveHeader);
+        let ordering = self.0.positions.orderings.of_load(Role::ObserveHeader);
         // SAFETY: the caller's promise is passed on.
-        Header::from_word(unsafe { self.producer_side.word(offset) }.load(ordering))
+        Header::from_word(unsafe { self.0.kernel_side.word(offset) }.load(ordering))
     }
 }
 
 // SAFETY: 1. Callers name bytes of the data area, and what passes its end lands in the second mapping, which is the
-// beginning of the first. 2. As for the loads. 3. `write_raw` is the one other way to write, and unsafe for it. 4.
-// One swap decides who has the claim.
+// beginning of the first. 2. As for the loads. 3. `write_raw` is the one other way to write, and unsafe for it. 4,
+// 5. One acquire swap decides who has the claim, and a release store ends it.
 unsafe impl RingMemory for SimMemory {
     type Word = AtomicU64;
 
-    fn claim_producer(&self) -> bool {
+    unsafe fn claim_producer(&self) -> bool {
         self.positions.claim_producer()
     }
 
     unsafe fn release_producer(&self) {
         self.positions.release_producer();
+    }
+
+    #[inline]
+    unsafe fn read_header(&self, offset: u32) -> Header {
+        // Pairs with the release store that commits a header: commit-header.
+        let ordering = self.positions.orderings.of_load(Role::ObserveHeader);
+        // SAFETY: the caller's promise is passed on.
+        Header::from_word(unsafe { self.producer_side.word(offset) }.load(ordering))
     }
 
     #[inline]
@@ -261,7 +298,7 @@ unsafe impl RingMemory for SimMemory {
 }
 
 // SAFETY: 1. A record is no larger than the ring and begins within the first mapping, so it lies within both. 2. The
-// writes above go through the same pointer.
+// writes above go through the same pointer. 3. What else stores a position is unsafe to call.
 unsafe impl ContiguousMemory for SimMemory {
     #[inline(always)]
     unsafe fn payload(&self, offset: u32) -> *mut u8 {
@@ -270,7 +307,9 @@ unsafe impl ContiguousMemory for SimMemory {
     }
 }
 
-impl KernelMemory for SimMemory {
+// SAFETY: 1. Offsets are masked, and one exchange decides who drains. 2. Through the kernel's side nothing writes but
+// `write_raw`, whose callers keep others out. 3. There are no clones.
+unsafe impl KernelMemory for SimMemory {
     fn size(&self) -> RingSize {
         self.size
     }
@@ -293,7 +332,7 @@ impl KernelMemory for SimMemory {
         self.read(offset.wrapping_add(HEADER_LEN), len.min(self.size.bytes() - HEADER_LEN), into);
     }
 
-    fn kernel_store_consumer(&self, position: u64) {
+    unsafe fn kernel_store_consumer(&self, position: u64) {
         self.positions.kernel_store_consumer(position);
     }
 
@@ -301,17 +340,21 @@ impl KernelMemory for SimMemory {
         self.positions.begin_drain()
     }
 
-    fn kernel_end_drain(&self) {
+    unsafe fn kernel_end_drain(&self) {
         self.positions.end_drain();
     }
 }
 
 impl RawAccess for SimMemory {
-    fn set_producer(&self, position: u64) {
+    fn view(&self) -> impl RingView {
+        SimMemory::view(self)
+    }
+
+    unsafe fn set_producer(&self, position: u64) {
         self.positions.set_producer(position);
     }
 
-    fn set_consumer(&self, position: u64) {
+    unsafe fn set_consumer(&self, position: u64) {
         self.positions.kernel_store_consumer(position);
     }
 
@@ -334,8 +377,8 @@ impl RawAccess for SimMemory {
         WrongSize::check(image, self.size)?;
         // SAFETY: `&mut self`, so nobody has a sample of this ring. The image has the ring's size.
         let _ = unsafe { self.write_raw(0, image.data()) };
-        self.set_consumer(image.consumer);
-        self.set_producer(image.producer);
+        self.positions.kernel_store_consumer(image.consumer);
+        self.positions.set_producer(image.producer);
         self.positions.end_drain();
         Ok(())
     }

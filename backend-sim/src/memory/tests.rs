@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 use std::thread;
 
-use user_ringbuf_core::{AttachError, Header, Position, Producer, ReserveError, RingMemory, RingView, Role};
+use user_ringbuf_core::{AttachError, Header, Position, Producer, ReserveError, RingMemory, RingPositions, Role};
 
 use super::*;
 use crate::fake_kernel::FakeKernel;
@@ -43,16 +43,24 @@ on_each_memory! {
     the_kernels_side_reads_nothing_outside_whatever_it_is_asked
 }
 
+/// Puts the positions anywhere. Only between the lives of samples.
+fn place(memory: &impl Memory, consumer: u64, producer: u64) {
+    // SAFETY: each test calls this while it has no sample.
+    unsafe {
+        memory.set_consumer(consumer);
+        memory.set_producer(producer);
+    }
+}
+
 fn bytes(len: usize, seed: usize) -> Vec<u8> {
     (0..len).map(|i| u8::try_from((i * 7 + seed) % 251).unwrap()).collect()
 }
 
 fn samples_come_out_of_every_offset_as_they_went_in(memory: impl Memory) {
-    let size = RingView::size(&memory).bytes_u64();
+    let size = RingPositions::size(&memory).bytes_u64();
     let kernel = FakeKernel::new(&memory);
     for start in (0..size).step_by(if cfg!(miri) { 504 } else { 8 }) {
-        memory.set_consumer(start);
-        memory.set_producer(start);
+        place(&memory, start, start);
         let mut producer = Producer::attach(&memory).unwrap();
         let sent = [bytes(13, 1), bytes(0, 2), bytes(64, 3)];
         for sample in &sent {
@@ -69,11 +77,10 @@ fn samples_come_out_of_every_offset_as_they_went_in(memory: impl Memory) {
 }
 
 fn a_write_into_the_middle_of_a_sample_changes_those_bytes_only(memory: impl Memory) {
-    let start = RingView::size(&memory).bytes_u64() - 16;
+    let start = RingPositions::size(&memory).bytes_u64() - 16;
     let step = if cfg!(miri) { 5 } else { 1 };
     for (at, len) in (0..24).step_by(step).flat_map(|at| (0..=24 - at).map(move |len| (at, len))) {
-        memory.set_consumer(start);
-        memory.set_producer(start);
+        place(&memory, start, start);
         let mut producer = Producer::attach(&memory).unwrap();
         let mut sample = producer.reserve(24).unwrap();
         sample.fill_range(0, 24, 0xee).unwrap();
@@ -123,9 +130,8 @@ fn a_shared_producer_and_a_drainer_on_other_threads_lose_nothing(memory: impl Me
 }
 
 fn a_snapshot_restores_positions_bytes_and_ends_a_drain(mut memory: impl Memory) {
-    let start = RingView::size(&memory).bytes_u64() - 16;
-    memory.set_consumer(start);
-    memory.set_producer(start);
+    let start = RingPositions::size(&memory).bytes_u64() - 16;
+    place(&memory, start, start);
     Producer::attach(&memory).unwrap().push(&bytes(40, 0)).unwrap();
     let image = memory.snapshot();
     assert_eq!((image.consumer, image.producer), (start, start + 48));
@@ -139,7 +145,7 @@ fn a_snapshot_restores_positions_bytes_and_ends_a_drain(mut memory: impl Memory)
 }
 
 fn raw_bytes_wrap_at_the_end_and_reach_nothing_beyond(memory: impl Memory) {
-    let size = RingView::size(&memory).bytes();
+    let size = RingPositions::size(&memory).bytes();
     let write = |offset, bytes: &[u8]| {
         // SAFETY: nobody has a sample of this ring.
         unsafe { memory.write_raw(offset, bytes) }
@@ -158,14 +164,13 @@ fn raw_bytes_wrap_at_the_end_and_reach_nothing_beyond(memory: impl Memory) {
 }
 
 fn an_image_of_another_size_is_an_error(mut memory: impl Memory) {
-    let ring = RingView::size(&memory).bytes();
+    let ring = RingPositions::size(&memory).bytes();
     let image = RingImage::empty(user_ringbuf_core::RingSize::new(32).unwrap(), 0);
     assert_eq!(memory.restore(&image), Err(WrongSize { image: 32, ring }));
 }
 
 fn raw_positions_are_what_the_producer_loads(memory: impl Memory) {
-    memory.set_producer(u64::MAX);
-    memory.set_consumer(3);
+    place(&memory, 3, u64::MAX);
     assert_eq!(memory.load_producer(Role::LoadOwnProducer), Position::new(u64::MAX));
     assert_eq!(memory.load_consumer(), Position::new(3));
     assert!(Producer::attach(&memory).is_err());
@@ -182,7 +187,7 @@ fn a_second_producer_is_refused_until_the_first_is_gone(memory: impl Memory) {
 }
 
 fn the_kernels_side_reads_nothing_outside_whatever_it_is_asked(memory: impl Memory) {
-    let size = RingView::size(&memory).bytes();
+    let size = RingPositions::size(&memory).bytes();
     let mut into = vec![1, 2, 3];
     for offset in [0, 8, 3, size - 8, size - 1, size, u32::MAX - 7, u32::MAX] {
         memory.kernel_load_header(offset);
@@ -229,8 +234,7 @@ fn the_smallest_rings_hold_what_fits_in_them() {
 #[test]
 fn a_sample_across_the_end_of_the_area_is_one_slice_of_the_same_bytes() {
     let memory = SimMemory::new(page()).unwrap();
-    memory.set_consumer(page() - 16);
-    memory.set_producer(page() - 16);
+    place(&memory, page() - 16, page() - 16);
     let mut producer = Producer::attach(&memory).unwrap();
     let mut sample = producer.reserve(24).unwrap();
     sample.copy_from_slice(&bytes(24, 0));

@@ -71,8 +71,12 @@ pub(super) struct Actor<'m, M: RingMemory> {
 }
 
 impl<'m, M: RingMemory> Actor<'m, M> {
-    pub(super) fn new(memory: &'m M, fuse: &'m Fuse) -> Self {
-        Self { memory: Hooked::new(memory, fuse), handle: None, places: Default::default() }
+    /// # Safety
+    /// As for [`Hooked::new_over_slices`].
+    pub(super) unsafe fn new(memory: &'m M, fuse: &'m Fuse) -> Self {
+        // SAFETY: the caller's promise is passed on.
+        let memory = unsafe { Hooked::new_over_slices(memory, fuse) };
+        Self { memory, handle: None, places: Default::default() }
     }
 
     /// The process ends: nothing that it held does anything any more.

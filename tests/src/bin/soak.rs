@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::{Parser, ValueEnum};
 use indicatif::ProgressBar;
 use serde::Serialize;
-use user_ringbuf_linux::{Map, Mapping, MappingView, RingView, Role};
+use user_ringbuf_linux::{Map, Mapping, MappingView, RingPositions, Role};
 use user_ringbuf_tests::kernel::{Drainer, ring};
 use user_ringbuf_tests::outcome::{exit_code, print};
 use user_ringbuf_tests::send::{Api, LONGEST, Order, send_drained, shares};

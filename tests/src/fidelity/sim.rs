@@ -27,7 +27,8 @@ impl SimRing {
     pub fn new(size: u32, log_bytes: usize, fault: Option<Fault>) -> Result<Self, MemoryError> {
         let memory = Arc::new(SimMemory::new(size.into())?);
         let kernel = match fault {
-            Some(fault) => FakeKernel::with_fault(memory, fault),
+            // SAFETY: the samples of a trial are filled by writes, and nobody else has this ring.
+            Some(fault) => unsafe { FakeKernel::with_fault(memory, fault) },
             None => FakeKernel::new(memory),
         };
         Ok(Self { kernel, log_bytes, woke: false, zeros: Vec::new() })
@@ -62,7 +63,8 @@ impl Side for SimRing {
     }
 
     fn set_producer(&mut self, position: u64) {
-        self.kernel.memory().set_producer(position);
+        // SAFETY: the samples of a trial are filled by writes, not as slices.
+        unsafe { self.kernel.memory().set_producer(position) };
     }
 
     fn write(&mut self, position: u64, bytes: &[u8]) {
@@ -88,8 +90,9 @@ impl Side for SimRing {
     }
 
     fn move_to(&mut self, target: u64) -> anyhow::Result<()> {
-        self.kernel.memory().set_consumer(target);
-        self.kernel.memory().set_producer(target);
+        // SAFETY: between two trials there is no sample.
+        unsafe { self.kernel.memory().set_consumer(target) };
+        self.set_producer(target);
         Ok(())
     }
 
@@ -119,9 +122,11 @@ impl Side for SimRing {
         answer.consumer = self.consumer();
         // epoll reports nothing while the ring looks full, so it is looked at as an empty one.
         let producer = self.producer();
-        self.kernel.memory().set_producer(answer.consumer);
+        // SAFETY: as in `set_producer`.
+        unsafe { self.kernel.memory().set_producer(answer.consumer) };
         self.woke = watch.event();
-        self.kernel.memory().set_producer(producer);
+        // SAFETY: as above.
+        unsafe { self.kernel.memory().set_producer(producer) };
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! What a producer says about the ring: used, free, positions, what was consumed.
 
-use user_ringbuf_linux::{MappingView, Producer, RingView, Role};
+use user_ringbuf_linux::{MappingView, Producer, RingPositions, Role};
 use user_ringbuf_tests::ring::{Ring, page, pattern};
 
 use crate::needs_kernel;

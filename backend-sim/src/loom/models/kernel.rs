@@ -50,7 +50,8 @@ impl Shifted {
     }
 }
 
-impl KernelMemory for Shifted {
+// SAFETY: the ring's own loads and stores, its positions counted from elsewhere by a multiple of its size.
+unsafe impl KernelMemory for Shifted {
     fn size(&self) -> RingSize {
         KernelMemory::size(&self.memory)
     }
@@ -71,15 +72,17 @@ impl KernelMemory for Shifted {
         self.memory.kernel_read_sample(offset, len, into);
     }
 
-    fn kernel_store_consumer(&self, position: u64) {
-        self.memory.kernel_store_consumer(position.wrapping_sub(self.by));
+    unsafe fn kernel_store_consumer(&self, position: u64) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.memory.kernel_store_consumer(position.wrapping_sub(self.by)) };
     }
 
     fn kernel_begin_drain(&self) -> bool {
         self.memory.kernel_begin_drain()
     }
 
-    fn kernel_end_drain(&self) {
-        self.memory.kernel_end_drain();
+    unsafe fn kernel_end_drain(&self) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.memory.kernel_end_drain() };
     }
 }

@@ -9,12 +9,14 @@ mod batch;
 mod detached;
 mod drainers;
 mod exclusive;
+#[expect(unsafe_code, reason = "passes the kernel's operations on")]
 mod kernel;
 mod observer;
 #[expect(unsafe_code, reason = "keeps libbpf's contract with a lock of its own")]
 mod raw;
 #[expect(unsafe_code, reason = "damages rings, and states that their producers are gone")]
 mod repair;
+#[expect(unsafe_code, reason = "makes the stores of another producer")]
 mod shared;
 mod takeover;
 mod verify;
@@ -54,6 +56,7 @@ pub const ALL: &[&Model] = &[
     &shared::TWO,
     &shared::FULL,
     &shared::LANE,
+    &shared::RESUMED,
     &raw::HANDLES,
     &raw::ELSEWHERE,
     &raw::PUSH,

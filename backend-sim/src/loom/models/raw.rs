@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ::loom::sync::Mutex;
 use ::loom::thread;
-use user_ringbuf_core::{Raw, RingMemory, RingView};
+use user_ringbuf_core::{Raw, RingMemory, RingPositions};
 
 use super::{Model, kernel, verify};
 use crate::loom::LoomMemory;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ::loom::thread;
-use user_ringbuf_core::{Header, Position, Producer, Repair, RingMemory, RingView, repair};
+use user_ringbuf_core::{Header, Position, Producer, Repair, RingMemory, RingPositions, repair};
 
 use super::exclusive::push;
 use super::{Model, kernel, verify};
@@ -83,7 +83,7 @@ pub(super) const DAMAGED: Model = Model {
         producer.push(b"sound").expect("there is room");
         let second = producer.push(b"damaged").expect("there is room");
         drop(producer);
-        let damaged = Position::new(56).offset(RingView::size(&memory));
+        let damaged = Position::new(56).offset(RingPositions::size(&memory));
         // SAFETY: the producer is gone, and the offset is that of its second record.
         unsafe { memory.write_header(damaged, Header::submitted(4000)) };
         if setup.case == 1 {

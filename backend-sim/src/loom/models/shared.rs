@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ::loom::thread;
-use user_ringbuf_core::Shared;
+use user_ringbuf_core::{AttachError, Header, ReserveError, RingMemory, RingPositions, Role, Shared, record_extent};
 
 use super::exclusive::drain_all;
 use super::{Model, kernel, verify};
@@ -101,3 +101,47 @@ pub(super) const LANE: Model = Model {
         beside.join().expect("no panic");
     },
 };
+
+/// Another producer has come and gone. One thread goes on from there while the other pushes.
+///
+/// At most 3 preemptions: without a bound there are 1.8 million interleavings, and they were all in order.
+pub(super) const RESUMED: Model = Model {
+    name: "shared-resume",
+    about: "a thread resumes behind another producer's record beside one that pushes: nothing is lost or overwritten",
+    preemptions: Some(3),
+    cases: 1,
+    body: |setup| {
+        let memory = setup.ring(64, 48);
+        let producer = Arc::new(Shared::attach(Arc::clone(&memory)).expect("a drained ring"));
+        publish_as_another(&memory, b"foreign");
+        let writer = {
+            let producer = Arc::clone(&producer);
+            thread::spawn(move || {
+                while let Err(error) = producer.push(b"ours") {
+                    assert!(matches!(error, ReserveError::ForeignProducer { .. }), "refused sample: {error}");
+                    thread::yield_now();
+                }
+            })
+        };
+        while let Err(error) = producer.resume() {
+            assert_eq!(error, AttachError::InFlight, "refused producer: {error}");
+            thread::yield_now();
+        }
+        let taken = drain_all(&memory, 2);
+        verify::same(&taken, &[&b"foreign"[..], b"ours"]);
+        writer.join().expect("no panic");
+    },
+};
+
+/// Makes the stores of a producer that takes no claim.
+fn publish_as_another(memory: &LoomMemory, sample: &[u8]) {
+    let start = memory.load_producer(Role::ObserveProducer);
+    let offset = start.offset(memory.size());
+    let len = u32::try_from(sample.len()).expect("a short sample");
+    // SAFETY: no other thread runs yet, and nothing is reserved.
+    unsafe {
+        memory.write_payload(offset, 0, sample);
+        memory.write_header(offset, Header::submitted(len));
+        memory.publish_producer(start.advance(record_extent(len).into()));
+    }
+}

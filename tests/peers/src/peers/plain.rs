@@ -10,7 +10,8 @@ use anyhow::{Context, Result};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 use user_ringbuf_linux::{
-    ContiguousMemory, HEADER_LEN, Header, Position, RecordState, RingMemory, RingSize, RingView, Role, record_extent,
+    ContiguousMemory, HEADER_LEN, Header, Position, RecordState, RingMemory, RingPositions, RingSize, Role,
+    record_extent,
 };
 
 /// A position on cache lines of its own, as the kernel's are on pages of their own.
@@ -68,6 +69,14 @@ impl PlainMemory {
         unsafe { self.data.add(offset as usize).cast().as_ref() }
     }
 
+    /// # Safety
+    /// As for [`length_word`](Self::length_word).
+    #[inline(always)]
+    unsafe fn header(&self, offset: u32) -> Header {
+        // SAFETY: the caller's promise is passed on.
+        Header::from_word(unsafe { self.length_word(offset) }.load(Role::ObserveHeader.ordering()))
+    }
+
     /// The ring's one consumer.
     pub(crate) fn consumer(&self) -> Consumer<'_> {
         let position = Position::new(self.consumer_pos.0.load(Ordering::Acquire));
@@ -104,7 +113,7 @@ impl Consumer<'_> {
         }
         let offset = self.position.offset(self.memory.size);
         // SAFETY: an offset of a record, below the size.
-        let header = unsafe { self.memory.load_header(offset) };
+        let header = unsafe { self.memory.header(offset) };
         if header.state() != RecordState::Submitted {
             return false;
         }
@@ -122,7 +131,7 @@ impl Consumer<'_> {
 
 // SAFETY: 1: `size` never changes. 2: offsets are below the size by the callers' promise, orderings are the roles' own.
 // 3: references name the same ring.
-unsafe impl RingView for PlainMemory {
+unsafe impl RingPositions for PlainMemory {
     #[inline(always)]
     fn size(&self) -> RingSize {
         self.size
@@ -137,12 +146,6 @@ unsafe impl RingView for PlainMemory {
     fn load_producer(&self, role: Role) -> Position {
         Position::new(self.producer_pos.0.load(role.ordering()))
     }
-
-    #[inline(always)]
-    unsafe fn load_header(&self, offset: u32) -> Header {
-        // SAFETY: the caller's promise is passed on.
-        Header::from_word(unsafe { self.length_word(offset) }.load(Role::ObserveHeader.ordering()))
-    }
 }
 
 // SAFETY: 1: writes go to `data + offset` and on, in a doubled mapping. 2: the orderings are the roles' own. 3: the
@@ -150,13 +153,19 @@ unsafe impl RingView for PlainMemory {
 unsafe impl RingMemory for PlainMemory {
     type Word = AtomicU64;
 
-    fn claim_producer(&self) -> bool {
+    unsafe fn claim_producer(&self) -> bool {
         // Pairs with the release store below: what the last producer wrote comes first.
         !self.claimed.swap(true, Ordering::AcqRel)
     }
 
     unsafe fn release_producer(&self) {
         self.claimed.store(false, Ordering::Release);
+    }
+
+    #[inline(always)]
+    unsafe fn read_header(&self, offset: u32) -> Header {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.header(offset) }
     }
 
     #[inline(always)]

@@ -3,7 +3,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use user_ringbuf_linux::Wake;
-use user_ringbuf_sim::{FakeKernel, HeapMemory, RawAccess};
+use user_ringbuf_sim::{FakeKernel, HeapMemory};
 
 use super::*;
 use crate::framing::Framing;
