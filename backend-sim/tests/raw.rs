@@ -34,6 +34,11 @@ fn discard(raw: &Raw<&HeapMemory>, offset: u32) -> bool {
     unsafe { raw.discard(offset) }
 }
 
+fn push_all(raw: &Raw<&HeapMemory>, samples: &[&[u8]]) -> Result<Position, ReserveError> {
+    // SAFETY: the test is the ring's only producer.
+    unsafe { raw.push_all(samples.iter().map(|sample| Ok(*sample))) }
+}
+
 fn drain(memory: &HeapMemory) -> Vec<Vec<u8>> {
     let (drained, samples) = FakeKernel::new(memory).collect(0);
     assert!(drained.returned.is_ok(), "{drained:?}");
@@ -90,17 +95,21 @@ fn a_push_is_published_late_and_a_batch_at_once_or_not_at_all() {
     let memory = ring();
     let raw = Raw::new(&memory);
     // SAFETY: the test is the ring's only producer.
-    let (end, batch) = unsafe { (raw.push(b"one"), raw.push_all([&b"two"[..], b"", b"three"])) };
+    let end = unsafe { raw.push(b"one") };
+    let batch = push_all(&raw, &[b"two", b"", b"three"]);
     assert_eq!((end, batch), (Ok(Position::new(16)), Ok(Position::new(56))));
     let before = memory.snapshot().producer;
-    // SAFETY: as above.
-    let (full, too_much) = unsafe { (raw.push_all([&[7; 40][..], &[7; 40]]), raw.push_all([&[7; 60][..], &[7; 60]])) };
+    let (full, too_much) = (push_all(&raw, &[&[7; 40], &[7; 40]]), push_all(&raw, &[&[7; 60], &[7; 60]]));
     assert_eq!(full, Err(ReserveError::Full { needed: 48, available: 24 }));
     assert_eq!(too_much, Err(ReserveError::BatchFull { needed: 72, left: 56 }));
     assert_eq!(memory.snapshot().producer, before);
     assert_eq!(drain(&memory), [&b"one"[..], b"two", b"", b"three"]);
+    assert_eq!(push_all(&raw, &[]), Ok(Position::new(56)));
+    // Nor if the samples themselves end with an error.
+    let wrong = ReserveError::EmptyLane;
     // SAFETY: as above.
-    assert_eq!(unsafe { raw.push_all([]) }, Ok(Position::new(56)));
+    assert_eq!(unsafe { raw.push_all([Ok(&b"fine"[..]), Err(wrong)]) }, Err(wrong));
+    assert_eq!(raw.position(), Position::new(56));
 }
 
 #[test]
@@ -151,8 +160,7 @@ fn wrong_positions_and_impossible_lengths_are_refused_before_a_byte_is_written()
         let before = memory.snapshot();
         let raw = Raw::new(&memory);
         assert_eq!(reserve(&raw, 8), Err(ReserveError::Corrupted(why)));
-        // SAFETY: the test is the ring's only producer.
-        assert_eq!(unsafe { raw.push_all([&[1; 8][..], &[2; 16]]) }, Err(ReserveError::Corrupted(why)));
+        assert_eq!(push_all(&raw, &[&[1; 8], &[2; 16]]), Err(ReserveError::Corrupted(why)));
         assert_eq!(memory.snapshot(), before);
     }
     let memory = ring();

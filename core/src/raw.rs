@@ -106,22 +106,27 @@ impl<M: RingMemory> Raw<M> {
     #[inline]
     pub unsafe fn push(&self, bytes: &[u8]) -> Result<Position, ReserveError> {
         // SAFETY: the caller's promise is passed on.
-        unsafe { self.push_all(Some(bytes)) }
+        unsafe { self.push_all(Some(Ok(bytes))) }
     }
 
     /// Copies all `samples` into the ring and publishes them at once, or none of them. Returns the position at which the
     /// last record ends.
     ///
     /// # Errors
-    /// As [`reserve`](Self::reserve), and [`ReserveError::BatchFull`] if the ring can never hold them together.
+    /// As [`reserve`](Self::reserve), [`ReserveError::BatchFull`] if the ring can never hold them together, and the first
+    /// error among `samples`.
     ///
     /// # Safety
     /// As for [`push`](Self::push).
     #[inline]
-    pub unsafe fn push_all<'s>(&self, samples: impl IntoIterator<Item = &'s [u8]>) -> Result<Position, ReserveError> {
+    pub unsafe fn push_all<'s, E: From<ReserveError>>(
+        &self,
+        samples: impl IntoIterator<Item = Result<&'s [u8], E>>,
+    ) -> Result<Position, E> {
         let seen = self.look();
         let mut tail = seen.found;
         for bytes in samples {
+            let bytes = bytes?;
             let len = room(seen, tail, bytes.len())?;
             let offset = tail.offset(seen.size);
             // SAFETY: `room` found the record's extent free, under the caller's lock nobody else takes it, and the
@@ -269,7 +274,8 @@ impl<M: RingMemory> Raw<M> {
 fn fit(seen: Seen, tail: Position, len: usize) -> Option<SampleLen> {
     let len = SampleLen::in_some_ring(len)?;
     let left = seen.size.bytes_u64().checked_sub(u64::from(len.extent()))?;
-    let aligned = seen.consumer.is_aligned() && seen.found.is_aligned();
+    // Both at once: what is in either is in the two together.
+    let aligned = Position::new(seen.consumer.get() | seen.found.get()).is_aligned();
     if aligned && tail.distance_from(seen.consumer) <= left { Some(len) } else { None }
 }
 

@@ -46,14 +46,8 @@ unsafe fn push_batch(ring: &Ring, samples: *const libc::iovec, count: usize) -> 
     }
     // SAFETY: by the caller's promise, and not NULL.
     let samples = if count == 0 { &[] } else { unsafe { slice::from_raw_parts(samples, count) } };
-    for sample in samples {
-        // SAFETY: by the caller's promise.
-        unsafe { bytes(sample.iov_base, sample.iov_len) }?;
-    }
-    // SAFETY: by the caller's promise; each was looked at above.
-    let bytes = |sample: &libc::iovec| unsafe { bytes(sample.iov_base, sample.iov_len) }.unwrap_or_default();
     // SAFETY: by the caller's promise.
-    unsafe { ring.raw().push_all(samples.iter().map(bytes)) }?;
+    unsafe { ring.raw().push_all(samples.iter().map(|sample| bytes(sample.iov_base, sample.iov_len))) }?;
     Ok(())
 }
 

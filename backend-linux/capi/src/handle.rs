@@ -11,7 +11,7 @@ use core::slice;
 use core::time::Duration;
 
 use rustix::fd::{AsRawFd, BorrowedFd};
-use user_ringbuf_linux::{Claim, ContiguousMemory, HEADER_LEN, Map, Mapping, Position, Raw, RingPositions, RingSize};
+use user_ringbuf_linux::{Claim, ContiguousMemory, HEADER_LEN, Map, Mapping, MappingRef, Position, Raw, RingPositions};
 
 use crate::errno::Errno;
 use crate::waiter::Queue;
@@ -19,7 +19,7 @@ use crate::waiter::Queue;
 /// `struct uringbuf` and `struct user_ring_buffer`: opaque to C.
 #[derive(Debug)]
 pub struct Ring {
-    raw: Raw<Mapping>,
+    mapping: Mapping,
     queue: Queue,
     /// Touched under the lock of the callers' reservations only.
     claim: UnsafeCell<Option<Claim>>,
@@ -108,7 +108,7 @@ pub(crate) unsafe fn open(map_fd: c_int, options: *const Options) -> Result<*mut
         queue.watch(map.as_raw_fd())?;
         Ok(mapping)
     })?;
-    Ok(place.fill(Ring { raw: Raw::new(mapping), queue, claim: UnsafeCell::new(None) }))
+    Ok(place.fill(Ring { mapping, queue, claim: UnsafeCell::new(None) }))
 }
 
 /// # Safety
@@ -133,6 +133,21 @@ pub(crate) unsafe fn get<'r>(ring: *const Ring) -> Result<&'r Ring, Errno> {
     unsafe { ring.as_ref() }.ok_or(Errno(libc::EINVAL))
 }
 
+/// The first byte of the data area.
+#[inline(always)]
+fn data(memory: &MappingRef<'_>) -> *mut u8 {
+    // SAFETY: every ring has a record's room at 0, and its header stands in front of the sample.
+    unsafe { memory.payload(0).sub(HEADER_LEN as usize) }
+}
+
+/// The address of the sample whose header is at `start`.
+#[inline(always)]
+fn sample(memory: &MappingRef<'_>, start: Position) -> *mut c_void {
+    let offset = start.advance(u64::from(HEADER_LEN)).offset(memory.size());
+    // SAFETY: below the ring's size.
+    unsafe { data(memory).add(offset as usize) }.cast()
+}
+
 /// Reserves. Returns the sample, or NULL with `errno` set.
 ///
 /// # Safety
@@ -142,8 +157,9 @@ pub(crate) unsafe fn reserve(ring: *const Ring, size: u32) -> *mut c_void {
     // SAFETY: the caller's promise is passed on.
     unsafe {
         if let Some(ring) = ring.as_ref() {
-            if let Some(start) = ring.raw.try_reserve(size as usize) {
-                return ring.sample(start);
+            let raw = ring.raw();
+            if let Some(start) = raw.try_reserve(size as usize) {
+                return sample(raw.memory(), start);
             }
         }
         reserve_once_more(ring, size)
@@ -158,7 +174,12 @@ pub(crate) unsafe fn reserve(ring: *const Ring, size: u32) -> *mut c_void {
 #[inline(never)]
 unsafe fn reserve_once_more(ring: *const Ring, size: u32) -> *mut c_void {
     // SAFETY: the caller's promise is passed on.
-    match unsafe { get(ring).and_then(|ring| Ok(ring.sample(ring.raw.reserve(size as usize)?))) } {
+    let reserved = unsafe { get(ring) }.and_then(|ring| {
+        let raw = ring.raw();
+        // SAFETY: the caller's promise is passed on.
+        Ok(sample(raw.memory(), unsafe { raw.reserve(size as usize) }?))
+    });
+    match reserved {
         Ok(sample) => sample,
         Err(why) => why.null(),
     }
@@ -174,9 +195,10 @@ pub(crate) fn timeout(ms: c_int) -> Result<Option<Duration>, Errno> {
 }
 
 impl Ring {
+    /// With the mapping's addresses by value, so that a store into the ring makes no one read them again.
     #[inline(always)]
-    pub(crate) fn raw(&self) -> &Raw<Mapping> {
-        &self.raw
+    pub(crate) fn raw(&self) -> Raw<MappingRef<'_>> {
+        Raw::new(self.mapping.by_value())
     }
 
     #[inline(always)]
@@ -184,34 +206,18 @@ impl Ring {
         &self.queue
     }
 
-    #[inline(always)]
-    fn size(&self) -> RingSize {
-        self.raw.memory().size()
-    }
-
-    /// The first byte of the data area.
-    #[inline(always)]
-    fn data(&self) -> *mut u8 {
-        // SAFETY: every ring has a record's room at 0, and its header stands in front of the sample.
-        unsafe { self.raw.memory().payload(0).sub(HEADER_LEN as usize) }
-    }
-
-    /// The address of the sample whose header is at `start`.
-    #[inline(always)]
-    fn sample(&self, start: Position) -> *mut c_void {
-        let offset = start.advance(u64::from(HEADER_LEN)).offset(self.size());
-        // SAFETY: below the ring's size.
-        unsafe { self.data().add(offset as usize) }.cast()
-    }
-
     /// The offset of the header in front of a sample, if there can be a sample at this address.
     #[inline(always)]
     pub(crate) fn header_of(&self, sample: *const c_void) -> Result<u32, Errno> {
-        let from_start = sample.addr().wrapping_sub(self.data().addr());
-        match u32::try_from(from_start) {
-            Ok(offset) if offset < self.size().bytes() && offset % 8 == 0 => {
-                Ok(Position::new(u64::from(offset.wrapping_sub(HEADER_LEN))).offset(self.size()))
-            }
+        let memory = self.mapping.by_value();
+        let from_start = sample.addr().wrapping_sub(data(&memory).addr());
+        // Takes what is beyond the ring, and what is not a multiple of 8, into the ring: there and back only an address
+        // that can be a sample's stays the same.
+        let mask = (memory.size().bytes() - HEADER_LEN) as usize;
+        let header = from_start.wrapping_sub(HEADER_LEN as usize) & mask;
+        let back = header.wrapping_add(HEADER_LEN as usize) & mask;
+        match u32::try_from(header) {
+            Ok(header) if back == from_start => Ok(header),
             _ => Err(Errno(libc::EINVAL)),
         }
     }
@@ -221,8 +227,8 @@ impl Ring {
     pub(crate) unsafe fn reserve_blocking(&self, size: u32, timeout_ms: c_int) -> Result<*mut c_void, Errno> {
         let timeout = timeout(timeout_ms)?;
         // SAFETY: the caller's promise is passed on.
-        match unsafe { self.raw.reserve_blocking(size as usize, &mut self.queue.waiter(), timeout) } {
-            Ok(start) => Ok(self.sample(start)),
+        match unsafe { self.raw().reserve_blocking(size as usize, &mut self.queue.waiter(), timeout) } {
+            Ok(start) => Ok(sample(&self.mapping.by_value(), start)),
             Err(why) => Err(match Errno::from(why) {
                 // libbpf hands on what the last attempt said.
                 Errno(libc::ETIMEDOUT) => Errno(libc::ENOSPC),
@@ -237,7 +243,7 @@ impl Ring {
     pub(crate) unsafe fn submit(&self, sample: *const c_void) -> Result<(), Errno> {
         let offset = self.header_of(sample)?;
         // SAFETY: `header_of` gives a multiple of 8 below the size; the rest is the caller's promise.
-        busy(unsafe { self.raw.submit(offset) })
+        busy(unsafe { self.raw().submit(offset) })
     }
 
     /// # Safety
@@ -246,7 +252,7 @@ impl Ring {
     pub(crate) unsafe fn discard(&self, sample: *const c_void) -> Result<(), Errno> {
         let offset = self.header_of(sample)?;
         // SAFETY: as in `submit`.
-        busy(unsafe { self.raw.discard(offset) })
+        busy(unsafe { self.raw().discard(offset) })
     }
 
     /// # Safety

@@ -278,7 +278,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         submits: 3,
         run: |memory, samples| {
             // SAFETY: one thread, and the samples lie elsewhere.
-            let _ = unsafe { Handle::new(memory).0.push_all(samples.iter().map(Vec::as_slice)) };
+            let _ =
+                unsafe { Handle::new(memory).0.push_all(samples.iter().map(|s| Ok::<_, ReserveError>(s.as_slice()))) };
         },
     },
 ];

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ::loom::sync::Mutex;
 use ::loom::thread;
-use user_ringbuf_core::{Raw, RingMemory, RingPositions};
+use user_ringbuf_core::{Raw, ReserveError, RingMemory, RingPositions};
 
 use super::{Model, kernel, verify};
 use crate::loom::LoomMemory;
@@ -137,7 +137,8 @@ pub(super) const PUSH: Model = Model {
         let behind = thread::spawn(move || {
             let locked = other.lock.lock().expect("no panic");
             // SAFETY: under the lock.
-            unsafe { other.raw.push_all(SENT[1..].iter().copied()) }.expect("there is room");
+            unsafe { other.raw.push_all(SENT[1..].iter().map(|sample| Ok::<_, ReserveError>(*sample))) }
+                .expect("there is room");
             drop(locked);
         });
         let mut taken = Vec::new();
