@@ -35,8 +35,8 @@ pub(crate) fn say_why_not_compiled(jit_enable: Option<u32>, f: &mut fmt::Formatt
         ),
         Some(value) => write!(
             f,
-            "which did not compile it although net.core.bpf_jit_enable is {value}: see the kernel's log, and \
-             net.core.bpf_jit_limit"
+            "which did not compile it although net.core.bpf_jit_enable is {value}: either it can't on this processor, or \
+             net.core.bpf_jit_limit is reached"
         ),
         None => f.write_str(
             "which this kernel was built without (CONFIG_BPF_JIT), or which is off (net.core.bpf_jit_enable can't be \

@@ -7,13 +7,29 @@ use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
 use user_ringbuf_linux::{
-    AsyncError, AsyncProducer, AsyncShared, BlockingError, DrainOptions, DrainProgram, EpollWaiter, Map, Mapping,
-    Producer, Reactor, ReactorError, Recheck, ReserveError, Shared, TokioShared, WakeFd, WakeupFlags,
+    AsyncError, AsyncIoProducer, AsyncIoShared, AsyncProducer, AsyncShared, BlockingError, DrainOptions, DrainProgram,
+    EpollWaiter, Map, Mapping, Producer, Reactor, ReactorError, Recheck, ReserveError, RingId, Shared, TokioShared,
+    WakeFd, WakeupFlags,
 };
 
 #[expect(dead_code, reason = "tasks need little of what the others share")]
 #[path = "kernel/support/mod.rs"]
 mod support;
+
+macro_rules! over_each_reactor {
+    ($($(#[$doc:meta])* fn $name:ident<$runtime:ident>() $body:block)*) => {
+        $($(#[$doc])* fn $name<$runtime: Runtime>() $body)*
+        mod over_tokio {
+            $(#[test] fn $name() { super::guarded(super::$name::<super::Tokio>) })*
+        }
+        mod over_async_io {
+            $(#[test] fn $name() { super::guarded(super::$name::<super::AsyncIo>) })*
+        }
+    };
+}
+
+#[path = "asynchronous/line.rs"]
+mod line;
 
 const WAKING: DrainOptions = DrainOptions::new();
 const SILENT: DrainOptions = DrainOptions::new().wakeup(WakeupFlags::NEVER);
@@ -70,18 +86,6 @@ fn guarded(test: fn()) {
     }
 }
 
-macro_rules! over_each_reactor {
-    ($($(#[$doc:meta])* fn $name:ident<$runtime:ident>() $body:block)*) => {
-        $($(#[$doc])* fn $name<$runtime: Runtime>() $body)*
-        mod over_tokio {
-            $(#[test] fn $name() { super::guarded(super::$name::<super::Tokio>) })*
-        }
-        mod over_async_io {
-            $(#[test] fn $name() { super::guarded(super::$name::<super::AsyncIo>) })*
-        }
-    };
-}
-
 type Ring<R> = AsyncShared<Mapping, <R as Runtime>::Reactor>;
 
 /// A ring that is half full, so that the map polls as writable, and has no room for [`WANTED`] bytes.
@@ -99,7 +103,7 @@ fn drain(program: &mut DrainProgram, options: DrainOptions) -> u32 {
 }
 
 /// Polls once, with the running task's waker.
-async fn poll_once<F: Future>(future: &mut Pin<&mut F>) -> Option<F::Output> {
+async fn poll_once<F: Future + ?Sized>(future: &mut Pin<&mut F>) -> Option<F::Output> {
     poll_fn(|cx| match future.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(Some(done)),
         Poll::Pending => Poll::Ready(None),
@@ -359,6 +363,20 @@ over_each_reactor! {
         });
     }
 
+    fn a_batch_waits_until_the_whole_of_it_has_room<R>() {
+        let (_map, ring, mut program) = half_full::<R>(Recheck::Never);
+        let beyond = R::block_on(ring.wait_room(4097)).unwrap_err();
+        assert!(matches!(beyond, BlockingError::BeyondRing { bytes: 4097, size: 4096 }), "{beyond}");
+        R::block_on(ring.wait_room(2048)).unwrap();
+        scope(|scope| {
+            let thread = scope.spawn(|| R::block_on(ring.wait_room(2049)));
+            sleep(20 * MS);
+            assert!(!thread.is_finished(), "half of the ring is free, and no byte more");
+            drain(&mut program, WAKING);
+            thread.join().unwrap().unwrap();
+        });
+    }
+
     fn an_exclusive_producer_waits_and_leaves_no_trace_of_a_dropped_future<R>() {
         let map = Map::create("exclusive", 4096).unwrap();
         let mut program = DrainProgram::load(&map, 0).unwrap();
@@ -384,6 +402,7 @@ over_each_reactor! {
             R::block_on(async {
                 let sent = producer.reserve(WANTED).await?.submit();
                 producer.wait_consumed(sent).await?;
+                producer.wait_room(4096).await?;
                 producer.push(&[0; WANTED]).await
             })
             .unwrap();
@@ -400,6 +419,24 @@ fn without_a_runtime_there_is_an_error_and_no_panic() {
         assert!(matches!(error, ReactorError::NoRuntime), "{error}");
         let error = AsyncError::from(BlockingError::Wait(error));
         assert_eq!(error.to_string(), "could not wait: no runtime is at work in this thread");
+    });
+}
+
+#[test]
+fn another_map_than_the_producers_is_refused() {
+    guarded(|| {
+        let [map, other] = ["ours", "other"].map(|name| Map::create(name, 4096).unwrap());
+        let mapping = Mapping::new(&map).unwrap();
+        let refused = |error: ReactorError| {
+            let ids = [&other, &map].map(|map| RingId::new(map.id().into()));
+            assert!(matches!(error, ReactorError::OtherRing { map, producer } if [map, producer] == ids), "{error}");
+        };
+        let shared = Shared::attach(&mapping).unwrap();
+        refused(AsyncIo::block_on(async { AsyncIoShared::new(shared, &other) }).unwrap_err());
+        let producer = Producer::attach(&mapping).unwrap();
+        refused(AsyncIo::block_on(async { AsyncIoProducer::new(producer, &other) }).unwrap_err());
+        let clone = map.try_clone().unwrap();
+        assert!(AsyncIoShared::new(Shared::attach(&mapping).unwrap(), &clone).is_ok(), "another handle of the same");
     });
 }
 

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use user_ringbuf_core::{Header, Position, RingMemory, RingPositions, RingSize, RingView, Role};
+use user_ringbuf_core::{Header, Position, RingId, RingMemory, RingPositions, RingSize, RingView, Role};
 
 use crate::kernel_memory::Unsliced;
 
@@ -175,6 +175,10 @@ unsafe impl<M: RingView, H: Hook> RingView for Hooked<M, H> {
 // SAFETY: every operation is passed on as it is, in parts, or not at all, to a memory that keeps the obligations.
 unsafe impl<M: RingMemory, H: Hook> RingMemory for Hooked<M, H> {
     type Word = M::Word;
+
+    fn ring_id(&self) -> RingId {
+        self.memory.ring_id()
+    }
 
     unsafe fn claim_producer(&self) -> bool {
         // SAFETY: the caller's promise is passed on.

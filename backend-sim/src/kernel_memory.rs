@@ -3,7 +3,12 @@
 //! The fake kernel is written once over this trait; ordinary simulated memory and the model checker's memory supply
 //! it. Its orderings are the kernel's and are never weakened: what the tests weaken is the producer's side.
 
-use user_ringbuf_core::{Header, RingSize};
+use user_ringbuf_core::{Header, RingId, RingSize};
+
+/// No other object has this address as long as the memory lives there.
+pub(crate) fn ring_id_at<T>(address: *const T) -> RingId {
+    RingId::new(address.addr() as u64)
+}
 
 /// A ring as the kernel sees it.
 ///
@@ -18,6 +23,9 @@ use user_ringbuf_core::{Header, RingSize};
 pub unsafe trait KernelMemory {
     /// Size of the data area.
     fn size(&self) -> RingSize;
+
+    /// Which ring this is: what its producer's memory says too, so that a waiter for another one is refused.
+    fn kernel_ring_id(&self) -> RingId;
 
     /// `smp_load_acquire(&rb->producer_pos)` in `__bpf_user_ringbuf_peek`.
     fn kernel_load_producer(&self) -> u64;
@@ -65,6 +73,10 @@ macro_rules! forward_kernel_memory {
         unsafe impl<M: KernelMemory + ?Sized> KernelMemory for $($pointer)* {
             fn size(&self) -> RingSize {
                 (**self).size()
+            }
+
+            fn kernel_ring_id(&self) -> RingId {
+                (**self).kernel_ring_id()
             }
 
             fn kernel_load_producer(&self) -> u64 {

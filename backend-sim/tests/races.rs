@@ -1,16 +1,24 @@
-//! Producers on several threads beside a drainer, with a plain byte in the shadow of each byte of the ring.
+//! Producers on several threads beside a drainer, over a ring of plain bytes, where both sides use the same addresses.
 //!
-//! The ring's own bytes are atomic, lest a hostile position make a data race of them; so no tool would see one. A plain
-//! copy is written and read wherever a sample's bytes are, so what the protocol does not order is a data race there:
-//! for ThreadSanitizer and for Miri. Without them this is a test like others.
+//! The memories of this crate keep tools from seeing a race: one has atomic bytes, the other has the kernel's side at
+//! addresses of its own, as a real kernel has. Here headers and samples are plain stores, samples are slices, and the
+//! kernel reads where they were written: so what the protocol does not order is a data race, for ThreadSanitizer and for
+//! Miri, and two slices of the same bytes are undefined behaviour for Miri. Without them this is a test like others.
+//!
+//! The data area has room for a second copy of it, but the two are not the same bytes: a sample that passes the end goes
+//! on behind it, where the kernel reads it too. That a byte has two addresses is what this can't show.
 
 use std::cell::UnsafeCell;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::ptr;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
-use user_ringbuf_sim::core::{Payload, Producer, ReserveError, RingMemory, Shared};
-use user_ringbuf_sim::{FakeKernel, Fate, HeapMemory, Hook, Hooked, Step};
+use user_ringbuf_sim::core::{
+    AttachError, ContiguousMemory, HEADER_LEN, Header, Payload, Position, Producer, ReserveError, RingId, RingMemory,
+    RingPositions, RingSize, Role, Shared,
+};
+use user_ringbuf_sim::{FakeKernel, HeapMemory, KernelMemory, Orderings, role_by_name};
 
 const SIZE: usize = 256;
 const THREADS: usize = 3;
@@ -19,43 +27,166 @@ const ROUNDS: usize = if cfg!(miri) { 8 } else { 3000 };
 /// A round's samples: one, two of a lane, and two that are submitted in reverse if there is room for the second.
 const SAMPLES: std::ops::RangeInclusive<usize> = THREADS * ROUNDS * 4..=THREADS * ROUNDS * 5;
 
-/// Bytes behind a record's header.
-struct Shadow(Box<[UnsafeCell<u8>]>);
+/// Positions and private words are another memory's; the data area is plain.
+struct Plain {
+    orderings: Orderings,
+    words: HeapMemory,
+    data: Box<[UnsafeCell<u64>]>,
+}
 
 // SAFETY: who may access which byte is what the protocol says, and what is on trial here.
-unsafe impl Sync for Shadow {}
+unsafe impl Sync for Plain {}
 
-impl Shadow {
+impl Plain {
+    /// An empty ring. To see a tool find something, name a role in `USER_RINGBUF_WEAKEN` when this is compiled.
     fn new() -> Self {
-        Self((0..SIZE).map(|_| UnsafeCell::new(0)).collect())
-    }
-
-    /// The bytes of a sample, from `at` on, of the record whose header is at `offset`.
-    fn bytes(&self, offset: u32, at: u32, len: u32) -> impl Iterator<Item = &UnsafeCell<u8>> {
-        let place = move |byte: u32| usize::try_from(offset + 8 + byte).unwrap() % SIZE;
-        (at..at + len).map(move |byte| &self.0[place(byte)])
-    }
-}
-
-impl Hook for &Shadow {
-    fn before(&self, step: Step) -> Fate {
-        if let Step::WritePayload { offset, at, len } = step {
-            for byte in self.bytes(offset, at, len) {
-                // SAFETY: the bytes are the writer's, if the protocol is right.
-                unsafe { *byte.get() = 1 };
-            }
+        let orderings = match option_env!("USER_RINGBUF_WEAKEN") {
+            Some(role) => Orderings::weakened(role_by_name(role).unwrap()),
+            None => Orderings::of_the_protocol(),
+        };
+        Self {
+            orderings,
+            words: HeapMemory::with_orderings(SIZE as u64, orderings).unwrap(),
+            data: (0..2 * SIZE / 8).map(|_| UnsafeCell::new(0)).collect(),
         }
-        Fate::Happens
+    }
+
+    /// # Safety
+    /// `offset` is at most twice the ring's size.
+    unsafe fn at(&self, offset: usize) -> *mut u8 {
+        // SAFETY: within the data area or at its end, by the caller's promise.
+        unsafe { self.data.as_ptr().cast::<u8>().cast_mut().add(offset) }
+    }
+
+    /// # Safety
+    /// `offset` is a multiple of 8 below the ring's size.
+    unsafe fn length_word(&self, offset: u32) -> &AtomicU32 {
+        // SAFETY: aligned and within the data area, by the caller's promise.
+        unsafe { AtomicU32::from_ptr(self.at(offset as usize).cast()) }
     }
 }
 
-type Memory<'m> = Hooked<&'m HeapMemory, &'m Shadow>;
+// SAFETY: the inner memory's.
+unsafe impl RingPositions for Plain {
+    fn size(&self) -> RingSize {
+        RingPositions::size(&self.words)
+    }
+    fn load_consumer(&self) -> Position {
+        self.words.load_consumer()
+    }
+    fn load_producer(&self, role: Role) -> Position {
+        self.words.load_producer(role)
+    }
+}
 
-/// Tells where the sample lies, so that who takes it knows its shadow.
-fn fill<M: RingMemory>(sample: &mut Payload<M>) {
-    let offset = u32::try_from(sample.start().get() % SIZE as u64).unwrap();
-    sample.write(0, &offset.to_ne_bytes()).unwrap();
-    sample.write(4, &[7; 9]).unwrap();
+// SAFETY: 1: writes go to `data + offset` and on, where twice the size is allocated. 2, 4, 5: the inner memory's, and the
+// role's own. 3: the kernel only reads.
+unsafe impl RingMemory for Plain {
+    type Word = AtomicU64;
+
+    fn ring_id(&self) -> RingId {
+        self.words.ring_id()
+    }
+    unsafe fn claim_producer(&self) -> bool {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.words.claim_producer() }
+    }
+    unsafe fn release_producer(&self) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.words.release_producer() };
+    }
+    unsafe fn publish_producer(&self, position: Position) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.words.publish_producer(position) };
+    }
+    unsafe fn read_header(&self, offset: u32) -> Header {
+        // SAFETY: the caller's promise is passed on.
+        Header::from_word(unsafe { self.length_word(offset) }.load(self.orderings.of_load(Role::ObserveHeader)))
+    }
+    unsafe fn write_header(&self, offset: u32, header: Header) {
+        // SAFETY: the caller's own bytes, by its promise; offset and area are 8-aligned.
+        unsafe { self.at(offset as usize).cast::<u64>().write(header.with_pad()) };
+    }
+    unsafe fn commit_header(&self, offset: u32, header: Header) {
+        let ordering = self.orderings.of_store(Role::CommitHeader);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.length_word(offset) }.store(header.word(), ordering);
+    }
+    unsafe fn write_payload(&self, offset: u32, at: u32, bytes: &[u8]) {
+        // SAFETY: the caller's own bytes, by its promise.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.payload(offset).add(at as usize), bytes.len()) };
+    }
+    unsafe fn fill_payload(&self, offset: u32, at: u32, byte: u8, len: u32) {
+        // SAFETY: as above.
+        unsafe { ptr::write_bytes(self.payload(offset).add(at as usize), byte, len as usize) };
+    }
+    fn new_word(&self, value: u64) -> AtomicU64 {
+        self.words.new_word(value)
+    }
+    fn load_word(&self, word: &AtomicU64, role: Role) -> u64 {
+        self.words.load_word(word, role)
+    }
+    fn store_word(&self, word: &AtomicU64, value: u64, role: Role) {
+        self.words.store_word(word, value, role);
+    }
+    fn exchange_word(&self, word: &AtomicU64, current: u64, new: u64, role: Role, found: Role) -> Result<(), u64> {
+        self.words.exchange_word(word, current, new, role, found)
+    }
+}
+
+// SAFETY: 1: a record is at most the ring's size and begins below it. 2: the writes above go through the same pointer.
+// 3: nothing but the fake kernel moves the consumer.
+unsafe impl ContiguousMemory for Plain {
+    unsafe fn payload(&self, offset: u32) -> *mut u8 {
+        // SAFETY: the header lies within the data area, by the caller's promise.
+        unsafe { self.at(offset as usize + HEADER_LEN as usize) }
+    }
+}
+
+// SAFETY: 1, 3: the inner memory's. 2: it is not so here: that the kernel's reads are ordered is what is on trial.
+unsafe impl KernelMemory for Plain {
+    fn size(&self) -> RingSize {
+        RingPositions::size(&self.words)
+    }
+    fn kernel_ring_id(&self) -> RingId {
+        self.words.kernel_ring_id()
+    }
+    fn kernel_load_producer(&self) -> u64 {
+        self.words.kernel_load_producer()
+    }
+    fn kernel_load_consumer(&self) -> u64 {
+        self.words.kernel_load_consumer()
+    }
+    fn kernel_load_header(&self, offset: u32) -> Header {
+        // SAFETY: the fake kernel keeps offsets aligned and below the size.
+        Header::from_word(unsafe { self.length_word(offset) }.load(Ordering::Acquire))
+    }
+    fn kernel_read_sample(&self, offset: u32, len: u32, into: &mut Vec<u8>) {
+        into.clear();
+        // SAFETY: the kernel has checked that the record is no larger than the ring.
+        into.extend_from_slice(unsafe { std::slice::from_raw_parts(self.payload(offset), len as usize) });
+    }
+    unsafe fn kernel_store_consumer(&self, position: u64) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.words.kernel_store_consumer(position) };
+    }
+    fn kernel_begin_drain(&self) -> bool {
+        self.words.kernel_begin_drain()
+    }
+    unsafe fn kernel_end_drain(&self) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.words.kernel_end_drain() };
+    }
+}
+
+/// Fills a sample as a slice, but for its end, which goes through the seam.
+fn fill<M: ContiguousMemory>(sample: &mut Payload<M>) {
+    sample[..9].fill(7);
+    sample.write(9, &[8; 4]).unwrap();
+}
+
+fn check(sample: &[u8]) {
+    assert_eq!((&sample[..9], &sample[9..]), (&[7; 9][..], &[8; 4][..]));
 }
 
 /// Tries until there is room. Bounded, so that a drainer that fails does not leave this thread behind.
@@ -70,7 +201,7 @@ fn patiently<T>(mut reserve: impl FnMut() -> Result<T, ReserveError>) -> T {
     panic!("nobody drains any more");
 }
 
-fn produce(shared: &Shared<Memory<'_>>) {
+fn produce(shared: &Shared<&Plain>) {
     for _ in 0..ROUNDS {
         let mut sample = patiently(|| shared.reserve(13));
         fill(&mut sample);
@@ -97,20 +228,14 @@ fn produce(shared: &Shared<Memory<'_>>) {
 
 #[test]
 fn what_threads_write_into_the_ring_is_theirs_until_it_is_drained() {
-    let (heap, shadow) = (HeapMemory::new(SIZE as u64).unwrap(), Shadow::new());
-    let memory = Hooked::new(&heap, &shadow);
-    let shared = Producer::attach(memory).unwrap().into_shared();
-    let kernel = FakeKernel::new(&heap);
+    let memory = Plain::new();
+    let shared = Producer::attach(&memory).unwrap().into_shared();
+    let kernel = FakeKernel::new(&memory);
     let running = AtomicUsize::new(THREADS);
     let mut taken = 0;
     let mut drain = || {
         let drained = kernel.drain(0, |sample| {
-            let offset = u32::from_ne_bytes(sample[..4].try_into().unwrap());
-            assert_eq!(sample[4..], [7; 9]);
-            for byte in shadow.bytes(offset, 0, 13) {
-                // SAFETY: the sample is the kernel's until this returns, if the protocol is right.
-                assert_eq!(unsafe { *byte.get() }, 1);
-            }
+            check(sample);
             taken += 1;
             ControlFlow::Continue(())
         });
@@ -130,4 +255,86 @@ fn what_threads_write_into_the_ring_is_theirs_until_it_is_drained() {
     });
     drain();
     assert!(SAMPLES.contains(&taken), "{taken} samples");
+}
+
+#[test]
+fn what_an_exclusive_producer_drops_shortens_and_batches_is_its_own() {
+    let memory = Plain::new();
+    let kernel = FakeKernel::new(&memory);
+    thread::scope(|scope| {
+        let producing = scope.spawn(|| {
+            let mut producer = Producer::attach(&memory).unwrap();
+            for _ in 0..ROUNDS {
+                // Filled, and dropped.
+                patiently(|| producer.reserve(50).map(|mut sample| sample.fill(9)));
+                patiently(|| {
+                    let mut sample = producer.reserve(40)?;
+                    sample.fill(9);
+                    fill(&mut sample);
+                    sample.shorten(13).unwrap();
+                    sample.submit();
+                    Ok(())
+                });
+                patiently(|| {
+                    let mut batch = producer.batch();
+                    for _ in 0..2 {
+                        let mut sample = batch.reserve(13)?;
+                        fill(&mut sample);
+                        sample.submit();
+                    }
+                    batch.submit().unwrap();
+                    Ok(())
+                });
+            }
+        });
+        let mut taken = 0;
+        while taken < 3 * ROUNDS {
+            let last = producing.is_finished();
+            let before = taken;
+            let drained = kernel.drain(0, |sample| {
+                check(sample);
+                taken += 1;
+                ControlFlow::Continue(())
+            });
+            assert!(drained.returned.is_ok());
+            assert!(!last || taken > before, "{taken} samples only");
+            thread::yield_now();
+        }
+    });
+}
+
+/// The walk of an attach goes through the addresses at which the lanes of an earlier producer are still written.
+#[test]
+fn a_producer_that_attaches_beside_an_earlier_ones_lane_reads_no_header_that_is_not_written() {
+    let memory = Plain::new();
+    let kernel = FakeKernel::new(&memory);
+    let (mut refused, mut taken) = (0, 0);
+    for _ in 0..ROUNDS.min(300) {
+        let mut lane = Producer::attach(&memory).unwrap().lane(100).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                for _ in 0..4 {
+                    let mut sample = lane.reserve(13).unwrap();
+                    fill(&mut sample);
+                    sample.submit();
+                }
+            });
+            loop {
+                match Producer::attach(&memory) {
+                    Ok(_) => break,
+                    Err(AttachError::Busy { .. }) => refused += 1,
+                    Err(why) => panic!("{why}"),
+                }
+                thread::yield_now();
+            }
+        });
+        let drained = kernel.drain(0, |sample| {
+            check(sample);
+            taken += 1;
+            ControlFlow::Continue(())
+        });
+        assert_eq!(drained.returned, Ok(4));
+    }
+    assert_eq!(taken, 4 * ROUNDS.min(300));
+    assert!(refused > 0, "no walk met the lane");
 }

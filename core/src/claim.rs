@@ -7,7 +7,7 @@ use core::mem::ManuallyDrop;
 use core::ops::Deref;
 use core::ptr;
 
-use crate::error::AttachError;
+use crate::error::{AttachError, AttachFailed};
 use crate::header::{Header, RecordState};
 use crate::layout::RingSize;
 use crate::memory::{RingMemory, RingPositions, RingView};
@@ -20,9 +20,14 @@ use crate::role::Role;
 pub(crate) struct Claimed<M: RingMemory>(M);
 
 impl<M: RingMemory> Claimed<M> {
-    pub(crate) fn new(memory: M) -> Result<Self, AttachError> {
+    /// Claims the memory, or gives it back.
+    pub(crate) fn new(memory: M) -> Result<Self, AttachFailed<M>> {
         // SAFETY: whoever holds the value made here is the producer; dropping it gives the claim back.
-        if unsafe { memory.claim_producer() } { Ok(Self(memory)) } else { Err(AttachError::AlreadyAttached) }
+        if unsafe { memory.claim_producer() } {
+            Ok(Self(memory))
+        } else {
+            Err(AttachFailed::new(AttachError::AlreadyAttached, memory))
+        }
     }
 
     /// Looks at every record in the ring, and finds out where its holder may begin.

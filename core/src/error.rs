@@ -24,7 +24,7 @@ impl core::error::Error for SizeError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AttachError {
-    /// The positions can't be those of a working ring.
+    /// The positions can't be those of a working ring. [`repair`](crate::repair) frees it.
     Corrupted(Corruption),
     /// A record is busy: another producer is at work, or died before it submitted. If it is gone,
     /// [`repair`](crate::repair) frees the ring.
@@ -64,6 +64,44 @@ impl fmt::Display for AttachError {
 }
 
 impl core::error::Error for AttachError {}
+
+/// A producer that could not begin, and the memory that it was to work on: see
+/// [`Producer::try_attach`](crate::Producer::try_attach).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttachFailed<M> {
+    error: AttachError,
+    memory: M,
+}
+
+impl<M> AttachFailed<M> {
+    pub(crate) fn new(error: AttachError, memory: M) -> Self {
+        Self { error, memory }
+    }
+
+    /// Why.
+    pub fn error(&self) -> AttachError {
+        self.error
+    }
+
+    /// The memory, for another attempt.
+    pub fn into_memory(self) -> M {
+        self.memory
+    }
+}
+
+impl<M> fmt::Display for AttachFailed<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl<M: fmt::Debug> core::error::Error for AttachFailed<M> {}
+
+impl<M> From<AttachFailed<M>> for AttachError {
+    fn from(failed: AttachFailed<M>) -> Self {
+        failed.error
+    }
+}
 
 /// Why a sample could not be reserved. Nothing has changed then, and nothing is visible to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -51,11 +51,11 @@ mod wait;
 
 pub use batch::{Batch, BatchSample};
 pub use detached::DetachedSample;
-pub use error::{AttachError, BeyondSample, ReserveError, SizeError};
+pub use error::{AttachError, AttachFailed, BeyondSample, ReserveError, SizeError};
 pub use header::{BUSY_BIT, DISCARD_BIT, HEADER_LEN, Header, RecordState};
 pub use lane::{Lane, LaneSample};
 pub use layout::{MAX_EXTENT, MAX_SAMPLE_LEN, RECORD_ALIGN, RingSize, SampleLen, record_extent};
-pub use memory::{ContiguousMemory, RingMemory, RingPositions, RingView};
+pub use memory::{ContiguousMemory, RingId, RingMemory, RingPositions, RingView};
 pub use payload::Payload;
 pub use position::{Corruption, Position};
 pub use producer::Producer;

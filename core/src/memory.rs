@@ -5,6 +5,8 @@
 //! [`Role`], so a backend can perform it for real, let a model checker see it, or weaken one role alone. (Who may be the
 //! ring's producer is no access of the protocol: claiming and giving back are the backend's own.)
 
+use core::fmt;
+
 use crate::header::Header;
 use crate::layout::RingSize;
 use crate::position::Position;
@@ -53,6 +55,30 @@ pub unsafe trait RingView: RingPositions {
     unsafe fn load_header(&self, offset: u32) -> Header;
 }
 
+/// Which ring a memory is, among all that live at the same time: how a waiter for another ring is noticed.
+///
+/// The number is the backend's: the map's id on the real kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RingId(u64);
+
+impl RingId {
+    /// The ring that the backend knows by this number.
+    pub const fn new(id: u64) -> Self {
+        Self(id)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for RingId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Memory of one user ring buffer that its producer works on, and the atomics to do so.
 ///
 /// # Safety
@@ -99,12 +125,15 @@ pub unsafe trait RingView: RingPositions {
 /// ```compile_fail,E0277
 /// # use user_ringbuf_core::{RingMemory, Survey};
 /// fn watch<M: RingMemory>(memory: &M) {
-///     Survey::of(memory, |_| ());
+///     Survey::of(memory);
 /// }
 /// ```
 pub unsafe trait RingMemory: RingPositions {
     /// A private atomic 64-bit word: state that the producers of one process share, and no one else sees.
     type Word: Send + Sync;
+
+    /// Which ring this is. Two memories have the same identity if, and only if, they are the same ring.
+    fn ring_id(&self) -> RingId;
 
     /// Whether the caller is the ring's one producer in this process from now on.
     ///
@@ -184,6 +213,7 @@ pub unsafe trait RingMemory: RingPositions {
 /// 3. Each write and store takes place, and no safe function of this process stores a position by other means, but for
 ///    a kernel's side that moves the consumer as the kernel does: behind submitted and discarded records, never behind
 ///    a busy one. Otherwise bytes that a slice stands for would be handed out once more.
+/// 4. The pointer's address is a multiple of 8.
 pub unsafe trait ContiguousMemory: RingMemory {
     /// Where the sample of the record at `offset` begins.
     ///
@@ -224,6 +254,11 @@ macro_rules! forward_ring_memory {
         // SAFETY: as above.
         unsafe impl<M: RingMemory + ?Sized> RingMemory for $($pointer)* {
             type Word = M::Word;
+
+            #[inline(always)]
+            fn ring_id(&self) -> RingId {
+                (**self).ring_id()
+            }
 
             #[inline(always)]
             unsafe fn claim_producer(&self) -> bool {

@@ -2,9 +2,17 @@
 //!
 //! Invariant: the record that begins at `start` and its whole extent belong to the value, so that nobody else writes
 //! there until it is gone. All writes of the core into the data area go through here.
+//!
+//! **One byte, two addresses.** A sample that passes the end of the data area goes on in the second mapping of its
+//! beginning. If it is dropped or shortened, the next record's header or sample is written to the same bytes through
+//! the first mapping, by plain stores. The processor keeps the order of two stores to one byte whatever their addresses,
+//! since coherence goes by the physical one; the compiler knows the addresses only, and might swap them. So a compiler
+//! fence stands wherever bytes given up are taken up again. With a kernel in between none is needed:
+//! its room comes by the acquire load of a position that it stores after it has seen the release that gave the bytes up.
 
 use core::ops::{Deref, DerefMut};
 use core::slice;
+use core::sync::atomic::{Ordering, compiler_fence};
 
 use crate::error::BeyondSample;
 use crate::header::Header;
@@ -15,7 +23,8 @@ use crate::position::Position;
 /// The bytes of a reserved sample: write them in any order, from any offset.
 ///
 /// Over plain memory ([`ContiguousMemory`]: the kernel's ring, the ordinary simulated one) it is a `&mut [u8]` too.
-/// Bytes that are not written hold whatever an earlier sample left there.
+/// The first byte lies at a multiple of 8 in the data area, and so in memory: a struct whose alignment is at most 8 can
+/// be written in place. Bytes that are not written hold whatever an earlier sample left there.
 ///
 /// It has no size, so it can't be taken out of its sample: two samples' places can't be swapped.
 /// ```compile_fail,E0277
@@ -34,6 +43,13 @@ pub struct Payload<M: RingMemory, Unsized: ?Sized = [()]> {
     _unsized: Unsized,
 }
 
+/// Keeps the compiler from moving writes to bytes that were given up behind the next writes to the same bytes, which
+/// may go to another address: see the module. No instruction.
+#[inline(always)]
+fn taken_up_again() {
+    compiler_fence(Ordering::AcqRel);
+}
+
 /// A [`Payload`] as its sample holds it. Only the sample moves it.
 pub(crate) type OwnPayload<M> = Payload<M, [(); 0]>;
 
@@ -45,6 +61,7 @@ impl<M: RingMemory> OwnPayload<M> {
     /// else takes, or part of a record that the caller reserved. `len` was checked against this memory's size.
     #[inline(always)]
     pub(crate) unsafe fn new(memory: M, start: Position, len: SampleLen) -> Self {
+        taken_up_again();
         let offset = start.offset(memory.size());
         Self { memory, start, offset, len, _unsized: [] }
     }
@@ -134,6 +151,8 @@ impl<M: RingMemory, Unsized: ?Sized> Payload<M, Unsized> {
     /// `at` is a multiple of 8, and the eight bytes there are the caller's.
     #[inline]
     pub(crate) unsafe fn write_header_at(&mut self, at: Position, header: Header) {
+        // The bytes may be those of a sample that was shortened.
+        taken_up_again();
         // SAFETY: the caller's promise is passed on; an offset is below the size.
         unsafe { self.memory.write_header(at.offset(self.memory.size()), header) };
     }
@@ -144,6 +163,7 @@ impl<M: RingMemory, Unsized: ?Sized> Payload<M, Unsized> {
     /// As for [`new`](Self::new).
     #[inline]
     pub(crate) unsafe fn set_len(&mut self, len: SampleLen) {
+        taken_up_again();
         self.len = len;
     }
 

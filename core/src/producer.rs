@@ -12,7 +12,7 @@ use crate::batch::Batch;
 use crate::busy::BusyRecord;
 use crate::claim::{Claimed, Opening};
 use crate::detached::DetachedSample;
-use crate::error::{AttachError, ReserveError};
+use crate::error::{AttachError, AttachFailed, ReserveError};
 use crate::lane::Lane;
 use crate::layout::{MAX_SAMPLE_LEN, RingSize, SampleLen};
 use crate::memory::RingMemory;
@@ -21,7 +21,7 @@ use crate::position::{Corruption, Position};
 use crate::role::Role;
 use crate::sample::Sample;
 use crate::shared::Shared;
-use crate::wait::{BlockingError, Wait, block_on, or_not_yet};
+use crate::wait::{BlockingError, Until, Wait, block_on, or_not_yet, room};
 
 /// The one writer of a ring.
 ///
@@ -63,10 +63,21 @@ impl<M: RingMemory> Producer<M> {
     /// record is busy, so that another producer is at work or died; [`AttachError::Damaged`] if the kernel can't get
     /// past a record.
     pub fn attach(memory: M) -> Result<Self, AttachError> {
+        Self::try_attach(memory).map_err(AttachError::from)
+    }
+
+    /// As [`attach`](Self::attach), and gives the memory back where it fails: to repair the ring or wait for a busy
+    /// record, and try again.
+    ///
+    /// # Errors
+    /// [`AttachFailed`], with the memory and what [`attach`](Self::attach) would say.
+    pub fn try_attach(memory: M) -> Result<Self, AttachFailed<M>> {
         let memory = Claimed::new(memory)?;
         // SAFETY: the claim was got just now, and nothing is reserved before the walk is over.
-        let Opening { position, limit } = unsafe { memory.open() }?;
-        Ok(Self { memory, position, limit })
+        match unsafe { memory.open() } {
+            Ok(Opening { position, limit }) => Ok(Self { memory, position, limit }),
+            Err(error) => Err(AttachFailed::new(error, memory.into_memory())),
+        }
     }
 
     /// Goes on from where another producer has left the ring: after [`ReserveError::ForeignProducer`], or at the
@@ -124,9 +135,50 @@ impl<M: RingMemory> Producer<M> {
         waiter: &mut W,
         timeout: Option<Duration>,
     ) -> Result<Sample<'_, M>, BlockingError<W::Error>> {
-        block_on(waiter, timeout, || or_not_yet(self.make_room(self.position, len)))?;
+        let ring = self.memory.ring_id();
+        block_on(waiter, ring, timeout, Until::Woken, || or_not_yet(self.make_room(self.position, len)))?;
         // Only this producer takes room, so what was found is still there.
         Ok(self.reserve(len)?)
+    }
+
+    /// Copies `bytes` into a sample and submits it, waiting for room if need be, as
+    /// [`reserve_blocking`](Self::reserve_blocking) does. Returns the position at which the record ends.
+    ///
+    /// # Errors
+    /// As [`reserve_blocking`](Self::reserve_blocking).
+    pub fn push_blocking<W: Wait + ?Sized>(
+        &mut self,
+        bytes: &[u8],
+        waiter: &mut W,
+        timeout: Option<Duration>,
+    ) -> Result<Position, BlockingError<W::Error>> {
+        let mut sample = self.reserve_blocking(bytes.len(), waiter, timeout)?;
+        sample.write_whole(bytes);
+        Ok(sample.submit())
+    }
+
+    /// Waits until `bytes` bytes of the ring are free: room for a whole batch. Each record takes
+    /// [`record_extent`](crate::record_extent) of its sample's length. Only this producer takes room, so it stays free
+    /// until something is reserved.
+    ///
+    /// # Errors
+    /// [`BlockingError`], among them [`BlockingError::BeyondRing`] for more bytes than the ring has, and
+    /// [`ReserveError::Corrupted`] and [`ReserveError::ForeignProducer`] if the positions are not what they must be.
+    pub fn wait_room<W: Wait + ?Sized>(
+        &self,
+        bytes: usize,
+        waiter: &mut W,
+        timeout: Option<Duration>,
+    ) -> Result<(), BlockingError<W::Error>> {
+        let size = self.memory.size();
+        let bytes = room(size, bytes)?;
+        block_on(waiter, self.memory.ring_id(), timeout, Until::Woken, || {
+            let found = self.memory.load_producer(Role::LoadOwnProducer);
+            if found != self.position {
+                return Err(ReserveError::ForeignProducer { expected: self.position, found }.into());
+            }
+            Ok((self.free()? >= bytes).then_some(()))
+        })
     }
 
     /// Waits until the kernel has taken everything up to `position`, as [`Sample::submit`] returned it; for "everything
@@ -145,7 +197,9 @@ impl<M: RingMemory> Producer<M> {
         if !end.has_reached(position) {
             return Err(BlockingError::NotSubmitted { position, end });
         }
-        block_on(waiter, timeout, || {
+        // Only this producer takes room, so a ring of which something was consumed stays one that is not full: no wake is
+        // forgotten.
+        block_on(waiter, self.memory.ring_id(), timeout, Until::Woken, || {
             let consumer = self.memory.load_consumer();
             end.occupied(consumer, self.memory.size())?;
             Ok(consumer.has_reached(position).then_some(()))

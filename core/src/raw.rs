@@ -14,7 +14,7 @@ use crate::memory::RingMemory;
 use crate::position::Position;
 use crate::producer::{Seen, look_for_room};
 use crate::role::Role;
-use crate::wait::{BlockingError, Wait, block_on, or_not_yet};
+use crate::wait::{BlockingError, Until, Wait, block_on, or_not_yet};
 
 /// A handle on a ring that others may produce into as well, for the C ABI and for those who share a ring with libbpf.
 ///
@@ -93,7 +93,8 @@ impl<M: RingMemory> Raw<M> {
         timeout: Option<Duration>,
     ) -> Result<Position, BlockingError<W::Error>> {
         // SAFETY: the caller's promise is passed on.
-        block_on(waiter, timeout, || or_not_yet(unsafe { self.reserve(len) }))
+        let attempt = || or_not_yet(unsafe { self.reserve(len) });
+        block_on(waiter, self.memory.ring_id(), timeout, Until::Woken, attempt)
     }
 
     /// Copies `bytes` into the ring and publishes them in one step. Returns the position at which the record ends.
@@ -221,7 +222,8 @@ impl<M: RingMemory> Raw<M> {
         if !end.has_reached(position) {
             return Err(BlockingError::NotSubmitted { position, end });
         }
-        block_on(waiter, timeout, || {
+        // Other handles may fill the ring to the last byte, and then a wake may be forgotten.
+        block_on(waiter, self.memory.ring_id(), timeout, Until::WokenOrSomeTime, || {
             let consumer = self.memory.load_consumer();
             let end = self.position();
             // Others may reserve what the kernel frees meanwhile: only positions that stand still can be compared.

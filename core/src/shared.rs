@@ -6,11 +6,15 @@
 //! leaves. Whoever is not alone just leaves; the last one publishes for all. So `producer_pos` never passes a header
 //! that is not written, and only one thread at a time stores it: while one is alone in flight, nobody else is.
 //!
-//! **What is guaranteed.** Nobody waits for another thread (but for the 65,535th in flight at once, and for one that resumes): reserving is two
-//! exchanges that are retried only when another thread's succeeded, submitting is one store. A thread that is preempted
-//! in flight (some ten instructions) holds no one up from reserving, filling and submitting; what is reserved after that
-//! becomes visible to the kernel when it runs again, at the latest when the ring is full and everyone else has left.
-//! Within the ring, samples are in the order of their reservations.
+//! **What is guaranteed.** No thread waits for another one (but for the 65,535th in flight at once, and for one that
+//! resumes): reserving is two exchanges that are retried only when another thread's succeeded, submitting is one store.
+//! A thread that is preempted in flight (some ten instructions) keeps no other thread from reserving, filling and
+//! submitting; but nothing that is reserved meanwhile is visible to the kernel until it runs again. Within the ring,
+//! samples are in the order of their reservations.
+//!
+//! To publish past such a thread, another one would have to know where its record begins and write that header, so each
+//! reservation would announce itself in a second shared word. That costs every reservation a third exchange; nothing
+//! cheaper was found.
 //!
 //! **Other producers.** A thread that finds nobody in flight knows what `producer_pos` must be, and looks before it takes
 //! room. While others are in flight it can't know; what another process publishes then is not noticed (as between a
@@ -23,7 +27,7 @@ use core::time::Duration;
 use crate::busy::BusyRecord;
 use crate::claim::Claimed;
 use crate::detached::DetachedSample;
-use crate::error::{AttachError, ReserveError};
+use crate::error::{AttachError, AttachFailed, ReserveError};
 use crate::lane::Lane;
 use crate::layout::{RingSize, SampleLen};
 use crate::memory::RingMemory;
@@ -31,11 +35,21 @@ use crate::position::{Corruption, Position};
 use crate::producer::Producer;
 use crate::reservations::Reservations;
 use crate::role::Role;
-use crate::wait::{BlockingError, Wait, block_on, or_not_yet};
+use crate::wait::{BlockingError, Until, Wait, block_on, or_not_yet, room};
 
 /// A producer for many threads: share it by reference, which costs nothing to copy and needs no allocator, or by `Arc`.
 ///
 /// Samples are [`DetachedSample`]s: published at once with the busy bit, filled and submitted by any thread.
+///
+/// # Preempted threads
+/// The threads of a shared producer never wait for each other, with one exception, [`resume`](Self::resume). But the
+/// last one that leaves [`reserve`](Self::reserve) publishes for all that were in it at the same time: a thread that is
+/// preempted or stopped within its ten or so instructions hides from the kernel what all threads reserve meanwhile, until
+/// it runs again, for however long that is.
+///
+/// So a real-time thread must not spin until its sample is consumed on the core of an ordinary thread that pushes: if it
+/// has preempted that one within `reserve`, neither gets on. (In a trial 119 of 127 rounds took over 100 ms so.) Let
+/// it sleep, or give it a [`Lane`].
 #[derive(Debug)]
 #[doc(alias = "BPF_MAP_TYPE_USER_RINGBUF")]
 pub struct Shared<M: RingMemory> {
@@ -64,6 +78,14 @@ impl<M: RingMemory> Shared<M> {
     /// As [`Producer::attach`].
     pub fn attach(memory: M) -> Result<Self, AttachError> {
         Producer::attach(memory).map(Producer::into_shared)
+    }
+
+    /// As [`attach`](Self::attach), and gives the memory back where it fails.
+    ///
+    /// # Errors
+    /// As [`Producer::try_attach`].
+    pub fn try_attach(memory: M) -> Result<Self, AttachFailed<M>> {
+        Producer::try_attach(memory).map(Producer::into_shared)
     }
 
     pub(crate) fn new(memory: Claimed<M>, position: Position, limit: Position) -> Self {
@@ -136,11 +158,51 @@ impl<M: RingMemory> Shared<M> {
         waiter: &mut W,
         timeout: Option<Duration>,
     ) -> Result<DetachedSample<&M>, BlockingError<W::Error>> {
-        block_on(waiter, timeout, || or_not_yet(self.reserve(len)))
+        block_on(waiter, self.memory.ring_id(), timeout, Until::Woken, || or_not_yet(self.reserve(len)))
+    }
+
+    /// Copies `bytes` into a sample and submits it, waiting for room if need be, as
+    /// [`reserve_blocking`](Self::reserve_blocking) does. Returns the position at which the record ends.
+    ///
+    /// # Errors
+    /// As [`reserve_blocking`](Self::reserve_blocking).
+    pub fn push_blocking<W: Wait + ?Sized>(
+        &self,
+        bytes: &[u8],
+        waiter: &mut W,
+        timeout: Option<Duration>,
+    ) -> Result<Position, BlockingError<W::Error>> {
+        let mut sample = self.reserve_blocking(bytes.len(), waiter, timeout)?;
+        sample.write_whole(bytes);
+        Ok(sample.submit())
+    }
+
+    /// Waits until `bytes` bytes of the ring are free, as [`Producer::wait_room`] does. Other threads may take them
+    /// before this one does: then the reservation that follows is [`ReserveError::Full`].
+    ///
+    /// # Errors
+    /// As [`Producer::wait_room`].
+    pub fn wait_room<W: Wait + ?Sized>(
+        &self,
+        bytes: usize,
+        waiter: &mut W,
+        timeout: Option<Duration>,
+    ) -> Result<(), BlockingError<W::Error>> {
+        let size = self.memory.size();
+        let bytes = room(size, bytes)?;
+        block_on(waiter, self.memory.ring_id(), timeout, Until::Woken, || {
+            let (consumer, end) = self.ends();
+            let used = end.occupied(consumer, size)?;
+            Ok((size.bytes() - used >= bytes).then_some(()))
+        })
     }
 
     /// Waits until the kernel has taken everything up to `position`, as [`DetachedSample::submit`] returned it; for
     /// "everything so far" pass [`position()`](Self::position).
+    ///
+    /// Other threads may fill the ring again at once, and epoll forgets a wake if the ring is full to the last byte when
+    /// it looks. So this looks by itself too, after a pause that doubles from 100 microseconds to 20 milliseconds,
+    /// whatever the waiter's own re-check.
     ///
     /// # Errors
     /// [`BlockingError`], among them [`BlockingError::NotSubmitted`] for a position that lies ahead, and
@@ -155,7 +217,7 @@ impl<M: RingMemory> Shared<M> {
         if !end.has_reached(position) {
             return Err(BlockingError::NotSubmitted { position, end });
         }
-        block_on(waiter, timeout, || {
+        block_on(waiter, self.memory.ring_id(), timeout, Until::WokenOrSomeTime, || {
             let (consumer, end) = self.ends();
             end.occupied(consumer, self.memory.size())?;
             Ok(consumer.has_reached(position).then_some(()))

@@ -75,6 +75,7 @@ impl fmt::Display for Verdict {
 
 /// What a walk over the ring found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Survey {
     /// Size of the data area.
     pub size: RingSize,
@@ -97,8 +98,13 @@ pub struct Survey {
 }
 
 impl Survey {
+    /// Walks the ring once.
+    pub fn of<V: RingView>(view: &V) -> Self {
+        Self::walk(view, |_| ())
+    }
+
     /// Walks the ring once, and shows each record to `each` on the way.
-    pub fn of<V: RingView>(view: &V, mut each: impl FnMut(&Result<Record, Damage>)) -> Self {
+    pub fn walk<V: RingView>(view: &V, mut each: impl FnMut(&Result<Record, Damage>)) -> Self {
         let mut survey = Self {
             size: view.size(),
             consumer: view.load_consumer(),

@@ -1,13 +1,17 @@
 //! Waiting for the kernel to drain: deadlines and retries here, sleeping and clocks in the backend.
 //!
 //! No wake is lost as long as the backend remembers one that comes between a failed attempt and the wait that follows:
-//! every wait begins after an attempt, and ends in another. Kernel counterpart: `irq_work_queue(&rb->work)` at the end
-//! of `bpf_user_ringbuf_drain`, which wakes those who poll the map, unless the drain says `BPF_RB_NO_WAKEUP`.
+//! every wait begins after an attempt, and ends in another. A backend may forget a wake if the ring is full again by the
+//! time it looks, as epoll does: whoever waits for room has none then, and whoever waits for consumption on a ring that
+//! others fill looks after some time, woken or not. Kernel counterpart: `irq_work_queue(&rb->work)` at the end of
+//! `bpf_user_ringbuf_drain`, which wakes those who poll the map, unless the drain says `BPF_RB_NO_WAKEUP`.
 
 use core::fmt;
 use core::time::Duration;
 
 use crate::error::ReserveError;
+use crate::layout::RingSize;
+use crate::memory::RingId;
 use crate::position::{Corruption, Position};
 
 /// Longest timeout that waiting takes: 2^32 - 1 seconds, some 136 years. `None` waits for ever.
@@ -27,14 +31,18 @@ pub trait Wait {
     /// What can go wrong while waiting.
     type Error;
 
+    /// The ring whose drains end this waiting; `None` if it serves every ring, as spinning does. A producer of another
+    /// ring refuses to wait with it ([`BlockingError::OtherRing`]).
+    fn ring(&self) -> Option<RingId>;
+
     /// Time on a clock that never goes back, since a moment of the backend's choice.
     fn now(&self) -> Duration;
 
     /// Waits until the kernel may have drained, until `until` on the clock of [`now`](Self::now), or until cancelled.
     /// `round` counts the waits since the last success: 0, 1, 2 and so on, for those who back off.
     ///
-    /// It may come back at any time. It must come back if a drain that wakes has happened since the last wait, also if
-    /// that was before this call.
+    /// It may return at any time. It must return if a drain that wakes has happened since the last wait, also if that
+    /// was before this call, unless the ring is full to the last byte; and it must return when `until` has come.
     ///
     /// # Errors
     /// Whatever keeps the backend from waiting.
@@ -59,6 +67,20 @@ pub enum BlockingError<E> {
         /// Longest timeout allowed: [`MAX_TIMEOUT`].
         max: Duration,
     },
+    /// The waiter waits for another ring than this producer's.
+    OtherRing {
+        /// The ring that the waiter was made for.
+        waiter: RingId,
+        /// The ring that the producer works on.
+        producer: RingId,
+    },
+    /// Waiting for more room than the ring has.
+    BeyondRing {
+        /// Bytes asked for.
+        bytes: usize,
+        /// Bytes that the ring has.
+        size: u32,
+    },
     /// Waiting for a position that nothing submitted has reached yet.
     NotSubmitted {
         /// The position asked for.
@@ -79,6 +101,14 @@ impl<E: fmt::Display> fmt::Display for BlockingError<E> {
             Self::TimedOut { timeout } => write!(f, "the kernel has not drained enough within {timeout:?}"),
             Self::TimeoutTooLong { timeout, max } => {
                 write!(f, "a timeout of {timeout:?} is too long: {max:?} at most, or none to wait for ever")
+            }
+            Self::OtherRing { waiter, producer } => write!(
+                f,
+                "this waiter is for the ring {waiter}, but the producer works on the ring {producer}: make a waiter from \
+                 the producer's own map"
+            ),
+            Self::BeyondRing { bytes, size } => {
+                write!(f, "there will never be room for {bytes} bytes: the ring has {size}")
             }
             Self::NotSubmitted { position, end } => {
                 write!(f, "position {position} was not submitted yet: everything so far ends at {end}")
@@ -103,15 +133,39 @@ impl<E> From<Corruption> for BlockingError<E> {
     }
 }
 
-/// Attempts until one succeeds, waiting in between: `None` for ever, zero not at all, else until the time is up and
-/// one last attempt has failed. An attempt answers `None` for "not yet".
+/// What ends the waits between two attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// A drain that wakes: enough where a full ring means that there is nothing to be had.
+    Woken,
+    /// Some time as well, whatever the waiter does by itself: the wake may have been forgotten.
+    WokenOrSomeTime,
+}
+
+impl Until {
+    /// The pause before look number `round`: from 100 microseconds, doubled each time, to 20 milliseconds.
+    fn pause(self, round: u32) -> Option<Duration> {
+        let doubled = 1_u32.checked_shl(round).unwrap_or(u32::MAX);
+        let pause = Duration::from_micros(100).saturating_mul(doubled).min(Duration::from_millis(20));
+        (self == Self::WokenOrSomeTime).then_some(pause)
+    }
+}
+
+/// Attempts until one succeeds, waiting in between: `None` forever, zero not at all, else until the time is up and
+/// one last attempt has failed. An attempt returns `None` for "not yet". `ring` is the one that is waited for.
 pub(crate) fn block_on<T, W: Wait + ?Sized>(
     waiter: &mut W,
+    ring: RingId,
     timeout: Option<Duration>,
+    wait_until: Until,
     mut attempt: impl FnMut() -> Result<Option<T>, BlockingError<W::Error>>,
 ) -> Result<T, BlockingError<W::Error>> {
     if let Some(timeout) = timeout.filter(|timeout| *timeout > MAX_TIMEOUT) {
         return Err(BlockingError::TimeoutTooLong { timeout, max: MAX_TIMEOUT });
+    }
+    // Also where no wait is needed, so that the mistake shows at once.
+    if let Some(other) = waiter.ring().filter(|other| *other != ring) {
+        return Err(BlockingError::OtherRing { waiter: other, producer: ring });
     }
     if let Some(done) = attempt()? {
         return Ok(done);
@@ -124,7 +178,12 @@ pub(crate) fn block_on<T, W: Wait + ?Sized>(
     };
     let mut round = 0_u32;
     loop {
-        if waiter.wait(round, deadline.map(|(_, until)| until)).map_err(BlockingError::Wait)? == Wake::Cancelled {
+        let end = deadline.map(|(_, until)| until);
+        let until = match wait_until.pause(round).map(|pause| waiter.now().saturating_add(pause)) {
+            Some(look) => Some(end.map_or(look, |end| end.min(look))),
+            None => end,
+        };
+        if waiter.wait(round, until).map_err(BlockingError::Wait)? == Wake::Cancelled {
             return Err(BlockingError::Cancelled);
         }
         let over = deadline.filter(|(_, until)| waiter.now() >= *until);
@@ -136,6 +195,12 @@ pub(crate) fn block_on<T, W: Wait + ?Sized>(
         }
         round = round.saturating_add(1);
     }
+}
+
+/// A count of bytes that may be free in a ring of this size.
+pub(crate) fn room<E>(size: RingSize, bytes: usize) -> Result<u32, BlockingError<E>> {
+    let beyond = BlockingError::BeyondRing { bytes, size: size.bytes() };
+    u32::try_from(bytes).ok().filter(|bytes| *bytes <= size.bytes()).ok_or(beyond)
 }
 
 /// A failed reservation as an attempt: a full ring means "not yet".
@@ -150,8 +215,11 @@ pub(crate) fn or_not_yet<T, E>(reserved: Result<T, ReserveError>) -> Result<Opti
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
     use core::cell::Cell;
+    use std::vec::Vec;
 
     /// A clock that moves by `step` each wait.
     struct Clock {
@@ -159,6 +227,17 @@ mod tests {
         step: Duration,
         waits: u32,
         cancel_after: Option<u32>,
+        ring: Option<RingId>,
+    }
+
+    const RING: RingId = RingId::new(7);
+
+    fn block<T>(
+        waiter: &mut Clock,
+        timeout: Option<Duration>,
+        attempt: impl FnMut() -> Result<Option<T>, BlockingError<core::convert::Infallible>>,
+    ) -> Result<T, BlockingError<core::convert::Infallible>> {
+        block_on(waiter, RING, timeout, Until::Woken, attempt)
     }
 
     impl Clock {
@@ -168,12 +247,17 @@ mod tests {
                 step: Duration::from_millis(millis),
                 waits: 0,
                 cancel_after: None,
+                ring: None,
             }
         }
     }
 
     impl Wait for Clock {
         type Error = core::convert::Infallible;
+
+        fn ring(&self) -> Option<RingId> {
+            self.ring
+        }
 
         fn now(&self) -> Duration {
             self.now.get()
@@ -205,7 +289,7 @@ mod tests {
     fn an_attempt_that_succeeds_at_once_neither_waits_nor_asks_the_clock() {
         let attempts = Cell::new(0);
         let mut clock = Clock::with_step(1);
-        assert_eq!(block_on(&mut clock, Some(Duration::ZERO), succeeds_at(&attempts, 1)), Ok(1));
+        assert_eq!(block(&mut clock, Some(Duration::ZERO), succeeds_at(&attempts, 1)), Ok(1));
         assert_eq!(clock.waits, 0);
     }
 
@@ -214,7 +298,7 @@ mod tests {
         let attempts = Cell::new(0);
         let mut clock = Clock::with_step(1);
         let timed_out = Err(BlockingError::TimedOut { timeout: Duration::ZERO });
-        assert_eq!(block_on(&mut clock, Some(Duration::ZERO), succeeds_at(&attempts, 2)), timed_out);
+        assert_eq!(block(&mut clock, Some(Duration::ZERO), succeeds_at(&attempts, 2)), timed_out);
         assert_eq!((clock.waits, attempts.get()), (0, 1));
     }
 
@@ -223,23 +307,23 @@ mod tests {
         let attempts = Cell::new(0);
         // Waits end at 4, 8 and 10 ms: attempts 1 (before), 2, 3 and 4 (the last).
         let timeout = Duration::from_millis(10);
-        assert_eq!(block_on(&mut Clock::with_step(4), Some(timeout), succeeds_at(&attempts, 4)), Ok(4));
+        assert_eq!(block(&mut Clock::with_step(4), Some(timeout), succeeds_at(&attempts, 4)), Ok(4));
         attempts.set(0);
-        let late = block_on(&mut Clock::with_step(4), Some(timeout), succeeds_at(&attempts, 5));
+        let late = block(&mut Clock::with_step(4), Some(timeout), succeeds_at(&attempts, 5));
         assert_eq!((late, attempts.get()), (Err(BlockingError::TimedOut { timeout }), 4));
     }
 
     #[test]
     fn no_timeout_waits_until_it_succeeds() {
         let attempts = Cell::new(0);
-        assert_eq!(block_on(&mut Clock::with_step(1000), None, succeeds_at(&attempts, 1000)), Ok(1000));
+        assert_eq!(block(&mut Clock::with_step(1000), None, succeeds_at(&attempts, 1000)), Ok(1000));
     }
 
     #[test]
     fn cancelling_ends_the_waiting_at_once() {
         let attempts = Cell::new(0);
         let mut clock = Clock { cancel_after: Some(3), ..Clock::with_step(1) };
-        assert_eq!(block_on(&mut clock, None, succeeds_at(&attempts, 100)), Err(BlockingError::Cancelled));
+        assert_eq!(block(&mut clock, None, succeeds_at(&attempts, 100)), Err(BlockingError::Cancelled));
         assert_eq!(attempts.get(), 3);
     }
 
@@ -248,8 +332,56 @@ mod tests {
         let attempts = Cell::new(0);
         let timeout = MAX_TIMEOUT + Duration::from_nanos(1);
         let refused = Err(BlockingError::TimeoutTooLong { timeout, max: MAX_TIMEOUT });
-        assert_eq!(block_on(&mut Clock::with_step(1), Some(timeout), succeeds_at(&attempts, 1)), refused);
+        assert_eq!(block(&mut Clock::with_step(1), Some(timeout), succeeds_at(&attempts, 1)), refused);
         assert_eq!(attempts.get(), 0);
-        assert_eq!(block_on(&mut Clock::with_step(1), Some(MAX_TIMEOUT), succeeds_at(&attempts, 2)), Ok(2));
+        assert_eq!(block(&mut Clock::with_step(1), Some(MAX_TIMEOUT), succeeds_at(&attempts, 2)), Ok(2));
+    }
+
+    #[test]
+    fn whoever_may_miss_a_wake_looks_after_a_while_and_not_beyond_the_deadline() {
+        /// Comes back when it must, and not before.
+        struct Asleep(Duration, Vec<u64>);
+        impl Wait for Asleep {
+            type Error = &'static str;
+
+            fn ring(&self) -> Option<RingId> {
+                None
+            }
+
+            fn now(&self) -> Duration {
+                self.0
+            }
+
+            fn wait(&mut self, _round: u32, until: Option<Duration>) -> Result<Wake, Self::Error> {
+                let until = until.ok_or("asleep forever")?;
+                self.1.push(u64::try_from((until - self.0).as_micros()).unwrap());
+                self.0 = until;
+                Ok(Wake::Look)
+            }
+        }
+        let asleep = || Asleep(Duration::from_secs(9), Vec::new());
+        let never = || Ok(None::<()>);
+        let woken_only = block_on(&mut asleep(), RING, None, Until::Woken, never);
+        assert_eq!(woken_only, Err(BlockingError::Wait("asleep forever")));
+        let (mut waiter, timeout) = (asleep(), Duration::from_millis(50));
+        let late = block_on(&mut waiter, RING, Some(timeout), Until::WokenOrSomeTime, never);
+        assert_eq!(late, Err(BlockingError::TimedOut { timeout }));
+        assert_eq!(waiter.1, [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 20_000, 4500]);
+    }
+
+    #[test]
+    fn a_waiter_for_another_ring_is_refused_before_anything_is_tried() {
+        let attempts = Cell::new(0);
+        let other = RingId::new(8);
+        for (ring, expected) in [
+            (None, Ok(1)),
+            (Some(RING), Ok(1)),
+            (Some(other), Err(BlockingError::OtherRing { waiter: other, producer: RING })),
+        ] {
+            attempts.set(0);
+            let mut clock = Clock { ring, ..Clock::with_step(1) };
+            assert_eq!(block(&mut clock, None, succeeds_at(&attempts, 1)), expected);
+            assert_eq!(attempts.get(), u32::from(expected.is_ok()));
+        }
     }
 }

@@ -93,7 +93,7 @@ fn drain<M: RawAccess>(memory: &M, order: Order) -> Reading {
 
 /// What an observer says is what the kernel will do.
 fn survey<M: RingMemory + RawAccess>(picture: &Picture, memory: &M) {
-    let survey = Survey::of(&memory.view(), |_| ());
+    let survey = Survey::of(&memory.view());
     if !picture.is_in_place() {
         assert!(matches!(survey.verdict, Verdict::Misplaced { .. }), "{survey:?}");
         return;
@@ -128,7 +128,7 @@ fn survey<M: RingMemory + RawAccess>(picture: &Picture, memory: &M) {
 
 /// A producer begins on a ring that is in order, and on no other; what it writes comes out.
 fn attach<M: RingMemory + RawAccess>(picture: &Picture, memory: &M) {
-    let survey = Survey::of(&memory.view(), |_| ());
+    let survey = Survey::of(&memory.view());
     let mut producer = match Producer::attach(memory) {
         Ok(producer) => producer,
         Err(AttachError::Corrupted(_)) => {

@@ -7,7 +7,7 @@
 //!   [`fork`] is another process.
 //! - [`send`] sends [`stamp`]ed samples through every interface, [`kernel`] drains them and [`tally`] counts what arrived;
 //!   [`crash`] kills the sender, [`jam`] jams the ring, [`fidelity`] asks the real kernel and the fake one. [`outcome`] is
-//!   how a program ends.
+//!   how a program ends, [`percentiles`] what it says of many times.
 
 pub mod bpffs;
 pub mod crash;
@@ -18,6 +18,7 @@ pub mod jam;
 pub mod kernel;
 pub mod objects;
 pub mod outcome;
+pub mod percentiles;
 pub mod raw;
 pub mod rights;
 pub mod ring;

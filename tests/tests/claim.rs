@@ -83,6 +83,32 @@ fn a_claim_in_this_process_is_told_apart_from_one_in_another() {
 }
 
 #[test]
+fn of_processes_that_attach_at_the_same_instant_one_gets_the_ring() {
+    if !may_bpf() {
+        return;
+    }
+    let ring = Ring::of_a_page();
+    for _ in 0..100 {
+        let (start, results) = (Line::new(), Line::new());
+        let children: Vec<_> = (0..3)
+            .map(|_| {
+                fork(|| {
+                    start.hear();
+                    let attempt = Mapping::new(&ring.map);
+                    let refused = matches!(attempt, Err(MappingError::Claimed { .. }));
+                    results.say(if attempt.is_ok() { 1 } else { u32::from(refused) * 100 });
+                    forever();
+                })
+            })
+            .collect();
+        children.iter().for_each(|_| start.say(0));
+        assert_eq!(children.iter().map(|_| results.hear()).sum::<u32>(), 201, "one has it and two are refused");
+        children.into_iter().for_each(Forked::kill);
+        assert!(Mapping::new(&ring.map).is_ok(), "nobody has it any more");
+    }
+}
+
+#[test]
 fn a_process_claims_more_rings_than_any_table_has_places_and_gives_each_back() {
     if !may_bpf() {
         return;

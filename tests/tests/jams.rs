@@ -121,7 +121,7 @@ impl Shown {
     }
 
     fn check_look(&self, ring: &Ring) {
-        assert_eq!(Survey::of(&MappingView::new(&ring.map).unwrap(), |_| ()).verdict, self.verdict);
+        assert_eq!(Survey::of(&MappingView::new(&ring.map).unwrap()).verdict, self.verdict);
         assert_eq!(Producer::attach(&ring.mapping()).unwrap_err(), self.refused);
         let look = command(&["inspect"], &ring.map);
         assert_eq!((&look["verdict"], &look["obstacle"]), (&json!(self.name), &json!(self.obstacle)), "{look}");
@@ -162,7 +162,7 @@ fn a_busy_record_of_a_killed_process_holds_the_ring_until_it_is_discarded() {
     needs_kernel!();
     let len = u32::try_from(HELD).unwrap();
     // The reservation's length, rounded up to whole words.
-    let record = |ring: &Ring| match Survey::of(&MappingView::new(&ring.map).unwrap(), |_| ()).verdict {
+    let record = |ring: &Ring| match Survey::of(&MappingView::new(&ring.map).unwrap()).verdict {
         Verdict::Held { record } => record,
         other => panic!("{other}"),
     };
@@ -359,7 +359,7 @@ fn a_repair_beside_a_draining_kernel_loses_and_repeats_nothing() {
             draining.join().unwrap()
         });
         assert_eq!(drained, expected, "round {round}");
-        assert_eq!(Survey::of(&MappingView::new(&ring.map).unwrap(), |_| ()).verdict, Verdict::Empty);
+        assert_eq!(Survey::of(&MappingView::new(&ring.map).unwrap()).verdict, Verdict::Empty);
     }
     assert!(held > 0, "no drain ran beside a repair ({errors} errors)");
 }

@@ -216,7 +216,7 @@ pub unsafe extern "C" fn uringbuf_inspect(map_fd: c_int, state: *mut State) -> c
     if sz < size_of::<usize>() {
         return Errno(libc::EINVAL).minus_one();
     }
-    let seen = with_map(map_fd, |map| Ok(Survey::of(&MappingView::new(map)?, |_| ())));
+    let seen = with_map(map_fd, |map| Ok(Survey::of(&MappingView::new(map)?)));
     let seen = match seen {
         Ok(survey) => state_of(&survey, sz),
         Err(why) => return why.minus_one(),

@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use core::time::Duration;
 
 use rustix::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use user_ringbuf_linux::{Wait, Wake};
+use user_ringbuf_linux::{RingId, Wait, Wake};
 
 use crate::errno::Errno;
 
@@ -135,6 +135,11 @@ pub(crate) struct Waiter<'q> {
 
 impl Wait for Waiter<'_> {
     type Error = Errno;
+
+    fn ring(&self) -> Option<RingId> {
+        // It is made by a handle for itself, so it can't meet another ring.
+        None
+    }
 
     fn now(&self) -> Duration {
         let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };

@@ -61,12 +61,20 @@ impl Claim {
 fn claimant(map: &Map) -> Result<Claimant, MapError> {
     let mut claimant = map.claimant();
     for _ in 1..TRIES {
-        if claimant != Ok(Claimant::Unseen) {
-            break;
+        match &claimant {
+            Ok(Claimant::Unseen) => {}
+            Ok(Claimant::Process(holder)) if may_have_ended(Some(holder)) => {}
+            _ => break,
         }
         claimant = map.claimant();
     }
     claimant
+}
+
+/// Whether a process that has the claim may have ended while it was looked for: it is not found then, or has no name any
+/// more.
+fn may_have_ended(holder: Option<&Holder>) -> bool {
+    holder.is_none_or(|holder| holder.name().is_empty())
 }
 
 /// The other processes that hold a ring open.
@@ -112,12 +120,11 @@ impl Holders {
 pub(crate) fn claim(map: &Map) -> Result<Mapping, MappingError> {
     let mut mapping = Mapping::new(map);
     for _ in 1..TRIES {
-        let Err(MappingError::Claimed { id, holder: None }) = mapping else { break };
-        match map.claimant() {
-            Ok(Claimant::Nobody) => mapping = Mapping::new(map),
-            Ok(Claimant::Process(holder)) => return Err(MappingError::Claimed { id, holder: Some(holder) }),
+        match &mapping {
+            Err(MappingError::Claimed { holder, .. }) if may_have_ended(holder.as_ref()) => {}
             _ => break,
         }
+        mapping = Mapping::new(map);
     }
     mapping
 }

@@ -152,7 +152,7 @@ fn repaired(after: &RingVerdict) -> Verdict {
 }
 
 fn verdict(view: &impl RingView) -> RingVerdict {
-    Survey::of(view, |_| ()).verdict
+    Survey::of(view).verdict
 }
 
 impl Report for Repaired {

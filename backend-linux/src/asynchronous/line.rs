@@ -1,52 +1,72 @@
 //! The line in which tasks wait.
 //!
-//! Those who want room stand in order, so that no one starves and a long sample is not overtaken by short ones for ever;
-//! those who wait for consumption are served at any time. The *first* of the line, in order before at any time, watches
-//! the reactor for all. Invariant: whenever the line is not empty, its first has been woken or has watched the reactor
-//! since it became the first: whoever leaves the line or finds that it has ceased to be the first wakes it.
+//! Those who want room stand in order, so that no one starves and a long sample is not overtaken by short ones forever:
+//! only the first of them attempts. Those who wait for consumption stand by position, and each attempts whenever it is
+//! polled. A look at the ring wakes the first in order, and those whose position was reached: so its cost depends on how
+//! many are served, not on how many wait.
+//!
+//! Invariant: while anyone waits, the line is *watched*: the reactor knows the line's waker, or somebody is about to tell
+//! it. No task watches for another, so one that is never polled again holds up only those behind it in order.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::vec::Vec;
+
+use user_ringbuf_core::Position;
 
 /// How a task is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Service {
     /// One after the other, in the order of arrival.
     InOrder,
-    /// Whenever it may be its time.
-    AnyTime,
+    /// When the kernel has come to this position.
+    ConsumedTo(Position),
 }
 
-#[derive(Debug)]
-struct Waiting {
-    ticket: u64,
-    waker: Option<Waker>,
+/// Who waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kinds {
+    /// Somebody wants room.
+    pub(super) room: bool,
+    /// Somebody waits for consumption.
+    pub(super) consumption: bool,
 }
 
 #[derive(Debug, Default)]
 struct Places {
     next_ticket: u64,
-    in_order: VecDeque<Waiting>,
-    any_time: VecDeque<Waiting>,
+    in_order: VecDeque<(u64, Option<Waker>)>,
+    /// By position and ticket.
+    consumed_to: BTreeMap<(u64, u64), Option<Waker>>,
+    watched: bool,
+    /// The consumer position that was looked at last.
+    seen: u64,
 }
 
 impl Places {
-    fn of(&mut self, service: Service) -> &mut VecDeque<Waiting> {
+    fn waker_at(&mut self, service: Service, ticket: u64) -> Option<&mut Option<Waker>> {
         match service {
-            Service::InOrder => &mut self.in_order,
-            Service::AnyTime => &mut self.any_time,
+            Service::InOrder => {
+                let at = self.in_order.binary_search_by_key(&ticket, |(ticket, _)| *ticket).ok()?;
+                Some(&mut self.in_order.get_mut(at)?.1)
+            }
+            Service::ConsumedTo(position) => self.consumed_to.get_mut(&(position.get(), ticket)),
         }
     }
 
-    fn first(&self) -> Option<&Waiting> {
-        self.in_order.front().or_else(|| self.any_time.front())
+    fn is_first(&self, ticket: u64) -> bool {
+        self.in_order.front().is_some_and(|(first, _)| *first == ticket)
     }
 
     fn waker_of_first(&self) -> Option<Waker> {
-        self.first().and_then(|first| first.waker.clone())
+        self.in_order.front().and_then(|(_, waker)| waker.clone())
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds { room: !self.in_order.is_empty(), consumption: !self.consumed_to.is_empty() }
     }
 }
 
@@ -70,29 +90,54 @@ impl Line {
         let ticket = places.next_ticket;
         // Never wraps: at one a nanosecond it takes 584 years.
         places.next_ticket = ticket.wrapping_add(1);
-        places.of(service).push_back(Waiting { ticket, waker: None });
+        match service {
+            Service::InOrder => places.in_order.push_back((ticket, None)),
+            Service::ConsumedTo(position) => drop(places.consumed_to.insert((position.get(), ticket), None)),
+        }
         self.in_order.store(places.in_order.len(), Ordering::Relaxed);
         Place { line: self, service, ticket }
     }
 
-    /// Wakes the first, to watch the reactor.
-    pub(super) fn wake_first(&self) {
-        let waker = self.lock().waker_of_first();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+    /// The kernel has come to `consumer`: wakes those whose time may have come.
+    pub(super) fn wake_reached(&self, consumer: Position) {
+        let mut places = self.lock();
+        let first = places.waker_of_first();
+        let seen = mem::replace(&mut places.seen, consumer.get());
+        // A position that went back, or that no kernel stores, is an error for each of them to find.
+        let sane = consumer.is_aligned() && consumer.get() >= seen;
+        let up_to = if sane { consumer.get() } else { u64::MAX };
+        let reached: Vec<Waker> =
+            places.consumed_to.range(..=(up_to, u64::MAX)).filter_map(|(_, waker)| waker.clone()).collect();
+        drop(places);
+        first.into_iter().chain(reached).for_each(Waker::wake);
     }
 
-    /// Wakes those who are served at any time, to look for themselves; all but `but`, who is looking.
-    pub(super) fn wake_any_time(&self, but: &Place<'_>) {
-        let wakers: Vec<Waker> = self
-            .lock()
-            .any_time
+    /// Who still waits. If nobody does, the line ceases to be watched.
+    pub(super) fn still_waiting(&self) -> Kinds {
+        let mut places = self.lock();
+        let kinds = places.kinds();
+        places.watched = kinds.room || kinds.consumption;
+        kinds
+    }
+
+    /// The line can't be watched: everyone is to try it, and see why.
+    pub(super) fn give_up(&self) {
+        let mut places = self.lock();
+        places.watched = false;
+        let everyone: Vec<Waker> = places
+            .in_order
             .iter()
-            .filter(|waiting| waiting.ticket != but.ticket)
-            .filter_map(|waiting| waiting.waker.clone())
+            .map(|(_, waker)| waker)
+            .chain(places.consumed_to.values())
+            .flatten()
+            .cloned()
             .collect();
-        wakers.into_iter().for_each(Waker::wake);
+        drop(places);
+        everyone.into_iter().for_each(Waker::wake);
+    }
+
+    pub(super) fn kinds(&self) -> Kinds {
+        self.lock().kinds()
     }
 
     fn lock(&self) -> MutexGuard<'_, Places> {
@@ -101,160 +146,65 @@ impl Line {
     }
 }
 
+/// What is up to a task that has left its waker with the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Turn {
+    /// It may attempt.
+    pub(super) attempts: bool,
+    /// It has to see to it that the line is watched.
+    pub(super) watches: bool,
+}
+
 /// A task's place in the line, which it leaves when this is dropped.
 #[derive(Debug)]
 pub(super) struct Place<'l> {
     line: &'l Line,
-    pub(super) service: Service,
-    pub(super) ticket: u64,
+    service: Service,
+    ticket: u64,
 }
 
 impl Place<'_> {
-    /// Leaves `waker` with the line, and says whether this is the first place.
-    pub(super) fn is_first(&self, waker: &Waker) -> bool {
+    /// Leaves `waker` with the line.
+    pub(super) fn take_turn(&self, waker: &Waker) -> Turn {
         let mut places = self.line.lock();
-        let row = places.of(self.service);
-        let at = row.binary_search_by_key(&self.ticket, |waiting| waiting.ticket);
         let mut old = None;
-        if let Some(waiting) = at.ok().and_then(|at| row.get_mut(at)) {
-            if !waiting.waker.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
-                old = waiting.waker.replace(waker.clone());
+        if let Some(place) = places.waker_at(self.service, self.ticket) {
+            if !place.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
+                old = place.replace(waker.clone());
             }
         }
-        let first = places.first().is_some_and(|first| first.ticket == self.ticket);
+        let attempts = self.service != Service::InOrder || places.is_first(self.ticket);
+        let watches = !mem::replace(&mut places.watched, true);
         drop(places);
         drop(old);
-        first
+        Turn { attempts, watches }
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut places = self.line.lock();
-        let row = places.of(self.service);
-        let at = row.binary_search_by_key(&self.ticket, |waiting| waiting.ticket);
-        let left = at.ok().and_then(|at| row.remove(at));
+        let (mut left, mut next) = (None, None);
+        match self.service {
+            Service::InOrder => {
+                let was_first = places.is_first(self.ticket);
+                if let Ok(at) = places.in_order.binary_search_by_key(&self.ticket, |(ticket, _)| *ticket) {
+                    left = places.in_order.remove(at).and_then(|(_, waker)| waker);
+                }
+                if was_first {
+                    next = places.waker_of_first();
+                }
+            }
+            Service::ConsumedTo(position) => left = places.consumed_to.remove(&(position.get(), self.ticket)).flatten(),
+        }
         self.line.in_order.store(places.in_order.len(), Ordering::Relaxed);
-        let waker = places.waker_of_first();
         drop(places);
         drop(left);
-        if let Some(waker) = waker {
-            waker.wake();
+        if let Some(next) = next {
+            next.wake();
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-    use std::task::Wake;
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    impl Count {
-        fn take(&self) -> usize {
-            self.0.swap(0, Ordering::Relaxed)
-        }
-    }
-
-    struct Task<'l> {
-        place: Place<'l>,
-        woken: Arc<Count>,
-    }
-
-    impl<'l> Task<'l> {
-        fn joins(line: &'l Line, service: Service) -> Self {
-            let task = Self { place: line.join(service), woken: Arc::default() };
-            task.is_first();
-            task
-        }
-
-        fn is_first(&self) -> bool {
-            self.place.is_first(&Arc::clone(&self.woken).into())
-        }
-    }
-
-    #[test]
-    fn who_came_first_is_first_and_who_leaves_wakes_the_next() {
-        let line = Line::default();
-        assert!(!line.has_order());
-        let [a, b, c] = [0; 3].map(|_| Task::joins(&line, Service::InOrder));
-        assert!(line.has_order());
-        assert_eq!([&a, &b, &c].map(Task::is_first), [true, false, false]);
-        let b_woken = Arc::clone(&b.woken);
-        drop(a);
-        assert_eq!((b_woken.take(), c.woken.take()), (1, 0));
-        assert!(b.is_first());
-        drop(b);
-        assert_eq!((b_woken.take(), c.woken.take()), (0, 1));
-        drop(c);
-        assert!(!line.has_order());
-    }
-
-    #[test]
-    fn who_leaves_from_the_middle_leaves_nothing_behind() {
-        let line = Line::default();
-        let [a, b, c] = [0; 3].map(|_| Task::joins(&line, Service::InOrder));
-        drop(b);
-        assert!(a.is_first());
-        drop(a);
-        assert!(c.is_first());
-        assert_eq!(c.woken.take(), 1);
-    }
-
-    #[test]
-    fn who_wants_room_comes_before_who_waits_for_consumption() {
-        let line = Line::default();
-        let watcher = Task::joins(&line, Service::AnyTime);
-        assert!(watcher.is_first());
-        assert!(!line.has_order(), "a newcomer may overtake");
-        let reserver = Task::joins(&line, Service::InOrder);
-        assert_eq!([&watcher, &reserver].map(Task::is_first), [false, true]);
-        line.wake_any_time(&reserver.place);
-        assert_eq!([&watcher, &reserver].map(|task| task.woken.take()), [1, 0]);
-        line.wake_first();
-        assert_eq!([&watcher, &reserver].map(|task| task.woken.take()), [0, 1]);
-        line.wake_any_time(&watcher.place);
-        assert_eq!(watcher.woken.take(), 0, "who looks is not woken to look");
-        drop(reserver);
-        assert_eq!(watcher.woken.take(), 1);
-        assert!(watcher.is_first());
-    }
-    /// Sees, when it is dropped, whether the line is locked.
-    struct LooksBack {
-        line: Arc<Line>,
-        locked: Arc<AtomicUsize>,
-    }
-
-    impl Wake for LooksBack {
-        fn wake(self: Arc<Self>) {}
-    }
-
-    impl Drop for LooksBack {
-        fn drop(&mut self) {
-            let locked = self.line.places.try_lock().is_err();
-            self.locked.fetch_add(usize::from(locked), Ordering::Relaxed);
-        }
-    }
-
-    #[test]
-    fn a_waker_that_is_dropped_may_come_back_to_the_line() {
-        let (line, locked) = (Arc::new(Line::default()), Arc::new(AtomicUsize::new(0)));
-        let waker = || Waker::from(Arc::new(LooksBack { line: Arc::clone(&line), locked: Arc::clone(&locked) }));
-        let place = line.join(Service::InOrder);
-        place.is_first(&waker());
-        assert_eq!(Arc::strong_count(&locked), 2, "the line keeps the waker");
-        place.is_first(&waker());
-        assert_eq!((Arc::strong_count(&locked), locked.load(Ordering::Relaxed)), (2, 0), "another in its place");
-        drop(place);
-        assert_eq!((Arc::strong_count(&locked), locked.load(Ordering::Relaxed)), (1, 0), "the place is left");
-    }
-}
+mod tests;

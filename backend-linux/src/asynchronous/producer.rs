@@ -2,12 +2,12 @@
 
 use core::time::Duration;
 
-use rustix::fd::AsFd;
 use user_ringbuf_core::{Position, Producer, RingMemory, Sample};
 
 use super::line::Service;
-use super::waiting::{Waiting, consumed_or_not_yet, or_not_yet};
+use super::waiting::{Waiting, or_not_yet, waited_or_not_yet};
 use super::{AsyncError, Reactor, ReactorError};
+use crate::map::Map;
 use crate::wait::{Recheck, Spin};
 
 /// An exclusive [`Producer`] whose task waits for room without blocking its thread.
@@ -26,8 +26,9 @@ impl<M: RingMemory, R: Reactor> AsyncProducer<M, R> {
     /// Lets a task wait for room in `map`, the ring of `producer`, with the default [`Recheck`].
     ///
     /// # Errors
-    /// [`ReactorError`]: no runtime, or what a system call or the reactor answered. Nothing stays open then.
-    pub fn new(producer: Producer<M>, map: impl AsFd) -> Result<Self, ReactorError> {
+    /// [`ReactorError`]: no runtime, another map than the producer's, or what a system call or the reactor returned.
+    /// Nothing stays open then.
+    pub fn new(producer: Producer<M>, map: &Map) -> Result<Self, ReactorError> {
         Self::with_recheck(producer, map, Recheck::default())
     }
 
@@ -35,8 +36,9 @@ impl<M: RingMemory, R: Reactor> AsyncProducer<M, R> {
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn with_recheck(producer: Producer<M>, map: impl AsFd, recheck: Recheck) -> Result<Self, ReactorError> {
-        Ok(Self { producer, waiting: Waiting::new(map, recheck)? })
+    pub fn with_recheck(producer: Producer<M>, map: &Map, recheck: Recheck) -> Result<Self, ReactorError> {
+        let waiting = Waiting::new(map, producer.memory().ring_id(), recheck)?;
+        Ok(Self { producer, waiting })
     }
 
     /// Reserves a sample of `len` bytes as soon as there is room.
@@ -67,9 +69,17 @@ impl<M: RingMemory, R: Reactor> AsyncProducer<M, R> {
     /// # Errors
     /// As [`Producer::wait_consumed`].
     pub async fn wait_consumed(&self, position: Position) -> Result<(), AsyncError> {
-        let look =
-            || consumed_or_not_yet(self.producer.wait_consumed(position, &mut Spin::new(), Some(Duration::ZERO)));
-        self.waiting.until(Service::AnyTime, look).await
+        let look = || waited_or_not_yet(self.producer.wait_consumed(position, &mut Spin::new(), Some(Duration::ZERO)));
+        self.waiting.until(Service::ConsumedTo(position), look).await
+    }
+
+    /// Waits until `bytes` bytes of the ring are free: room for a whole batch. As [`Producer::wait_room`].
+    ///
+    /// # Errors
+    /// As [`Producer::wait_room`].
+    pub async fn wait_room(&self, bytes: usize) -> Result<(), AsyncError> {
+        let look = || waited_or_not_yet(self.producer.wait_room(bytes, &mut Spin::new(), Some(Duration::ZERO)));
+        self.waiting.until(Service::InOrder, look).await
     }
 
     /// The producer itself, for what needs no waiting.

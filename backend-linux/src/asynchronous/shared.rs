@@ -3,12 +3,12 @@
 use core::fmt;
 use core::time::Duration;
 
-use rustix::fd::AsFd;
 use user_ringbuf_core::{DetachedSample, Position, ReserveError, RingMemory, Shared};
 
 use super::line::Service;
-use super::waiting::{Waiting, consumed_or_not_yet, or_not_yet};
+use super::waiting::{Waiting, or_not_yet, waited_or_not_yet};
 use super::{AsyncError, Reactor, ReactorError};
+use crate::map::Map;
 use crate::wait::{Recheck, Spin};
 
 /// A [`Shared`] producer whose tasks wait for room without blocking their threads. Share it by reference, or by `Arc`.
@@ -20,8 +20,10 @@ use crate::wait::{Recheck, Spin};
 /// **Cancel-safe**: dropping a future that has not completed leaves nothing behind; nothing is reserved before it
 /// completes. It loses its place in the line.
 ///
-/// One handle has three descriptors and one registration, however many tasks use it. It is woken by drains, and looks
-/// for itself as its [`Recheck`] says where drains wake nobody.
+/// One handle has three descriptors, a mapped page and one registration, however many tasks use it. It is woken by drains,
+/// and looks for itself as its [`Recheck`] says where drains wake nobody; for those who wait for consumption, whatever it
+/// says, since epoll may forget a wake that they need. A look costs what those cost who are served by it, however many
+/// wait.
 ///
 /// # Minimum kernel version
 /// Linux 6.1.
@@ -34,8 +36,9 @@ impl<M: RingMemory, R: Reactor> AsyncShared<M, R> {
     /// Lets tasks wait for room in `map`, the ring of `shared`, with the default [`Recheck`].
     ///
     /// # Errors
-    /// [`ReactorError`]: no runtime, or what a system call or the reactor answered. Nothing stays open then.
-    pub fn new(shared: Shared<M>, map: impl AsFd) -> Result<Self, ReactorError> {
+    /// [`ReactorError`]: no runtime, another map than the producer's, or what a system call or the reactor returned.
+    /// Nothing stays open then.
+    pub fn new(shared: Shared<M>, map: &Map) -> Result<Self, ReactorError> {
         Self::with_recheck(shared, map, Recheck::default())
     }
 
@@ -43,11 +46,16 @@ impl<M: RingMemory, R: Reactor> AsyncShared<M, R> {
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn with_recheck(shared: Shared<M>, map: impl AsFd, recheck: Recheck) -> Result<Self, ReactorError> {
-        Ok(Self { shared, waiting: Waiting::new(map, recheck)? })
+    pub fn with_recheck(shared: Shared<M>, map: &Map, recheck: Recheck) -> Result<Self, ReactorError> {
+        let waiting = Waiting::new(map, shared.memory().ring_id(), recheck)?;
+        Ok(Self { shared, waiting })
     }
 
     /// Reserves a sample of `len` bytes, which borrows this producer's memory, as soon as there is room.
+    ///
+    /// First come, first served: until the first of the line has its room, or its future is dropped, nobody behind it is
+    /// served. So a future that was polled once and is then kept without being polled holds up every task that began to
+    /// wait for room after it. It holds up nobody who waits for consumption.
     ///
     /// # Errors
     /// [`AsyncError`]: what waiting can't change comes at once, a [`ReserveError::TooLarge`] for one.
@@ -84,8 +92,18 @@ impl<M: RingMemory, R: Reactor> AsyncShared<M, R> {
     /// # Errors
     /// As [`Shared::wait_consumed`].
     pub async fn wait_consumed(&self, position: Position) -> Result<(), AsyncError> {
-        let look = || consumed_or_not_yet(self.shared.wait_consumed(position, &mut Spin::new(), Some(Duration::ZERO)));
-        self.waiting.until(Service::AnyTime, look).await
+        let look = || waited_or_not_yet(self.shared.wait_consumed(position, &mut Spin::new(), Some(Duration::ZERO)));
+        self.waiting.until(Service::ConsumedTo(position), look).await
+    }
+
+    /// Waits until `bytes` bytes of the ring are free, in order with those who reserve. Others may take them before this
+    /// task does: see [`Shared::wait_room`].
+    ///
+    /// # Errors
+    /// As [`Shared::wait_room`].
+    pub async fn wait_room(&self, bytes: usize) -> Result<(), AsyncError> {
+        let look = || waited_or_not_yet(self.shared.wait_room(bytes, &mut Spin::new(), Some(Duration::ZERO)));
+        self.waiting.until(Service::InOrder, look).await
     }
 
     /// What never fits is refused before it stands in line.

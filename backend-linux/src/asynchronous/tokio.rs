@@ -1,11 +1,14 @@
 //! tokio's reactor.
 
+use std::future::{Future, poll_fn};
 use std::io;
-use std::task::{Context, Poll, ready};
+use std::pin::pin;
+use std::task::{Context, Poll};
 
 use ::tokio::io::Interest;
 use ::tokio::io::unix::AsyncFd;
 use ::tokio::runtime::Handle;
+use ::tokio::task::unconstrained;
 
 use super::{AsyncProducer, AsyncShared, Reactor, ReactorError, WakeFd};
 use crate::mapping::Mapping;
@@ -47,9 +50,8 @@ impl Reactor for AsyncFd<WakeFd> {
     fn register(fd: WakeFd) -> Result<Self, ReactorError> {
         // tokio would panic.
         Handle::try_current().map_err(|_| ReactorError::NoRuntime)?;
-        // SAFETY: a `WakeFd` owns its descriptor, never changes it, and closes it only when it is dropped itself.
-        let registered = unsafe { Self::register_with_interest(fd, Interest::READABLE) };
-        Ok(registered.map_err(io::Error::from)?)
+        #[expect(deprecated, reason = "its successor came with tokio 1.53.3, and asks for no more than `WakeFd` keeps")]
+        Ok(Self::with_interest(fd, Interest::READABLE)?)
     }
 
     fn wake_fd(&self) -> &WakeFd {
@@ -58,8 +60,8 @@ impl Reactor for AsyncFd<WakeFd> {
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // Cleared before the descriptor is looked at: what comes in between makes it ready again. tokio registers
-        // edge-triggered, and hears of each drain.
-        ready!(self.poll_read_ready(cx))?.clear_ready();
-        Poll::Ready(Ok(()))
+        // edge-triggered, and hears of each drain. The watch is no task's own, so no task's budget counts.
+        let ready = unconstrained(poll_fn(|cx| self.poll_read_ready(cx).map_ok(|mut ready| ready.clear_ready())));
+        pin!(ready).poll(cx)
     }
 }

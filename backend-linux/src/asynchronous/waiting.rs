@@ -1,122 +1,214 @@
-//! Waiting in a task: attempts, the line, and the watch over the reactor.
+//! Waiting in a task: attempts in its own polls, and one watch over the reactor for all tasks.
 //!
-//! No wake is lost: the one who watches attempts, then polls the reactor, and attempts again after whatever the
-//! descriptor had to say; the reactor remembers what came since the descriptor was last looked at. A future that is
-//! dropped leaves the line, and nothing else of it stays: what it wants is reserved in the very poll that completes it.
+//! What the reactor wakes is not a task but the [`Watch`], which looks on the reactor's own thread: it fetches what the
+//! descriptor has to say, wakes those in the [`Line`] whose time may have come, and asks the reactor to be woken again.
+//!
+//! No wake is lost: a task leaves its waker with the line, sees to it that the line is watched, and only then attempts.
+//! What was fetched before it left its waker, its attempt sees; what is fetched later wakes it. A future that is dropped
+//! leaves the line, and nothing else of it stays: what it wants is reserved in the very poll that completes it.
 
 use core::future::poll_fn;
-use core::task::{Context, Poll, ready};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use core::task::{Context, Poll};
+use core::time::Duration;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Wake, Waker};
 
-use rustix::fd::AsFd;
-use user_ringbuf_core::{BlockingError, ReserveError};
+use user_ringbuf_core::{BlockingError, ReserveError, RingId};
 
-use super::line::{Line, Place, Service};
+use super::line::{Kinds, Line, Place, Service};
 use super::{AsyncError, Reactor, ReactorError, WakeFd};
-use crate::wait::{Pace, Recheck};
+use crate::map::Map;
+use crate::mapping::ConsumerPage;
+use crate::wait::{Pace, Recheck, monotonic};
 
 /// Where the tasks of one producer wait.
 #[derive(Debug)]
 pub(super) struct Waiting<R> {
-    reactor: R,
-    line: Line,
-    clock: Mutex<Clock>,
+    watch: Arc<Watch<R>>,
 }
 
-/// When the descriptor becomes readable by itself. Locked over the system calls that change it, none of which sleeps:
-/// so `set_by` names a task only while its pause is running, or has ended and nobody has fetched that.
+/// The watch over the reactor, for all tasks in the line.
+#[derive(Debug)]
+struct Watch<R> {
+    reactor: R,
+    consumer: ConsumerPage,
+    line: Line,
+    clock: Mutex<Clock>,
+    /// [`IDLE`], [`LOOKING`] or [`AGAIN`].
+    state: AtomicU8,
+    /// A [`Bell`]: what the reactor is given to wake.
+    waker: Waker,
+}
+
+/// Nobody looks.
+const IDLE: u8 = 0;
+/// Somebody looks.
+const LOOKING: u8 = 1;
+/// Somebody looks, and has to do it once more.
+const AGAIN: u8 = 2;
+
+/// When the descriptor becomes readable by itself.
 #[derive(Debug)]
 struct Clock {
     pace: Pace,
-    /// The ticket of the task whose pause it is.
-    set_by: Option<u64>,
+    /// Looks since somebody began to wait.
+    round: u32,
+    /// When the timer ends, on the monotonic clock; `None` if that was fetched.
+    due: Option<Duration>,
 }
 
-/// The first's watch over the reactor.
-#[derive(Default)]
-struct Watch {
-    /// Looks so far.
-    round: u32,
-    /// The reactor may know this task as the one to wake.
-    begun: bool,
+/// What the reactor wakes. It does not keep the watch alive: the watch holds the reactor, and the reactor holds this.
+struct Bell<R>(Weak<Watch<R>>);
+
+impl<R: Reactor> Wake for Bell<R> {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if let Some(watch) = self.0.upgrade() {
+            // Where it fails, every task was woken and will see why.
+            let _ = watch.look();
+        }
+    }
 }
 
 impl<R: Reactor> Waiting<R> {
-    pub(super) fn new(map: impl AsFd, recheck: Recheck) -> Result<Self, ReactorError> {
+    pub(super) fn new(map: &Map, producer: RingId, recheck: Recheck) -> Result<Self, ReactorError> {
+        let ring = RingId::new(map.id().into());
+        if ring != producer {
+            return Err(ReactorError::OtherRing { map: ring, producer });
+        }
+        let consumer = ConsumerPage::map(map)?;
         let reactor = R::register(WakeFd::new(map)?)?;
-        let clock = Mutex::new(Clock { pace: Pace::new(recheck), set_by: None });
-        Ok(Self { reactor, line: Line::default(), clock })
+        let watch = Arc::new_cyclic(|watch: &Weak<Watch<R>>| Watch {
+            reactor,
+            consumer,
+            line: Line::default(),
+            clock: Mutex::new(Clock { pace: Pace::new(recheck), round: 0, due: None }),
+            state: AtomicU8::new(IDLE),
+            waker: Arc::new(Bell(Weak::clone(watch))).into(),
+        });
+        Ok(Self { watch })
     }
 
-    /// Attempts until one succeeds. An attempt answers `None` for "not yet".
+    /// Attempts until one succeeds. An attempt returns `None` for "not yet".
     pub(super) async fn until<T>(
         &self,
         service: Service,
         mut attempt: impl FnMut() -> Result<Option<T>, AsyncError>,
     ) -> Result<T, AsyncError> {
-        if service == Service::AnyTime || !self.line.has_order() {
+        let watch = &*self.watch;
+        if service != Service::InOrder || !watch.line.has_order() {
             if let Some(done) = attempt()? {
                 return Ok(done);
             }
         }
-        let place = self.line.join(service);
-        let mut watch = Watch::default();
-        poll_fn(|cx| self.poll(cx, &place, &mut watch, &mut attempt)).await
+        let place = watch.line.join(service);
+        let mut begun = false;
+        poll_fn(|cx| watch.poll(cx, &place, &mut begun, &mut attempt)).await
     }
+}
 
+impl<R: Reactor> Watch<R> {
     fn poll<T>(
         &self,
         cx: &mut Context<'_>,
         place: &Place<'_>,
-        watch: &mut Watch,
+        begun: &mut bool,
         attempt: &mut impl FnMut() -> Result<Option<T>, AsyncError>,
     ) -> Poll<Result<T, AsyncError>> {
-        // The waker is left with the line before the attempt: who looks at the descriptor meanwhile wakes us.
-        let first = place.is_first(cx.waker());
-        if !first && core::mem::take(&mut watch.begun) {
-            // What the reactor woke us for is the first's business now.
-            self.line.wake_first();
+        let turn = place.take_turn(cx.waker());
+        if turn.watches {
+            self.look().map_err(BlockingError::Wait)?;
         }
-        if !first && place.service == Service::InOrder {
-            return Poll::Pending;
-        }
-        loop {
+        if turn.attempts {
             if let Some(done) = attempt()? {
                 return Poll::Ready(Ok(done));
             }
-            if !first {
-                return Poll::Pending;
+            // Once per place: a task that is polled for other reasons too must not begin the pauses anew each time.
+            if !core::mem::replace(begun, true) {
+                self.begin_pauses().map_err(BlockingError::Wait)?;
             }
-            ready!(self.poll_watch(cx, place, watch)).map_err(BlockingError::Wait)?;
-            self.line.wake_any_time(place);
+        }
+        Poll::Pending
+    }
+
+    /// Somebody has just begun to wait: looks come in short pauses first.
+    fn begin_pauses(&self) -> Result<(), ReactorError> {
+        let kinds = self.line.kinds();
+        let mut clock = self.clock();
+        clock.round = 0;
+        clock.set(self.reactor.wake_fd(), kinds)
+    }
+
+    /// Looks once more, or lets the one who is looking do so. Several threads may be woken for one event, and a reactor
+    /// may wake while it is asked.
+    fn look(&self) -> Result<(), ReactorError> {
+        // Both exchanges acquire and release, so that who looks sees what was there for the other to see.
+        if self.state.swap(AGAIN, Ordering::AcqRel) != IDLE {
+            return Ok(());
+        }
+        loop {
+            self.state.swap(LOOKING, Ordering::AcqRel);
+            let looked = self.look_and_watch();
+            if looked.is_err() {
+                self.line.give_up();
+            }
+            if self.state.compare_exchange(LOOKING, IDLE, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                return looked;
+            }
         }
     }
 
-    /// Ready when it is time for another attempt.
-    fn poll_watch(&self, cx: &mut Context<'_>, place: &Place<'_>, watch: &mut Watch) -> Poll<Result<(), ReactorError>> {
+    /// Takes what the descriptor has to say, until the reactor knows whom to wake for what comes next.
+    fn look_and_watch(&self) -> Result<(), ReactorError> {
         let fd = self.reactor.wake_fd();
-        let mut clock = self.clock();
-        // Once a round: a task that is polled for other reasons too would put off the look for ever.
-        if clock.set_by != Some(place.ticket) {
-            if let Some(pause) = clock.pace.pause(watch.round) {
-                fd.look_in(pause)?;
-                clock.set_by = Some(place.ticket);
+        loop {
+            // Whatever the reactor says: not every one can tell that a descriptor is still readable.
+            let events = fd.fetch()?;
+            if events.drained || events.other {
+                self.clock().note(events.drained, events.other);
+                self.line.wake_reached(self.consumer.position());
+            }
+            let kinds = self.line.still_waiting();
+            if !kinds.room && !kinds.consumption {
+                return Ok(());
+            }
+            self.clock().set(fd, kinds)?;
+            match self.reactor.poll_readable(&mut Context::from_waker(&self.waker)) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(readable) => readable?,
             }
         }
-        drop(clock);
-        watch.begun = true;
-        ready!(self.reactor.poll_readable(cx))?;
-        let mut clock = self.clock();
-        let drained = fd.fetch()?;
-        clock.set_by = None;
-        clock.pace.note(drained);
-        drop(clock);
-        watch.round = watch.round.saturating_add(1);
-        Poll::Ready(Ok(()))
     }
 
     fn clock(&self) -> MutexGuard<'_, Clock> {
         self.clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clock {
+    fn note(&mut self, drained: bool, timer: bool) {
+        self.pace.note(drained);
+        self.round = self.round.saturating_add(1);
+        if timer {
+            self.due = None;
+        }
+    }
+
+    /// Sees to it that there is a look in time. A look that was to come earlier still does.
+    fn set(&mut self, fd: &WakeFd, kinds: Kinds) -> Result<(), ReactorError> {
+        let room = self.pace.pause(self.round).filter(|_| kinds.room);
+        let consumption = kinds.consumption.then(|| self.pace.pause_for_consumption(self.round));
+        let Some(pause) = room.into_iter().chain(consumption).min() else { return Ok(()) };
+        let due = monotonic().saturating_add(pause);
+        if self.due.is_none_or(|known| due < known) {
+            fd.look_in(pause)?;
+            self.due = Some(due);
+        }
+        Ok(())
     }
 }
 
@@ -129,14 +221,15 @@ pub(super) fn or_not_yet<T>(reserved: Result<T, ReserveError>) -> Result<Option<
     }
 }
 
-/// A wait for consumption that was not to wait, as an attempt.
-pub(super) fn consumed_or_not_yet(
+/// A wait that was not to wait, as an attempt.
+pub(super) fn waited_or_not_yet(
     waited: Result<(), BlockingError<core::convert::Infallible>>,
 ) -> Result<Option<()>, AsyncError> {
     match waited {
         Ok(()) => Ok(Some(())),
         Err(BlockingError::Reserve(why)) => Err(why.into()),
         Err(BlockingError::NotSubmitted { position, end }) => Err(BlockingError::NotSubmitted { position, end }),
+        Err(BlockingError::BeyondRing { bytes, size }) => Err(BlockingError::BeyondRing { bytes, size }),
         // Of the rest only the timeout can come, and it is zero.
         Err(_) => Ok(None),
     }

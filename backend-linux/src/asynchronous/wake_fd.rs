@@ -8,7 +8,8 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
 
-use crate::wait::{Edge, WaiterError, named, timespec};
+use crate::map::Map;
+use crate::wait::{Edge, Events, WaiterError, named, timespec};
 
 /// A descriptor that is readable when a drain has woken since it was last looked at, or when it is time to look again.
 ///
@@ -28,7 +29,7 @@ pub struct WakeFd {
 }
 
 impl WakeFd {
-    pub(super) fn new(map: impl AsFd) -> Result<Self, WaiterError> {
+    pub(super) fn new(map: &Map) -> Result<Self, WaiterError> {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags).map_err(named("timerfd_create"))?;
         // Edge-triggered, so that an expiry is gone once it was fetched, without a read of the timer.
@@ -36,9 +37,9 @@ impl WakeFd {
         Ok(Self { edge, timer })
     }
 
-    /// Takes what has made the descriptor readable, and says whether that was a drain.
-    pub(super) fn fetch(&self) -> Result<bool, WaiterError> {
-        Ok(self.edge.fetch(Some(Duration::ZERO))?.drained)
+    /// Takes what has made the descriptor readable: a drain, the timer, both, or nothing.
+    pub(super) fn fetch(&self) -> Result<Events, WaiterError> {
+        self.edge.fetch(Some(Duration::ZERO))
     }
 
     /// Makes the descriptor readable in `pause` from now, instead of whenever was said before.

@@ -4,20 +4,21 @@
 //! the kernel keeps a list of locks per inode and walks it, and joins neighbouring bytes of one description to one lock.
 
 use core::hint::spin_loop;
-use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use core::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use rustix::thread::{NanosleepRelativeResult, Timespec, nanosleep};
+use rustix::io::Errno;
+use rustix::thread::{Timespec, nanosleep};
 
 use super::{Failed, Generation};
 
 /// The generation whose thread has its turn; 0 if there is none.
-static TURN: AtomicU64 = AtomicU64::new(0);
+static TURN: AtomicU32 = AtomicU32::new(0);
 /// The carrier, or -1, and the generation that made it. Written by who has the turn.
 static CARRIER: AtomicI32 = AtomicI32::new(NONE);
-static MADE_IN: AtomicU64 = AtomicU64::new(0);
+static MADE_IN: AtomicU32 = AtomicU32::new(0);
 
 const NONE: RawFd = -1;
 
@@ -68,36 +69,39 @@ impl Turn {
         if fd == NONE {
             return None;
         }
-        // SAFETY: this crate opened it and closes it only in `forget_inherited`, while nothing borrows it: borrows end with
-        // the turn. Should something else have closed it, calls fail or `Claim::take` notices.
-        let carrier = unsafe { BorrowedFd::borrow_raw(fd) };
-        if MADE_IN.load(Ordering::Relaxed) == self.generation.get() {
-            return Some(carrier);
+        // SAFETY: the command takes no more arguments, and only looks; a closed descriptor it refuses.
+        let marked = unsafe { libc::fcntl(fd, F_GETSIG) } == MARK;
+        let inherited = MADE_IN.load(Ordering::Relaxed) != self.generation.get();
+        if marked && !inherited {
+            // SAFETY: the mark says that this is what `make` opened. It is closed below only, in another process, while
+            // nothing borrows it: borrows end with the turn.
+            return Some(unsafe { BorrowedFd::borrow_raw(fd) });
         }
-        // SAFETY: the command takes no more arguments, and only looks.
-        if unsafe { libc::fcntl(fd, F_GETSIG) } == MARK {
-            // SAFETY: the mark says that it is still the carrier, whose only owner in this process are these statics.
+        if marked {
+            // SAFETY: the mark says that it is still the carrier, which nothing in this process owns but these statics.
             drop(unsafe { OwnedFd::from_raw_fd(fd) });
         }
-        self.forget();
+        CARRIER.store(NONE, Ordering::Relaxed);
         None
     }
 
     /// Makes a carrier.
     pub(super) fn make(&self) -> Result<BorrowedFd<'_>, Failed> {
         let carrier = eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| Failed { call: "eventfd2", errno })?;
-        // SAFETY: the command takes a number. Where it fails, a forked child keeps its copy open, and nothing else.
-        unsafe { libc::fcntl(carrier.as_raw_fd(), F_SETSIG, MARK) };
+        // SAFETY: the command takes a number.
+        if unsafe { libc::fcntl(carrier.as_raw_fd(), F_SETSIG, MARK) } < 0 {
+            // SAFETY: the C library's errno location is valid for the calling thread at all times.
+            let errno = Errno::from_raw_os_error(unsafe { *libc::__errno_location() });
+            return Err(Failed { call: "fcntl(F_SETSIG)", errno });
+        }
         let fd = carrier.into_raw_fd();
+        if fd == NONE {
+            return Err(Failed { call: "eventfd2", errno: Errno::BADF });
+        }
         MADE_IN.store(self.generation.get(), Ordering::Relaxed);
         CARRIER.store(fd, Ordering::Relaxed);
-        // SAFETY: just opened, and from here on as in `carrier`.
+        // SAFETY: just opened, and closed as in `carrier`.
         Ok(unsafe { BorrowedFd::borrow_raw(fd) })
-    }
-
-    /// Forgets a carrier that is not this process's (any more).
-    pub(super) fn forget(&self) {
-        CARRIER.store(NONE, Ordering::Relaxed);
     }
 }
 
@@ -111,6 +115,5 @@ impl Drop for Turn {
 fn nap() {
     let nap = Timespec { tv_sec: 0, tv_nsec: NAP.subsec_nanos().into() };
     // A signal that ends it early does no harm.
-    let (NanosleepRelativeResult::Ok | NanosleepRelativeResult::Interrupted(_) | NanosleepRelativeResult::Err(_)) =
-        nanosleep(&nap);
+    let _ = nanosleep(&nap);
 }

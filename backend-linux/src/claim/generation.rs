@@ -5,23 +5,24 @@
 //!
 //! Invariant: no process has the number of one that it descends from.
 
-use core::num::NonZeroU64;
+use core::num::NonZeroU32;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
+use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 use rustix::param::page_size;
 
 use super::Failed;
 
 /// The page, or null. It is never unmapped.
-static PAGE: AtomicPtr<AtomicU64> = AtomicPtr::new(ptr::null_mut());
+static PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 /// The last number given, in this process or before it was forked.
-static LAST: AtomicU64 = AtomicU64::new(0);
+static LAST: AtomicU32 = AtomicU32::new(0);
 
 /// A process's number among those that it descends from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Generation(NonZeroU64);
+pub(crate) struct Generation(NonZeroU32);
 
 impl Generation {
     /// This process's. The first time it maps a page.
@@ -33,10 +34,12 @@ impl Generation {
         loop {
             // Relaxed, here and below: a number orders nothing.
             let number = page.load(Ordering::Relaxed);
-            if let Some(number) = NonZeroU64::new(number) {
+            if let Some(number) = NonZeroU32::new(number) {
                 return Ok(Self(number));
             }
-            let next = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+            let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| last.checked_add(1));
+            // A line of four billion processes, each forked from the one before.
+            let next = last.map_err(|_| Failed { call: "numbering forks", errno: Errno::OVERFLOW })?.wrapping_add(1);
             let _ = page.compare_exchange(0, next, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
@@ -46,17 +49,17 @@ impl Generation {
         page().is_some_and(|page| page.load(Ordering::Relaxed) == self.get())
     }
 
-    pub(super) fn get(self) -> u64 {
+    pub(super) fn get(self) -> u32 {
         self.0.get()
     }
 }
 
-fn page() -> Option<&'static AtomicU64> {
+fn page() -> Option<&'static AtomicU32> {
     // SAFETY: not null, so `make_page` has mapped it, and it stays mapped. Acquire: pairs with the exchange there.
     unsafe { PAGE.load(Ordering::Acquire).as_ref() }
 }
 
-fn make_page() -> Result<&'static AtomicU64, Failed> {
+fn make_page() -> Result<&'static AtomicU32, Failed> {
     let len = page_size();
     // SAFETY: a fresh mapping at an address of the kernel's choice touches no memory that is in use.
     let start = unsafe { mmap_anonymous(ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE) }
@@ -70,7 +73,7 @@ fn make_page() -> Result<&'static AtomicU64, Failed> {
     // Release: what reads the pointer finds the advice given. Acquire, where another thread was first.
     match PAGE.compare_exchange(ptr::null_mut(), start.cast(), Ordering::AcqRel, Ordering::Acquire) {
         // SAFETY: a page-aligned address of mapped zeros, and never unmapped from here on.
-        Ok(_) => Ok(unsafe { &*start.cast::<AtomicU64>() }),
+        Ok(_) => Ok(unsafe { &*start.cast::<AtomicU32>() }),
         Err(first) => {
             // SAFETY: mapped above, and nothing knows it.
             let _ = unsafe { munmap(start, len) };
@@ -90,6 +93,6 @@ mod tests {
         let other = std::thread::spawn(|| Generation::current().unwrap()).join().unwrap();
         assert_eq!(one, other);
         assert!(one.is_current());
-        assert!(!Generation(NonZeroU64::MAX).is_current());
+        assert!(!Generation(NonZeroU32::MAX).is_current());
     }
 }

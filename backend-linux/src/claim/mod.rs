@@ -42,7 +42,7 @@ impl From<Failed> for Refused {
     }
 }
 
-/// The right to produce into one ring. Dropping it lets another take it.
+/// The right to produce into one ring, and the process that has it. Dropping it lets another take it.
 #[derive(Debug)]
 #[must_use = "a claim that is dropped is given back"]
 pub struct Claim {
@@ -51,34 +51,43 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Claims the map with this id, of which `map` is a descriptor. It makes three `fcntl` calls, and an eventfd the
-    /// first time.
+    /// Whether this process has it. A forked child has a copy of its parent's, which is not its own to give up.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.made_in.is_current()
+    }
+
+    /// Claims the map with this id, of which `map` is a descriptor. It makes three `fcntl` calls; the first time it opens an
+    /// eventfd and makes two more.
     pub(crate) fn take(map: BorrowedFd<'_>, id: u32, made_in: Generation) -> Result<Self, Refused> {
         let turn = Turn::wait(made_in);
         // A description sees the locks of others only. The map's is not the carrier, so through it this process's own
         // claims show too.
         if byte::is_locked(map, id)? {
-            let ours = turn.carrier().is_some_and(|carrier| byte::is_locked(carrier, id) == Ok(false));
-            return Err(if ours { Refused::ByThisProcess } else { Refused::ByAnother });
-        }
-        if let Some(carrier) = turn.carrier() {
-            match lock(carrier, map, id) {
-                Ok(()) => return Ok(Self { id, made_in }),
-                Err(Failed { errno: Errno::AGAIN, .. }) => return Err(Refused::ByAnother),
-                // Something closed the carrier's descriptor, and its number may be another file's by now.
-                Err(_) => turn.forget(),
+            match turn.carrier() {
+                Some(carrier) if !byte::is_locked(carrier, id)? => {
+                    // No other process has it: it is ours, unless one has let go since.
+                    if byte::is_locked(map, id)? {
+                        return Err(Refused::ByThisProcess);
+                    }
+                }
+                _ => return Err(Refused::ByAnother),
             }
         }
-        match lock(turn.make()?, map, id) {
+        let locked = match turn.carrier() {
+            Some(carrier) => byte::lock(carrier, id),
+            None => lock_and_see(turn.make()?, map, id),
+        };
+        match locked {
             Ok(()) => Ok(Self { id, made_in }),
+            // Another process was quicker.
             Err(Failed { errno: Errno::AGAIN, .. }) => Err(Refused::ByAnother),
             Err(failed) => Err(failed.into()),
         }
     }
 }
 
-/// Locks the byte, and makes sure that whoever asks through the map sees it.
-fn lock(carrier: BorrowedFd<'_>, map: BorrowedFd<'_>, id: u32) -> Result<(), Failed> {
+/// Locks the byte, and makes sure that it shows through the map: that a kernel keeps both on one inode.
+fn lock_and_see(carrier: BorrowedFd<'_>, map: BorrowedFd<'_>, id: u32) -> Result<(), Failed> {
     byte::lock(carrier, id)?;
     if byte::is_locked(map, id)? {
         return Ok(());
@@ -89,8 +98,7 @@ fn lock(carrier: BorrowedFd<'_>, map: BorrowedFd<'_>, id: u32) -> Result<(), Fai
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        // A forked child drops copies of its parent's claims, which are not its own to give up.
-        if self.made_in.is_current() {
+        if self.is_ours() {
             let turn = Turn::wait(self.made_in);
             if let Some(carrier) = turn.carrier() {
                 byte::unlock(carrier, self.id);
@@ -134,31 +142,44 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_on_a_file_that_is_not_anonymous_is_no_claim() {
-        let plain =
-            rustix::fs::open(c"/proc/self/maps", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).unwrap();
-        let generation = Generation::current().unwrap();
-        let refused = Claim::take(plain.as_fd(), 0xffff_0004, generation).unwrap_err();
-        assert_eq!(refused, Refused::System(Failed { call: byte::LOCK, errno: Errno::NOLCK }));
-        drop(take(0xffff_0004).unwrap());
+    fn a_kernel_that_keeps_maps_on_an_inode_of_their_own_is_noticed() {
+        let carrier = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
+        let map = rustix::fs::open(c"/proc/self/maps", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).unwrap();
+        let failed = Failed { call: byte::LOCK, errno: Errno::NOLCK };
+        assert_eq!(lock_and_see(carrier.as_fd(), map.as_fd(), 0xffff_0004), Err(failed));
+        let other = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
+        assert_eq!(byte::is_locked(other.as_fd(), 0xffff_0004), Ok(false), "nothing stays locked");
+        assert_eq!(lock_and_see(carrier.as_fd(), other.as_fd(), 0xffff_0004), Ok(()));
     }
 
     #[test]
-    fn of_many_threads_that_want_one_ring_one_has_it() {
-        let won = std::sync::atomic::AtomicUsize::new(0);
-        let barrier = std::sync::Barrier::new(4);
-        for _ in 0..200 {
-            std::thread::scope(|scope| {
-                for _ in 0..4 {
-                    scope.spawn(|| {
-                        barrier.wait();
-                        let claim = take(0xffff_0005);
-                        won.fetch_add(usize::from(claim.is_ok()), std::sync::atomic::Ordering::Relaxed);
-                        barrier.wait();
-                    });
-                }
-            });
-        }
-        assert_eq!(won.into_inner(), 200);
+    fn of_two_threads_that_want_one_ring_one_has_it() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        const ROUNDS: usize = 2000;
+        let (arrived, won) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        // Spins, so that both go on in the same instant.
+        let meet = |meeting: usize| {
+            arrived.fetch_add(1, Ordering::SeqCst);
+            let mut spins = 0;
+            while arrived.load(Ordering::SeqCst) < 2 * meeting {
+                spins += 1;
+                if spins % 10_000 == 0 { std::thread::yield_now() } else { core::hint::spin_loop() }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let map = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
+                    let generation = Generation::current().unwrap();
+                    for round in 0..ROUNDS {
+                        meet(2 * round + 1);
+                        let claim = Claim::take(map.as_fd(), 0xffff_0005, generation);
+                        won.fetch_add(usize::from(claim.is_ok()), Ordering::Relaxed);
+                        meet(2 * round + 2);
+                    }
+                });
+            }
+        });
+        assert_eq!(won.into_inner(), ROUNDS);
     }
 }

@@ -62,7 +62,7 @@ pub(super) fn load(program: &Program) -> Result<OwnedFd, DrainError> {
 fn is_interpreted(error: BpfError, attr: &ProgLoad) -> bool {
     /// `BPF_LOG_STATS`: errors and figures, but no listing, so that a small log holds it all.
     const COMPLAINTS: u32 = 4;
-    if error.errno != Errno::INVAL {
+    if error.is_forbidden() {
         return false;
     }
     let mut log = [0_u8; 1024];

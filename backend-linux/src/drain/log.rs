@@ -1,9 +1,9 @@
 //! The log of received samples: an array map with one value, read through a mapping.
 //!
 //! Invariant: the map is frozen before the program is loaded, so that no process can write it from user space; the
-//! program alone writes, and through this handle it runs only while that is borrowed mutably. What nothing here can
-//! prevent: that somebody else runs the program meanwhile, who was given its descriptor or opened it by its id
-//! (`CAP_SYS_ADMIN`). The log's integrity assumes that nobody does. Kernel counterparts: `array_map_mmap` in
+//! program alone writes, and through this handle it runs only while that is borrowed mutably. Who takes the program's
+//! descriptor gives up the log. What nothing here can prevent: that a process with `CAP_SYS_ADMIN` opens the program by
+//! its id and runs it meanwhile. That none does is a contract: see the documentation of the handle. Kernel counterparts: `array_map_mmap` in
 //! `kernel/bpf/arraymap.c`, `map_freeze` in `kernel/bpf/syscall.c`.
 
 use core::ptr::NonNull;

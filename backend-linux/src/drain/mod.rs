@@ -37,8 +37,16 @@ pub use log::{MAX_LOG, Samples};
 /// (the kernel's `bpf_prog_test_run_syscall`).
 ///
 /// Several programs may drain the same map from several threads: the kernel lets one drain at a time and answers
-/// `EBUSY` to the others. Each has a log of its own, which assumes that only this handle runs the program: who hands on
-/// its descriptor hands on that too.
+/// `EBUSY` to the others. Each has a log of its own. [`Drained::samples`] are slices of it, which each run rewrites: so
+/// this handle alone may run the program, and gives up its descriptor only together with the log (`OwnedFd::from`).
+/// Another process that may open any program by its id (`CAP_SYS_ADMIN`) must leave this one alone.
+///
+/// ```compile_fail,E0277
+/// # use std::os::fd::AsFd;
+/// # fn show(program: &user_ringbuf_linux::DrainProgram) {
+/// let fd = AsFd::as_fd(program);
+/// # }
+/// ```
 ///
 /// # Rights and minimum kernel version
 ///
@@ -155,10 +163,10 @@ pub(crate) fn try_load(ring: BorrowedFd<'_>) -> Result<(), DrainError> {
     load_program(ring, None, false).map(drop)
 }
 
-impl AsFd for DrainProgram {
-    /// The loaded program.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        borrow(&self.program)
+impl From<DrainProgram> for OwnedFd {
+    /// The loaded program, to run, pin or hand on by other means. The log that its runs write can't be read any more.
+    fn from(program: DrainProgram) -> Self {
+        program.program
     }
 }
 

@@ -81,8 +81,8 @@ impl Map {
     ///
     /// Whether it is claimed, the kernel says reliably, with one `fcntl`. If so, the process is looked for in
     /// `/proc/PID/fdinfo`: that takes some system calls per open file on the machine, and CAP_SYS_PTRACE for processes
-    /// of other users. A forked child that neither executed a program nor used this library yet shares the claim of its
-    /// parent; then it may be the one that is found.
+    /// of other users. A forked child that has neither executed a program nor mapped a ring shares the claim of its
+    /// parent, and may be found in its place.
     ///
     /// # Errors
     /// [`MapError::System`] if the kernel can't be asked: a seccomp filter forbids `fcntl`, say.
@@ -97,9 +97,9 @@ impl Map {
 
     /// Which processes hold a descriptor of this map, this one included.
     ///
-    /// That they hold it does not say what for: producing, looking, loading. And some that can produce can't be found so:
-    /// a process that has closed the descriptor and kept its mapping (`/proc/PID/maps` names no map), one of another
-    /// pid namespace, one that `hidepid` hides. Pins and BPF programs keep a map alive without any process.
+    /// A descriptor does not say what it is for: producing, looking, loading. And not every producer has one: a process
+    /// that has closed it and kept its mapping is not found (`/proc/PID/maps` names no map), nor is one in another pid
+    /// namespace, or one that `hidepid` hides. Pins and BPF programs keep a map alive without any process.
     ///
     /// # Errors
     /// [`MapError::System`] if `/proc` can't be read at all.

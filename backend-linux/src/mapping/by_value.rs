@@ -5,11 +5,13 @@
 
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use user_ringbuf_core::{ContiguousMemory, HEADER_LEN, Header, Position, RingMemory, RingPositions, RingSize, Role};
+use user_ringbuf_core::{
+    ContiguousMemory, HEADER_LEN, Header, Position, RingId, RingMemory, RingPositions, RingSize, Role,
+};
 
-use super::read_only;
+use super::{Owner, read_only};
 
 /// A [`Mapping`](super::Mapping), borrowed, with its addresses at hand: [`Mapping::by_value`](super::Mapping::by_value).
 ///
@@ -22,7 +24,7 @@ pub struct MappingRef<'m> {
     pub(super) producer_pos: NonNull<AtomicU64>,
     pub(super) consumer_pos: NonNull<AtomicU64>,
     pub(super) size: RingSize,
-    pub(super) has_producer: &'m AtomicBool,
+    pub(super) owner: &'m Owner,
     pub(super) _mapping: PhantomData<&'m super::Mapping>,
 }
 
@@ -72,19 +74,24 @@ unsafe impl RingPositions for MappingRef<'_> {
 
 // SAFETY: 1: writes go to `data + offset` and on; the area is mapped twice in a row, so that `offset < size` and a
 // record of at most `size` bytes stay inside. 2: the orderings are the roles' own. 3: `Claim` keeps a second mapping
-// for producing out of this process, and the drain program only reads. 4: all references and values share `has_producer`.
+// for producing out of this process, and the drain program only reads. 4: all references and values share `owner`.
 unsafe impl RingMemory for MappingRef<'_> {
     type Word = AtomicU64;
 
     #[inline(always)]
+    fn ring_id(&self) -> RingId {
+        RingId::new(self.owner.map_id.into())
+    }
+
+    #[inline(always)]
     unsafe fn claim_producer(&self) -> bool {
         // Acquire: pairs with the release store below, so that the last producer's writes come before ours.
-        !self.has_producer.swap(true, Ordering::Acquire)
+        !self.owner.has_producer.swap(true, Ordering::Acquire)
     }
 
     #[inline(always)]
     unsafe fn release_producer(&self) {
-        self.has_producer.store(false, Ordering::Release);
+        self.owner.has_producer.store(false, Ordering::Release);
     }
 
     #[inline(always)]
@@ -148,7 +155,8 @@ unsafe impl RingMemory for MappingRef<'_> {
 }
 
 // SAFETY: 1: the data area is mapped twice in a row, so `size` bytes from any offset below `size` are mapped, and stay
-// so while the mapping is borrowed. 2: `write_payload` goes through `payload`.
+// so while the mapping is borrowed. 2: `write_payload` goes through `payload`. 3: safe code
+// has no other way to a position, and the kernel stops at busy records. 4: the area begins on a page.
 unsafe impl ContiguousMemory for MappingRef<'_> {
     #[inline(always)]
     unsafe fn payload(&self, offset: u32) -> *mut u8 {

@@ -5,24 +5,28 @@
 //! `ringbuf_map_mmap_user` and `bpf_ringbuf_area_alloc`.
 
 mod by_value;
+#[cfg(feature = "std")]
+mod consumer_page;
 mod error;
 mod read_only;
 mod region;
 mod view;
 
 use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU64};
 
-use user_ringbuf_core::{ContiguousMemory, Header, Position, RingMemory, RingPositions, RingSize, Role};
-
 use rustix::fd::AsFd;
+use user_ringbuf_core::{ContiguousMemory, Header, Position, RingId, RingMemory, RingPositions, RingSize, Role};
 
 pub use crate::claim::Claim;
 use crate::claim::{Generation, Refused};
 use crate::holders::claimant_of;
 use crate::map::Map;
 pub use by_value::MappingRef;
+#[cfg(feature = "std")]
+pub(crate) use consumer_page::ConsumerPage;
 pub use error::MappingError;
 use region::Region;
 pub use view::MappingView;
@@ -36,29 +40,29 @@ pub use view::MappingView;
 /// write, the producer page, and the data area twice in a row.
 ///
 /// # One producer
-/// A ring is mapped for producing once at a time on the whole machine: a mapping holds the *claim* on its ring. A second
+/// A ring has one mapping for producing at a time on the whole machine: the mapping holds the *claim* on its ring. A second
 /// one in this process is [`MappingError::AlreadyMapped`]: samples are handed out as slices, and two producers would write
 /// the same bytes. (Several threads share one mapping instead, by reference or by `Arc`.) One in another process is
-/// [`MappingError::Claimed`], whatever way it came by the map. The claim ends with the mapping, or with the process, also
-/// if it is killed. [`unclaimed`](Self::unclaimed) is for processes that share a ring on purpose.
+/// [`MappingError::Claimed`], however that process obtained the map. The claim ends with the mapping, or with the process,
+/// also if it is killed. [`unclaimed`](Self::unclaimed) is for processes that share a ring on purpose.
 ///
-/// The claim is advice, a lock of an open file description on a byte that stands for the map's id, and binds those who ask:
-/// - Producers that take no claim, such as libbpf's, are not kept out. They are noticed when the next sample is reserved.
-/// - Any process may lock that byte, also one that can't open the map. Then attaching is refused.
-/// - It hangs on a descriptor that this crate opens at the first claim (an eventfd) and keeps open. A process that closes
-///   descriptors it did not open (`close_range`) gives up its claims.
-/// - A forked child holds the claims of its parent up, if that ends first, until the child executes a program, ends, or
-///   maps a ring itself.
+/// The claim is an advisory lock on a byte that stands for the map's id. It binds only those who ask for it:
+/// - It does not keep out producers that take no claim, such as libbpf's. They are noticed when the next sample is reserved.
+/// - Any process may lock that byte, also one that can't open the map. Attaching is refused while it does.
+/// - The lock belongs to a descriptor (an eventfd) that this crate opens at the first claim and keeps open. A process that
+///   closes descriptors it did not open (`close_range`) loses its claims.
+/// - After a fork the child holds that descriptor too. If the parent ends first, its claims stay until the child executes a
+///   program, ends, or maps a ring itself.
 ///
 /// # Fork
 /// A forked child inherits neither the memory (`MADV_DONTFORK`) nor the claim, so it can't harm its parent's ring. It may
-/// execute a program, end, drop the mapping, and open and map rings of its own, that of its parent included once the
-/// parent has given it up. It must not use the parent's producers and samples: reading and writing the ring through them
-/// faults (SIGSEGV), or hits what the child has mapped there since. That holds for dropping what is open in the ring too,
-/// which would write to it: a [`DetachedSample`](crate::DetachedSample), a [`Lane`](crate::Lane), a sample of a
-/// [`Shared`](crate::Shared) or of a lane; a child forgets those (`mem::forget`). Dropping a [`Producer`](crate::Producer),
-/// a [`Shared`](crate::Shared), a [`Sample`](crate::Sample) or a [`Batch`](crate::Batch) touches no shared memory and does
-/// no harm.
+/// execute a program, end, drop the mapping, and map rings of its own, also this one once the parent has given it up.
+///
+/// It must not use the parent's producers and samples: a read or write of the ring faults (SIGSEGV), or hits what the child
+/// has mapped there since. Dropping a sample that the kernel can see already is such a write: a
+/// [`DetachedSample`](crate::DetachedSample), a [`Lane`](crate::Lane), a sample of a [`Shared`](crate::Shared) or of a lane.
+/// A child must leave those alone, or forget them (`mem::forget`). Dropping a [`Producer`](crate::Producer), a
+/// [`Shared`](crate::Shared), a [`Sample`](crate::Sample) or a [`Batch`](crate::Batch) touches no shared memory.
 ///
 /// # Minimum kernel version
 /// Linux 6.1, 64-bit. (A 32-bit process on a 64-bit kernel works: positions have 64 bits there too.)
@@ -70,11 +74,20 @@ pub struct Mapping {
     producer_pos: NonNull<AtomicU64>,
     consumer_pos: NonNull<AtomicU64>,
     size: RingSize,
-    has_producer: AtomicBool,
-    consumer_page: Region,
-    producer_and_data: Region,
+    owner: Owner,
+    // Unmapped by `drop`, unless this is a forked child's copy.
+    consumer_page: ManuallyDrop<Region>,
+    producer_and_data: ManuallyDrop<Region>,
     /// Given back last: once the memory is unmapped.
     claim: Option<Claim>,
+}
+
+/// What all values and references of a mapping share.
+#[derive(Debug)]
+struct Owner {
+    /// The map's id: unique while the map lives, and a mapping keeps it alive.
+    map_id: u32,
+    has_producer: AtomicBool,
 }
 
 // SAFETY: the mapping is shared memory that is not tied to a thread; all access to words goes through atomics, and the
@@ -86,43 +99,64 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// Maps a user ring buffer for producing, and claims it. Needs the map's fd and no privilege.
     ///
+    /// # The contract with other processes
+    /// Samples are lent as `&mut [u8]`, straight in the map's memory. That is exclusive only as long as the other
+    /// processes that can write to the map leave a record alone from the moment that it is reserved until it is submitted
+    /// or discarded: they write neither to its header nor to its sample, and move no position such that the kernel gets
+    /// past it. In particular nobody repairs a ring, or discards its busy records, while this producer is alive: once the
+    /// kernel has passed a record that is still being filled, its bytes are reserved once more, two slices name the same
+    /// memory, and the behaviour of this process is undefined.
+    ///
+    /// So write access to the map is for those who are trusted that far. Nothing else that they do is undefined
+    /// behaviour: whatever stands in positions and headers is checked, and comes back as an error.
+    ///
+    /// Within this process no safe function breaks the contract: the ring is mapped for producing once,
+    /// [`MappingView`] is read-only, and [`repair`](crate::repair) is unsafe.
+    ///
+    /// A mapping is no [`RingView`](crate::RingView), since its producer writes headers as plain memory; look through a
+    /// [`MappingView`]:
+    /// ```compile_fail,E0277
+    /// # fn show(mapping: &user_ringbuf_linux::Mapping) {
+    /// let survey = user_ringbuf_linux::Survey::of(mapping);
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`MappingError`]: claimed by another process ([`MappingError::Claimed`]), mapped for producing in this process
     /// already, too large for the address space, a 32-bit kernel, or what a system call answered. Nothing stays mapped
     /// or claimed then.
     pub fn new(map: &Map) -> Result<Self, MappingError> {
-        let generation = Generation::current()?;
         let claim = Self::claim(map)?;
         let mut mapping = Self::without_claim(map)?;
-        mapping.consumer_page.keep_from_children(generation)?;
-        mapping.producer_and_data.keep_from_children(generation)?;
+        mapping.consumer_page.keep_from_children()?;
+        mapping.producer_and_data.keep_from_children()?;
         mapping.claim = Some(claim);
         Ok(mapping)
     }
 
-    /// Maps a user ring buffer for producing without a claim: for those who share a ring on purpose and take turns under a
-    /// lock of their own, as libbpf's callers may. It neither refuses nor is refused.
+    /// Maps a user ring buffer for producing without a claim. For those who share a ring on purpose and take turns under a
+    /// lock of their own, as callers of libbpf may. It is never refused for a claim, and keeps nobody out.
     ///
-    /// A turn begins by attaching a producer, or by having the one at hand read the positions anew, and ends when all that
-    /// it reserved is submitted or discarded. In between no other producer of the ring reserves, submits or discards.
+    /// A turn begins when a producer attaches, or when the one at hand reads the positions anew. It ends when all that the
+    /// producer has reserved is submitted or discarded. During a turn no other producer reserves, submits or discards.
     ///
-    /// Forked children inherit the memory: to them it is one more producer that takes its turns.
+    /// Forked children inherit the memory. A child is another process that takes its turns, and must leave alone what its
+    /// parent has reserved.
     ///
     /// # Errors
     /// As [`new`](Self::new), except that nothing is claimed.
     ///
     /// # Safety
-    /// From the first reservation of a turn to its end, nobody else reserves from this ring, through any mapping of it in
-    /// this process. Samples are handed out as slices of the shared memory: two producers of one process that don't take
-    /// turns lend the same bytes twice. Nobody, in this process, writes to records that a producer on this mapping has
-    /// outstanding. Other processes that break the turns can't break memory safety, only the ring: samples are overwritten,
-    /// or every drain fails from then on.
+    /// During a turn, nothing else in this process reserves from the ring or writes to its records, through any mapping of
+    /// it. Samples are handed out as slices of the shared memory: two producers of one process that don't take turns hand
+    /// out the same bytes twice. Another process that breaks the turns can't break memory safety more than any process
+    /// with the map can; it breaks the ring: samples are overwritten, or every drain fails from then on.
     pub unsafe fn unclaimed(map: &Map) -> Result<Self, MappingError> {
         Self::without_claim(map)
     }
 
     /// Claims a ring without mapping it: for those who work on it through [`unclaimed`](Self::unclaimed) mappings, and want
-    /// no other process to. It ends when it is dropped, and forked children do not inherit it.
+    /// no other process to. The claim ends when it is dropped, and forked children do not inherit it.
     ///
     /// # Errors
     /// [`MappingError::Claimed`], [`MappingError::AlreadyMapped`] if this process has the claim already, and what a system
@@ -145,9 +179,9 @@ impl Mapping {
             producer_pos: producer_and_data.at(0).cast(),
             consumer_pos: consumer_page.at(0).cast(),
             size: layout.size(),
-            has_producer: AtomicBool::new(false),
-            consumer_page,
-            producer_and_data,
+            owner: Owner { map_id: map.id(), has_producer: AtomicBool::new(false) },
+            consumer_page: ManuallyDrop::new(consumer_page),
+            producer_and_data: ManuallyDrop::new(producer_and_data),
             claim: None,
         })
     }
@@ -172,8 +206,21 @@ impl Mapping {
             producer_pos: self.producer_pos,
             consumer_pos: self.consumer_pos,
             size: self.size,
-            has_producer: &self.has_producer,
+            owner: &self.owner,
             _mapping: PhantomData,
+        }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // A forked child has none of the memory of a claimed mapping, and whatever it has mapped there since is not ours.
+        if self.claim.as_ref().is_none_or(Claim::is_ours) {
+            // SAFETY: neither is used again: the mapping is gone after this.
+            unsafe {
+                ManuallyDrop::drop(&mut self.consumer_page);
+                ManuallyDrop::drop(&mut self.producer_and_data);
+            }
         }
     }
 }
@@ -199,6 +246,11 @@ unsafe impl RingPositions for Mapping {
 // SAFETY: as above.
 unsafe impl RingMemory for Mapping {
     type Word = AtomicU64;
+
+    #[inline(always)]
+    fn ring_id(&self) -> RingId {
+        self.by_value().ring_id()
+    }
 
     #[inline(always)]
     unsafe fn claim_producer(&self) -> bool {

@@ -45,31 +45,72 @@ pub(super) unsafe fn load_position(position: NonNull<AtomicU64>, role: Role) -> 
         unsafe { position.as_ref() }.load(Ordering::Relaxed)
     } else {
         let words = position.cast::<AtomicU32>();
+        let (low, high) = if cfg!(target_endian = "little") { (0, 1) } else { (1, 0) };
         // SAFETY: the caller's promise; a position is two such words.
-        unsafe { load_halves(words.as_ref(), words.add(1).as_ref()) }
+        let half = |which| unsafe { words.add(which).as_ref() }.load(Ordering::Relaxed);
+        by_halves(|| half(low), || half(high))
     };
     order(role);
     value
 }
 
-/// Tries that an honest counter needs are two at most. What changes faster is no position, and any value will do.
+/// Tries: an honest counter needs two at most. What changes faster is no position, and any value will do.
 const TRIES: u32 = 8;
 
-/// Loads a position by its halves, `first` in memory and `second`.
-fn load_halves(first: &AtomicU32, second: &AtomicU32) -> u64 {
-    let (low, high) = if cfg!(target_endian = "little") { (first, second) } else { (second, first) };
+/// A position whose lower and upper half are loaded by these.
+fn by_halves(low: impl Fn() -> u32, high: impl Fn() -> u32) -> u64 {
     // The fences keep the three loads in their order.
-    let mut upper = high.load(Ordering::Relaxed);
+    let mut upper = high();
     let mut lower = 0;
     for _ in 0..TRIES {
         fence(Ordering::Acquire);
-        lower = low.load(Ordering::Relaxed);
+        lower = low();
         fence(Ordering::Acquire);
-        let again = high.load(Ordering::Relaxed);
+        let again = high();
         if again == upper {
             break;
         }
         upper = again;
     }
     u64::from(upper) << 32 | u64::from(lower)
+}
+
+#[cfg(test)]
+mod tests {
+    use core::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_position_read_by_halves_is_one_that_the_counter_had_meanwhile() {
+        let near = [0, 1, (1 << 32) - 24, (1 << 32) - 8, 1 << 32, (7 << 32) - 16, u64::MAX - 31];
+        for (start, step) in
+            near.into_iter().flat_map(|start| [0, 8, 16, 1 << 20, (1 << 29) - 8].map(|step| (start, step)))
+        {
+            // It moves on before each load.
+            let counter = Cell::new(start);
+            let next = || {
+                counter.set(counter.get().wrapping_add(step));
+                counter.get()
+            };
+            let (low, high) = (|| (next() & 0xffff_ffff) as u32, || (next() >> 32) as u32);
+            let got = by_halves(low, high);
+            let (ahead, moved) = (got.wrapping_sub(start), counter.get().wrapping_sub(start));
+            assert!(ahead <= moved, "{got:#x} from {start:#x} by {step:#x}");
+            assert!(step == 0 || ahead % step == 0, "{got:#x} from {start:#x} by {step:#x}");
+        }
+    }
+
+    #[test]
+    fn halves_that_never_stay_the_same_are_given_up() {
+        let loads = Cell::new(0);
+        by_halves(
+            || 0,
+            || {
+                loads.set(loads.get() + 1);
+                loads.get()
+            },
+        );
+        assert_eq!(loads.get(), TRIES + 1);
+    }
 }

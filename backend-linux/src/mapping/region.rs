@@ -8,7 +8,7 @@ use rustix::param::page_size;
 use user_ringbuf_core::RingSize;
 
 use super::MappingError;
-use crate::claim::{Failed, Generation};
+use crate::claim::Failed;
 use crate::map::Map;
 
 /// Where the parts of a ring lie, in bytes, for this machine's page size.
@@ -82,8 +82,6 @@ pub(super) enum Access {
 pub(super) struct Region {
     start: NonNull<c_void>,
     len: usize,
-    /// The process that has it, if forked children of that don't.
-    only_in: Option<Generation>,
 }
 
 impl Region {
@@ -98,16 +96,14 @@ impl Region {
             .map_err(|errno| MappingError::Mmap { what, bytes: len, errno })?;
         let start =
             NonNull::new(start).ok_or(MappingError::Mmap { what, bytes: len, errno: rustix::io::Errno::FAULT })?;
-        Ok(Self { start, len, only_in: None })
+        Ok(Self { start, len })
     }
 
-    /// Keeps the memory from processes that this one, of which `generation` is the number, forks from here on.
-    pub(super) fn keep_from_children(&mut self, generation: Generation) -> Result<(), MappingError> {
+    /// Keeps the memory from processes that this one forks from here on.
+    pub(super) fn keep_from_children(&self) -> Result<(), MappingError> {
         // SAFETY: the mapping is ours alone, and this process's memory stays as it is.
         unsafe { madvise(self.start.as_ptr(), self.len, Advice::LinuxDontFork) }
-            .map_err(|errno| Failed { call: "madvise(MADV_DONTFORK)", errno })?;
-        self.only_in = Some(generation);
-        Ok(())
+            .map_err(|errno| Failed { call: "madvise(MADV_DONTFORK)", errno }.into())
     }
 
     /// The address `offset` bytes in, which lies within the mapping.
@@ -120,11 +116,7 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        // A forked child has none of it, and whatever it has mapped there since is not ours.
-        if self.only_in.is_some_and(|generation| !generation.is_current()) {
-            return;
-        }
-        // SAFETY: `map` made this mapping, in this process, and whoever holds pointers into it holds the region too. munmap of a whole
+        // SAFETY: `map` made this mapping, and whoever holds pointers into it holds the region too. munmap of a whole
         // mapping fails only for wrong arguments, so there is nothing to report.
         let _ = unsafe { munmap(self.start.as_ptr(), self.len) };
     }

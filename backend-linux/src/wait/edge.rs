@@ -1,8 +1,15 @@
 //! A map in an epoll instance of its own, edge-triggered, and one other fd beside it.
 //!
 //! Invariant: an edge is remembered until it is fetched, so a drain between a failed reservation and the next look at
-//! the instance is not lost. Kernel counterpart: `ep_poll_callback`, which `wake_up_all` on the ring's wait queue calls
-//! for every instance that has the map.
+//! the instance is not lost. When it is fetched, epoll polls the map once more, and *drops* it if the ring is full to the
+//! last byte by then. So whoever finds no edge knows only this: no drain has woken since the last one, or there is no
+//! room. That is enough to wait for room, and not enough to wait for consumption on a ring that others fill.
+//!
+//! Registration leaves an edge of its own if a byte is free. It is reported as any other, for the sake of who has looked
+//! at the ring before; it doesn't say that this consumer wakes.
+//!
+//! Kernel counterpart: `ep_poll_callback`, which `wake_up_all` on the ring's wait queue calls for every instance that has
+//! the map; `ep_send_events`, which polls and drops.
 
 use core::fmt;
 use core::time::Duration;
@@ -12,6 +19,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
 use crate::fd::{self, borrow};
+use crate::map::Map;
 
 /// A system call of a waiter that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +70,7 @@ pub(crate) struct Edge {
 
 impl Edge {
     /// Registers the map, and `other` for what `interest` says.
-    pub(crate) fn new(map: impl AsFd, other: &OwnedFd, interest: epoll::EventFlags) -> Result<Self, WaiterError> {
+    pub(crate) fn new(map: &Map, other: &OwnedFd, interest: epoll::EventFlags) -> Result<Self, WaiterError> {
         let map = duplicate(map)?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(named("epoll_create1"))?;
         let add = |fd: &OwnedFd, data, flags| {

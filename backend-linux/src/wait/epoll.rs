@@ -1,8 +1,9 @@
-//! Sleeping until a drain wakes: edge-triggered epoll, an instance a waiter.
+//! Sleeping until a drain wakes: edge-triggered epoll, one instance per waiter.
 //!
 //! The map polls as writable whenever any byte is free, so level-triggered waiting spins on a ring that is partly full.
-//! Edge-triggered, there is one event a waking drain, remembered until it is fetched: a drain between a failed
-//! reservation and the wait is not lost. One edge wakes one waiter of an epoll instance, so each has its own.
+//! Edge-triggered, there is one event per waking drain, remembered until it is fetched: a drain between a failed
+//! reservation and the wait is not lost. One edge wakes one waiter of an epoll instance, so each has its own. What an
+//! edge tells and what it doesn't: see [`super::edge`].
 
 use core::time::Duration;
 
@@ -10,12 +11,13 @@ use rustix::event::epoll::EventFlags;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, read, write};
-use user_ringbuf_core::{Wait, Wake};
+use user_ringbuf_core::{RingId, Wait, Wake};
 
 use super::edge::{Edge, WaiterError, duplicate, named};
 use super::recheck::{Pace, Recheck};
 use super::{monotonic, time_left};
 use crate::fd::borrow;
+use crate::map::Map;
 
 /// Sleeps until a drain wakes, until the time is up, until it is time to look ([`Recheck`]), or until cancelled.
 ///
@@ -36,6 +38,7 @@ pub struct EpollWaiter {
     edge: Edge,
     cancel: OwnedFd,
     pace: Pace,
+    map_id: u32,
 }
 
 impl EpollWaiter {
@@ -43,7 +46,7 @@ impl EpollWaiter {
     ///
     /// # Errors
     /// [`WaiterError`] with the system call that failed; nothing stays open then.
-    pub fn new(map: impl AsFd) -> Result<Self, WaiterError> {
+    pub fn new(map: &Map) -> Result<Self, WaiterError> {
         Self::with_recheck(map, Recheck::default())
     }
 
@@ -51,14 +54,50 @@ impl EpollWaiter {
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn with_recheck(map: impl AsFd, recheck: Recheck) -> Result<Self, WaiterError> {
-        let cancel = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(named("eventfd2"))?;
-        // Level-triggered: once cancelled, a waiter stays so.
-        let edge = Edge::new(map, &cancel, EventFlags::IN)?;
-        Ok(Self { edge, cancel, pace: Pace::new(recheck) })
+    pub fn with_recheck(map: &Map, recheck: Recheck) -> Result<Self, WaiterError> {
+        Self::cancelled_by(map, recheck, Canceller::new()?)
     }
 
-    /// A handle with which another thread ends the waiting.
+    /// A waiter whose waiting ends when `canceller` cancels, as that of every other waiter made from a clone of it. To end
+    /// the waits of several threads at once:
+    ///
+    /// ```no_run
+    /// use user_ringbuf_linux::{Canceller, EpollWaiter, Map, Recheck};
+    ///
+    /// let map = Map::from_pin("/sys/fs/bpf/to_kernel")?;
+    /// let canceller = Canceller::new()?;
+    /// let mut one = EpollWaiter::cancelled_by(&map, Recheck::default(), canceller.try_clone()?)?;
+    /// let mut two = EpollWaiter::cancelled_by(&map, Recheck::default(), canceller.try_clone()?)?;
+    /// // ... each waits in a thread of its own, until:
+    /// canceller.cancel()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn cancelled_by(map: &Map, recheck: Recheck, canceller: Canceller) -> Result<Self, WaiterError> {
+        let Canceller { cancel } = canceller;
+        // Level-triggered: once cancelled, a waiter stays so.
+        let edge = Edge::new(map, &cancel, EventFlags::IN)?;
+        Ok(Self { edge, cancel, pace: Pace::new(recheck), map_id: map.id() })
+    }
+
+    /// Fetches what has made the [descriptor](AsFd) readable, without sleeping: for an event loop of one's own, before it
+    /// looks at the ring.
+    ///
+    /// # Errors
+    /// [`WaiterError`] if the epoll instance can't be asked.
+    pub fn acknowledge(&mut self) -> Result<Wake, WaiterError> {
+        self.fetch(Some(Duration::ZERO))
+    }
+
+    fn fetch(&mut self, sleep: Option<Duration>) -> Result<Wake, WaiterError> {
+        let events = self.edge.fetch(sleep)?;
+        self.pace.note(events.drained);
+        Ok(if events.other { Wake::Cancelled } else { Wake::Look })
+    }
+
+    /// A handle with which another thread ends the waiting, and which [further waiters](Self::cancelled_by) can share.
     ///
     /// # Errors
     /// [`WaiterError`] if the fd can't be duplicated.
@@ -66,24 +105,29 @@ impl EpollWaiter {
         Ok(Canceller { cancel: duplicate(borrow(&self.cancel))? })
     }
 
-    /// Takes a cancellation back, so that the waiter can be used again.
+    /// Takes a cancellation back, so that the waiter can be used again; so can all others of the same canceller.
     ///
     /// # Errors
     /// [`WaiterError`] if the eventfd can't be read.
     pub fn reset(&mut self) -> Result<(), WaiterError> {
-        match read(borrow(&self.cancel), &mut [0; 8]) {
-            Ok(_) | Err(Errno::AGAIN) => Ok(()),
-            Err(errno) => Err(WaiterError { call: "read(eventfd)", errno }),
-        }
+        reset(&self.cancel)
+    }
+}
+
+fn reset(cancel: &OwnedFd) -> Result<(), WaiterError> {
+    match read(borrow(cancel), &mut [0; 8]) {
+        Ok(_) | Err(Errno::AGAIN) => Ok(()),
+        Err(errno) => Err(WaiterError { call: "read(eventfd)", errno }),
     }
 }
 
 /// For a reactor or an event loop of one's own: the fd becomes readable when a drain has woken, and when cancelled.
 ///
-/// Reserve first. If the ring is full, poll this fd for readability; when it is readable, fetch the event by a
-/// [`wait`](Wait::wait) that does not sleep (`waiter.wait(0, Some(Duration::ZERO))`), and reserve again. In that order
-/// no wake is lost, level-triggered or edge-triggered. The re-check is the loop's own business then: look now and then
-/// if the consumer drains with `BPF_RB_NO_WAKEUP`.
+/// Reserve first. If the ring is full, poll this fd for readability; when it is readable, fetch the event by
+/// [`acknowledge`](EpollWaiter::acknowledge), and reserve again. In that order no wake is lost, level-triggered or
+/// edge-triggered. The re-check is the loop's own business then: look now and then if the consumer drains with
+/// `BPF_RB_NO_WAKEUP`, and, to wait for consumption, if other threads fill the ring: epoll drops the event if the ring is
+/// full to the last byte when it is fetched.
 impl AsFd for EpollWaiter {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.edge.as_fd()
@@ -92,6 +136,10 @@ impl AsFd for EpollWaiter {
 
 impl Wait for EpollWaiter {
     type Error = WaiterError;
+
+    fn ring(&self) -> Option<RingId> {
+        Some(RingId::new(self.map_id.into()))
+    }
 
     fn now(&self) -> Duration {
         monotonic()
@@ -105,19 +153,35 @@ impl Wait for EpollWaiter {
             (Some(left), Some(pause)) => Some(left.min(pause)),
             (left, pause) => left.or(pause),
         };
-        let events = self.edge.fetch(sleep)?;
-        self.pace.note(events.drained);
-        Ok(if events.other { Wake::Cancelled } else { Wake::Look })
+        self.fetch(sleep)
     }
 }
 
-/// Ends the waiting of an [`EpollWaiter`], from any thread: at once, or as soon as it waits.
+/// Ends the waiting of an [`EpollWaiter`], or of [several](EpollWaiter::cancelled_by), from any thread: at once, or as soon
+/// as it waits.
 #[derive(Debug)]
 pub struct Canceller {
     cancel: OwnedFd,
 }
 
 impl Canceller {
+    /// A canceller of no waiter yet: see [`EpollWaiter::cancelled_by`].
+    ///
+    /// # Errors
+    /// [`WaiterError`] if no descriptor is left.
+    pub fn new() -> Result<Self, WaiterError> {
+        let cancel = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(named("eventfd2"))?;
+        Ok(Self { cancel })
+    }
+
+    /// Takes a cancellation back, for all its waiters.
+    ///
+    /// # Errors
+    /// [`WaiterError`] if the eventfd can't be read.
+    pub fn reset(&self) -> Result<(), WaiterError> {
+        reset(&self.cancel)
+    }
+
     /// Ends the waiting, now and until [`EpollWaiter::reset`]. A reservation that finds room at once still succeeds.
     ///
     /// # Errors
@@ -130,7 +194,7 @@ impl Canceller {
         }
     }
 
-    /// Another handle on the same waiter.
+    /// Another handle that cancels the same waiters.
     ///
     /// # Errors
     /// [`WaiterError`] if the fd can't be duplicated.

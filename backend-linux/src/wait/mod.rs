@@ -14,7 +14,7 @@ use rustix::time::{ClockId, DynamicClockId, clock_gettime_dynamic};
 
 pub use edge::WaiterError;
 #[cfg(feature = "std")]
-pub(crate) use edge::{Edge, named, timespec};
+pub(crate) use edge::{Edge, Events, named, timespec};
 pub use epoll::{Canceller, EpollWaiter};
 #[cfg(feature = "std")]
 pub(crate) use recheck::Pace;
@@ -30,7 +30,7 @@ fn time_left(until: Duration) -> Duration {
 }
 
 /// Time on the monotonic clock, which no one sets back.
-fn monotonic() -> Duration {
+pub(crate) fn monotonic() -> Duration {
     // The call that may fail, since the other one panics where this one fails, and would be linked. This clock always
     // works; were it not so, every deadline would have passed.
     let Ok(now) = clock_gettime_dynamic(DynamicClockId::Known(ClockId::Monotonic)) else { return Duration::MAX };

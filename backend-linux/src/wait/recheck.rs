@@ -13,7 +13,8 @@ use core::time::Duration;
 /// Linux 6.1, as what it is given to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recheck {
-    /// Never: sleep until a drain wakes. Right only if every drain does.
+    /// Never: sleep until a drain wakes. Right only if every drain does. Whoever waits for consumption of what several
+    /// threads or tasks send looks all the same, in the pauses of the default: epoll may drop the wake that they need.
     Never,
     /// After a pause that doubles from `first` up to `longest`.
     Backoff {
@@ -52,11 +53,13 @@ pub(crate) struct Pace {
     recheck: Recheck,
     /// The last wait ended by a drain's wake, so the consumer is likely to wake again.
     woken: bool,
+    /// Nothing was fetched yet: the first edge may be that of the registration.
+    fresh: bool,
 }
 
 impl Pace {
     pub(crate) fn new(recheck: Recheck) -> Self {
-        Self { recheck, woken: false }
+        Self { recheck, woken: false, fresh: true }
     }
 
     /// How long to sleep at most before look number `round`.
@@ -64,9 +67,17 @@ impl Pace {
         self.recheck.pause(if self.woken { u32::MAX } else { round })
     }
 
-    /// How the wait ended.
+    /// The same for who waits for consumption: no longer than by default, since a drain that wakes may go unnoticed.
+    #[cfg(feature = "std")]
+    pub(crate) fn pause_for_consumption(&self, round: u32) -> Duration {
+        let pauses = [self.recheck, Recheck::default()].map(|recheck| recheck.pause(round).unwrap_or(Duration::MAX));
+        pauses[0].min(pauses[1])
+    }
+
+    /// How the wait ended: whether an edge was fetched.
     pub(crate) fn note(&mut self, woken: bool) {
-        self.woken = woken;
+        let fresh = core::mem::take(&mut self.fresh);
+        self.woken = woken && !fresh;
     }
 }
 
@@ -92,6 +103,8 @@ mod tests {
         let ms = Duration::from_millis;
         let mut pace = Pace::new(Recheck::Backoff { first: ms(1), longest: ms(5) });
         assert_eq!(pace.pause(0), Some(ms(1)));
+        pace.note(true);
+        assert_eq!(pace.pause(0), Some(ms(1)), "this one may be the registration's");
         pace.note(true);
         assert_eq!(pace.pause(0), Some(ms(5)));
         pace.note(false);

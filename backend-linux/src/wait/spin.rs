@@ -4,7 +4,7 @@ use core::convert::Infallible;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 
-use user_ringbuf_core::{Wait, Wake};
+use user_ringbuf_core::{RingId, Wait, Wake};
 
 use super::monotonic;
 
@@ -62,6 +62,10 @@ fn wake(cancelled: Option<&AtomicBool>) -> Wake {
 impl Wait for Spin<'_> {
     type Error = Infallible;
 
+    fn ring(&self) -> Option<RingId> {
+        None
+    }
+
     fn now(&self) -> Duration {
         monotonic()
     }
@@ -77,6 +81,10 @@ impl Wait for Spin<'_> {
 
 impl Wait for Yield<'_> {
     type Error = Infallible;
+
+    fn ring(&self) -> Option<RingId> {
+        None
+    }
 
     fn now(&self) -> Duration {
         monotonic()

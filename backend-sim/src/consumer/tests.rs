@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use user_ringbuf_core::{BlockingError, Producer};
+use user_ringbuf_core::{BlockingError, Producer, RingId, Shared, Wait, Wake};
 
 use super::*;
+use crate::epoll::Watch;
 use crate::fake_kernel::DrainError;
 use crate::memory::HeapMemory;
 
@@ -133,6 +134,12 @@ fn a_wait_that_nothing_ends_is_an_error_and_no_hang() {
         let mut waiter = consumer.waiter();
         let waited = producer.reserve_blocking(8, &mut waiter, None).map(drop).unwrap_err();
         assert!(matches!(waited, BlockingError::Wait(NeverWoken { .. })), "{waited:?}");
+        // Who waits for consumption looks by itself too, so only where nothing is ever consumed.
+        if consumer.drains().iter().all(|(_, drained)| drained.consumed == 0) {
+            let shared = producer.into_shared();
+            let waited = shared.wait_consumed(shared.position(), &mut consumer.waiter(), None).unwrap_err();
+            assert!(matches!(waited, BlockingError::Wait(NeverWoken { .. })), "{waited:?}");
+        }
     }
 }
 
@@ -188,4 +195,57 @@ fn waiting_for_consumption_ends_with_the_drain_that_takes_the_sample() {
     let producer = Producer::attach(&memory).unwrap();
     producer.wait_consumed(producer.position(), &mut consumer.waiter(), Some(ms(100))).unwrap();
     assert_eq!(consumer.clock().now(), ms(40));
+}
+
+#[test]
+fn a_waiter_for_another_ring_is_refused_and_does_not_wait_forever() {
+    let memories = [full(), full()];
+    let [ours, other] = memories.each_ref().map(|memory| ScriptedConsumer::new(memory, Script::every(ms(1))));
+    let mut producer = Producer::attach(&memories[0]).unwrap();
+    let [of_producer, of_waiter] = memories.each_ref().map(KernelMemory::kernel_ring_id);
+    let refused = Err(BlockingError::OtherRing { waiter: of_waiter, producer: of_producer });
+    assert_eq!(producer.reserve_blocking(8, &mut other.waiter(), None).map(drop), refused);
+    assert_eq!(producer.wait_consumed(producer.position(), &mut other.waiter(), None), refused);
+    assert_eq!(producer.reserve_blocking(8, &mut ours.waiter(), None).map(drop), Ok(()));
+}
+
+/// Whenever somebody waits, one sample is drained, and the ring is full again before epoll is asked.
+struct RefilledAtOnce<'k, 'm> {
+    shared: &'k Shared<&'m HeapMemory>,
+    kernel: &'k FakeKernel<&'m HeapMemory>,
+    watch: Watch<'k, &'m HeapMemory>,
+    clock: VirtualClock,
+}
+
+impl Wait for RefilledAtOnce<'_, '_> {
+    type Error = NeverWoken;
+
+    fn ring(&self) -> Option<RingId> {
+        Some(self.kernel.memory().kernel_ring_id())
+    }
+
+    fn now(&self) -> Duration {
+        self.clock.now()
+    }
+
+    fn wait(&mut self, _round: u32, until: Option<Duration>) -> Result<Wake, NeverWoken> {
+        assert!(self.kernel.drain(0, |_| std::ops::ControlFlow::Break(())).woke);
+        self.shared.push(&[0; 8]).unwrap();
+        if !self.watch.event() {
+            self.clock.advance_to(until.ok_or(NeverWoken { waited_until: self.now() })?);
+        }
+        Ok(Wake::Look)
+    }
+}
+
+#[test]
+fn what_was_consumed_is_noticed_although_the_ring_is_full_again() {
+    let memory = full();
+    let kernel = FakeKernel::new(&memory);
+    let shared = Shared::attach(&memory).unwrap();
+    let clock = VirtualClock::new();
+    let mut waiter =
+        RefilledAtOnce { shared: &shared, kernel: &kernel, watch: kernel.watch(Trigger::Edge), clock: clock.clone() };
+    assert_eq!(shared.wait_consumed(shared.position(), &mut waiter, None), Ok(()));
+    assert!(clock.now() < ms(20), "{:?}", clock.now());
 }

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use user_ringbuf_core::{Wait, Wake};
+use user_ringbuf_core::{RingId, Wait, Wake};
 
 use super::ScriptedConsumer;
 use crate::epoll::{Trigger, Watch};
@@ -14,8 +14,11 @@ use crate::kernel_memory::KernelMemory;
 /// What each look at the ring costs on the virtual clock: about a system call. It makes waiting that spins use time.
 const LOOK: Duration = Duration::from_micros(1);
 
-/// How long a wait without a deadline goes on before it is taken to last for ever.
+/// How long a wait without a deadline goes on before it is taken to last forever.
 const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// A time to return that is no farther away is a look of the core's own, on behalf of who waits for consumption.
+const LOOK_OF_THE_CORE: Duration = Duration::from_millis(20);
 
 /// Waits on the virtual clock for a [`ScriptedConsumer`] to drain.
 #[derive(Debug)]
@@ -25,12 +28,16 @@ pub struct SimWaiter<'c, M> {
     recheck: Option<(Duration, Duration)>,
     cancelled_at: Option<Duration>,
     looks: u64,
+    /// When the first wait of a row began.
+    first: Duration,
+    /// Since then a deadline was named.
+    deadline: bool,
 }
 
 impl<'c, M: KernelMemory> SimWaiter<'c, M> {
     pub(super) fn new(consumer: &'c ScriptedConsumer<M>, trigger: Trigger) -> Self {
         let watch = consumer.kernel().watch(trigger);
-        Self { consumer, watch, recheck: None, cancelled_at: None, looks: 0 }
+        Self { consumer, watch, recheck: None, cancelled_at: None, looks: 0, first: Duration::ZERO, deadline: false }
     }
 
     /// Looks by itself too, after a pause that doubles from `first` up to `longest`: what helps against a consumer that
@@ -63,17 +70,25 @@ impl<'c, M: KernelMemory> SimWaiter<'c, M> {
 impl<M: KernelMemory> Wait for SimWaiter<'_, M> {
     type Error = NeverWoken;
 
+    fn ring(&self) -> Option<RingId> {
+        Some(self.consumer.kernel().memory().kernel_ring_id())
+    }
+
     fn now(&self) -> Duration {
         self.consumer.clock().now()
     }
 
     fn wait(&mut self, round: u32, until: Option<Duration>) -> Result<Wake, NeverWoken> {
         let began = self.now();
+        if round == 0 {
+            (self.first, self.deadline) = (began, false);
+        }
+        self.deadline |= until.is_some_and(|until| until > began.saturating_add(LOOK_OF_THE_CORE));
         self.looks += 1;
         self.consumer.run_for(LOOK);
         let recheck = self.pause(round).map(|pause| began.saturating_add(pause));
         let times_up = [until, recheck, self.cancelled_at].into_iter().flatten().min();
-        let give_up = if until.is_some() { Duration::MAX } else { PATIENCE };
+        let give_up = if self.deadline { Duration::MAX } else { self.first.saturating_add(PATIENCE) };
         loop {
             if self.cancelled_at.is_some_and(|at| at <= self.now()) {
                 return Ok(Wake::Cancelled);

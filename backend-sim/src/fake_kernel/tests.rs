@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use user_ringbuf_core::{Header, RingSize};
+use user_ringbuf_core::{Header, RingId, RingSize};
 
 use super::*;
 
@@ -60,6 +60,10 @@ unsafe impl KernelMemory for Bytes {
     fn size(&self) -> RingSize {
         self.size
     }
+    fn kernel_ring_id(&self) -> RingId {
+        RingId::new(0)
+    }
+
     fn kernel_load_producer(&self) -> u64 {
         self.producer.get()
     }

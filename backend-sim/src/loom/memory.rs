@@ -21,9 +21,10 @@ use std::fmt;
 
 use ::loom::cell::UnsafeCell;
 use ::loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use user_ringbuf_core::{HEADER_LEN, Header, Position, RingMemory, RingPositions, RingSize, RingView, Role};
+use user_ringbuf_core::{HEADER_LEN, Header, Position, RingId, RingMemory, RingPositions, RingSize, RingView, Role};
 
 use super::access::{Access, tracked};
+use crate::kernel_memory::ring_id_at;
 use crate::{KernelMemory, Orderings, Unsliced};
 
 const GRANULE: usize = 8;
@@ -159,6 +160,14 @@ impl LoomMemory {
         self
     }
 
+    /// Whether a byte is free, as `ringbuf_map_poll_user` loads it: anybody may ask, at any time.
+    pub(super) fn is_writable(&self) -> bool {
+        self.turn();
+        let consumer = self.consumer_pos.load(Ordering::Acquire);
+        self.turn();
+        self.producer_pos.load(Ordering::Acquire).wrapping_sub(consumer) < self.size.bytes_u64()
+    }
+
     /// Before each access to a word.
     #[track_caller]
     fn turn(&self) {
@@ -249,6 +258,10 @@ unsafe impl RingView for LoomMemory {
 unsafe impl RingMemory for LoomMemory {
     type Word = LoomWord;
 
+    fn ring_id(&self) -> RingId {
+        ring_id_at(self.granules.as_ptr())
+    }
+
     unsafe fn claim_producer(&self) -> bool {
         // Pairs with the release below.
         self.claimed.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
@@ -316,6 +329,10 @@ unsafe impl RingMemory for LoomMemory {
 unsafe impl KernelMemory for LoomMemory {
     fn size(&self) -> RingSize {
         self.size
+    }
+
+    fn kernel_ring_id(&self) -> RingId {
+        RingMemory::ring_id(self)
     }
 
     fn kernel_load_producer(&self) -> u64 {

@@ -6,12 +6,12 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use user_ringbuf_core::{HEADER_LEN, Header, Position, RingMemory, RingPositions, RingSize, RingView, Role};
+use user_ringbuf_core::{HEADER_LEN, Header, Position, RingId, RingMemory, RingPositions, RingSize, RingView, Role};
 
 use super::image::{BeyondRing, RingImage, WrongSize};
 use super::positions::Positions;
 use super::{MemoryError, RawAccess};
-use crate::kernel_memory::{KernelMemory, Unsliced};
+use crate::kernel_memory::{KernelMemory, Unsliced, ring_id_at};
 use crate::orderings::Orderings;
 
 /// Bytes in a word of the data area.
@@ -163,6 +163,10 @@ mod seam {
     unsafe impl RingMemory for HeapMemory {
         type Word = AtomicU64;
 
+        fn ring_id(&self) -> RingId {
+            ring_id_at(self.words.as_ptr())
+        }
+
         unsafe fn claim_producer(&self) -> bool {
             self.positions.claim_producer()
         }
@@ -265,6 +269,10 @@ mod seam {
     unsafe impl KernelMemory for HeapMemory {
         fn size(&self) -> RingSize {
             self.size
+        }
+
+        fn kernel_ring_id(&self) -> RingId {
+            RingMemory::ring_id(self)
         }
 
         fn kernel_load_producer(&self) -> u64 {

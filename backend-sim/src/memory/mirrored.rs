@@ -13,13 +13,13 @@ use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 use user_ringbuf_core::{
-    ContiguousMemory, HEADER_LEN, Header, Position, RingMemory, RingPositions, RingSize, RingView, Role,
+    ContiguousMemory, HEADER_LEN, Header, Position, RingId, RingMemory, RingPositions, RingSize, RingView, Role,
 };
 
 use super::image::{BeyondRing, RingImage, WrongSize};
 use super::positions::Positions;
 use super::{MemoryError, RawAccess};
-use crate::kernel_memory::KernelMemory;
+use crate::kernel_memory::{KernelMemory, ring_id_at};
 use crate::orderings::Orderings;
 
 /// A simulated ring whose samples are slices, as on the real map. Linux only; elsewhere take a
@@ -40,6 +40,54 @@ use crate::orderings::Orderings;
 /// assert_eq!(drained.returned, Ok(1));
 /// assert_eq!(samples, [b"bytes"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Slices are exclusive, so nothing safe may give a sample's bytes away while it lives. Whoever wants to store positions
+/// that no kernel stores, to lose stores or to plant a fault takes a [`HeapMemory`](super::HeapMemory), which has no
+/// slices; here it is unsafe, or does not compile:
+///
+/// ```compile_fail,E0133
+/// # use user_ringbuf_sim::{RawAccess, SimMemory};
+/// # fn show(memory: &SimMemory) {
+/// memory.set_consumer(4096);
+/// # }
+/// ```
+/// ```compile_fail,E0133
+/// # use user_ringbuf_sim::{RawAccess, SimMemory};
+/// # fn show(memory: &SimMemory) {
+/// memory.set_producer(4096);
+/// # }
+/// ```
+/// ```compile_fail,E0133
+/// # use user_ringbuf_sim::{KernelMemory, SimMemory};
+/// # fn show(memory: &SimMemory) {
+/// memory.kernel_store_consumer(4096);
+/// # }
+/// ```
+/// ```compile_fail,E0133
+/// # use user_ringbuf_sim::{KernelMemory, SimMemory};
+/// # fn show(memory: &SimMemory) {
+/// memory.kernel_end_drain();
+/// # }
+/// ```
+/// ```compile_fail,E0133
+/// # use user_ringbuf_sim::{FakeKernel, Fault, SimMemory};
+/// # fn show(memory: &SimMemory) {
+/// let kernel = FakeKernel::with_fault(memory, Fault::Rounding);
+/// # }
+/// ```
+/// ```compile_fail,E0277
+/// # use user_ringbuf_sim::{Fate, Hooked, SimMemory, Step};
+/// # fn show(memory: &SimMemory) {
+/// let hooked = Hooked::new(memory, |_: Step| Fate::IsLost);
+/// # }
+/// ```
+/// Nor does anyone walk the headers that a producer is writing; [`view`](Self::view) is for those who look:
+/// ```compile_fail,E0277
+/// # use user_ringbuf_sim::{SimMemory, core::Survey};
+/// # fn show(memory: &SimMemory) {
+/// let survey = Survey::of(memory);
+/// # }
 /// ```
 #[derive(Debug)]
 pub struct SimMemory {
@@ -222,6 +270,11 @@ unsafe impl RingView for SimView<'_> {
 unsafe impl RingMemory for SimMemory {
     type Word = AtomicU64;
 
+    #[inline(always)]
+    fn ring_id(&self) -> RingId {
+        ring_id_at(self.producer_side.base)
+    }
+
     unsafe fn claim_producer(&self) -> bool {
         self.positions.claim_producer()
     }
@@ -245,12 +298,9 @@ unsafe impl RingMemory for SimMemory {
 
     #[inline]
     unsafe fn write_header(&self, offset: u32, header: Header) {
-        // Relaxed: nobody looks yet. Atomic all the same, for a kernel that was misled by a damaged ring.
-        // SAFETY: the caller's promise is passed on; a multiple of 8 leaves room for the pad word.
-        unsafe {
-            self.producer_side.word(offset).store(header.word(), Ordering::Relaxed);
-            self.producer_side.word(offset + 4).store(0, Ordering::Relaxed);
-        }
+        // SAFETY: within the data area and the caller's own, by the caller's promise; offset and area are 8-aligned. A
+        // kernel that was misled by a damaged ring looks at another address.
+        unsafe { self.producer_side.at(offset).cast::<u64>().write(header.with_pad()) };
     }
 
     #[inline]
@@ -299,6 +349,7 @@ unsafe impl RingMemory for SimMemory {
 
 // SAFETY: 1. A record is no larger than the ring and begins within the first mapping, so it lies within both. 2. The
 // writes above go through the same pointer. 3. What else stores a position is unsafe to call.
+// 4. The area begins on a page.
 unsafe impl ContiguousMemory for SimMemory {
     #[inline(always)]
     unsafe fn payload(&self, offset: u32) -> *mut u8 {
@@ -312,6 +363,10 @@ unsafe impl ContiguousMemory for SimMemory {
 unsafe impl KernelMemory for SimMemory {
     fn size(&self) -> RingSize {
         self.size
+    }
+
+    fn kernel_ring_id(&self) -> RingId {
+        RingMemory::ring_id(self)
     }
 
     fn kernel_load_producer(&self) -> u64 {

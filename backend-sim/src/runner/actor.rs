@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use user_ringbuf_core::{
-    BlockingError, DetachedSample, Lane, Payload, Position, Producer, ReserveError, RingMemory, Shared, Wait, Wake,
+    BlockingError, DetachedSample, Lane, Payload, Position, Producer, ReserveError, RingId, RingMemory, Shared, Wait,
+    Wake,
 };
 
 use super::Bench;
@@ -358,6 +359,10 @@ struct BenchWaiter<'b, B> {
 
 impl<B: Bench> Wait for BenchWaiter<'_, B> {
     type Error = std::convert::Infallible;
+
+    fn ring(&self) -> Option<RingId> {
+        None
+    }
 
     fn now(&self) -> Duration {
         self.now

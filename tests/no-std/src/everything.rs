@@ -5,8 +5,8 @@
 use core::time::Duration;
 
 use user_ringbuf_linux::{
-    DrainOptions, DrainProgram, EpollWaiter, Map, MapError, Mapping, MappingView, Position, Producer, Recheck, Records,
-    Shared, Spin, Survey, Yield, plan_repair, probe, repair, rounded_size,
+    Claimant, DrainOptions, DrainProgram, EpollWaiter, Map, MapError, Mapping, MappingView, Position, Producer,
+    Recheck, Records, Shared, Spin, Survey, Yield, plan_repair, probe, repair, rounded_size,
 };
 
 /// Opens a map in each way.
@@ -23,12 +23,19 @@ fn maps(id: u32, size: u64) -> Result<(), MapError> {
     let borrowed = Map::from_borrowed(&pinned)?;
     let adopted = Map::from_fd_via_fdinfo(borrowed.into())?;
     let _ = (adopted.name().len(), found.size());
+    if let Claimant::Process(holder) = pinned.claimant()? {
+        let _ = (holder.pid(), holder.name().len());
+    }
     Ok(())
 }
 
 /// Works on a ring in each way that the hot path does not.
 #[unsafe(no_mangle)]
 pub extern "C" fn every_ring(map: &Map, len: usize, nanoseconds: u64) -> u64 {
+    // SAFETY: never run.
+    if unsafe { Mapping::unclaimed(map) }.is_err() {
+        return 0;
+    }
     let Ok(memory) = Mapping::new(map) else { return 0 };
     let timeout = Some(Duration::from_nanos(nanoseconds));
     let mut sum = 0;
@@ -40,7 +47,13 @@ pub extern "C" fn every_ring(map: &Map, len: usize, nanoseconds: u64) -> u64 {
                 sum += sample.submit_len(len / 2).map_or(0, |end| end.get());
             }
             let _ = producer.wait_consumed(producer.position(), &mut waiter, timeout);
+            let _ = producer.wait_room(len, &mut waiter, timeout);
+            sum += producer.push_blocking(&[1, 2, 3], &mut waiter, timeout).map_or(0, |end| end.get());
+            let _ = waiter.acknowledge();
             let _ = waiter.reset();
+            if let Ok(other) = waiter.canceller().and_then(|one| EpollWaiter::cancelled_by(map, Recheck::Never, one)) {
+                let _ = other.canceller().and_then(|canceller| canceller.reset());
+            }
         }
         let mut batch = producer.batch();
         if let Ok(mut sample) = batch.reserve(len) {
@@ -72,7 +85,7 @@ pub extern "C" fn every_look(map: &Map) -> u64 {
     let mut sum = 0;
     if let Ok(view) = MappingView::new(map) {
         sum += Records::new(&view).map_or(0, |records| records.filter_map(Result::ok).map(|r| u64::from(r.len)).sum());
-        let _ = Survey::of(&view, |record| sum += u64::from(record.is_ok()));
+        let _ = Survey::walk(&view, |record| sum += u64::from(record.is_ok()));
         let _ = plan_repair(&view, |_| sum += 1);
     }
     if let Ok(memory) = Mapping::new(map) {

@@ -13,6 +13,7 @@ use serde::Serialize;
 use user_ringbuf_linux::{BlockingError, EpollWaiter, Map, Mapping, Producer, Recheck, WakeupFlags};
 use user_ringbuf_tests::kernel::{Drainer, ring};
 use user_ringbuf_tests::outcome::{exit_code, print};
+use user_ringbuf_tests::percentiles::Percentiles;
 
 const RING: u64 = 4096;
 /// Half of the ring stays free, so that the map polls as writable throughout.
@@ -53,12 +54,6 @@ struct Report {
 struct WakeTimes {
     waking: Percentiles,
     no_wakeup: Percentiles,
-}
-
-#[derive(Serialize)]
-struct Percentiles {
-    p50: f64,
-    p99: f64,
 }
 
 fn main() -> ExitCode {
@@ -154,7 +149,7 @@ fn time_wakes(wakes: u32, flags: WakeupFlags) -> anyhow::Result<Percentiles> {
     let mut waiter = EpollWaiter::new(&map)?;
     let (tell_waiting, waiting) = channel();
     let (tell_drain, drained) = channel();
-    let mut took = scope(|scope| {
+    let took = scope(|scope| {
         let draining =
             scope.spawn(move || drain_now_and_then(&mut drainer, &waiting, |at| tell_drain.send(at).is_ok()));
         let mut took = Vec::new();
@@ -169,10 +164,7 @@ fn time_wakes(wakes: u32, flags: WakeupFlags) -> anyhow::Result<Percentiles> {
         draining.join().map_err(|_| anyhow!("the consumer panicked"))??;
         anyhow::Ok(took)
     })?;
-    took.sort_unstable();
-    let percentile = |percent: usize| took.get((took.len() - 1) * percent / 100).copied().unwrap_or_default();
-    let micros = |time: Duration| time.as_secs_f64() * 1e6;
-    Ok(Percentiles { p50: micros(percentile(50)), p99: micros(percentile(99)) })
+    Ok(Percentiles::of(&took, Duration::from_micros(1)))
 }
 
 fn drain_now_and_then(

@@ -192,7 +192,7 @@ impl Harness {
     }
 
     fn verdict(&self) -> anyhow::Result<Verdict> {
-        Ok(Survey::of(&MappingView::new(&self.map)?, |_| ()).verdict)
+        Ok(Survey::of(&MappingView::new(&self.map)?).verdict)
     }
 
     fn repair_if_held(&mut self) -> anyhow::Result<bool> {

@@ -19,6 +19,17 @@ impl Answer {
             Err(error) => Self { error: name(&error), text: error.to_string() },
         }
     }
+
+    /// It as text, for a process that is not the one to judge it.
+    pub(crate) fn written(&self) -> String {
+        format!("{}\n{}", self.error, self.text)
+    }
+
+    /// What another process has written.
+    pub(crate) fn read(written: &str) -> Self {
+        let (error, text) = written.split_once('\n').unwrap_or((written, ""));
+        Self { error: error.into(), text: text.into() }
+    }
 }
 
 /// The type's name without path and parameters, and the variant's, which its `Debug` begins with.

@@ -198,7 +198,7 @@ pub(crate) fn looking(victim: &Victim) {
             assert!(records.take(2000).filter(|record| record.is_ok()).count() <= 1024);
         }
         let mut looked_at = 0;
-        let survey = Survey::of(&view, |_| looked_at += 1);
+        let survey = Survey::walk(&view, |_| looked_at += 1);
         assert!(looked_at <= 1025, "{survey:?}");
         let mut planned = 0;
         let _ = victim.count(plan_repair(&view, |_| planned += 1));

@@ -134,3 +134,20 @@ fn samples_lie_at_multiples_of_eight() {
         sample.submit();
     }
 }
+
+#[test]
+fn every_sample_begins_at_a_multiple_of_eight_in_memory() {
+    needs_kernel!();
+    let mut ring = Ring::of_a_page();
+    let mapping = ring.mapping();
+    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut places = std::collections::BTreeSet::new();
+    for len in 0..400 {
+        let sample = producer.reserve(len).unwrap();
+        assert_eq!(sample.as_ptr().align_offset(8), 0, "{len} bytes");
+        places.insert(sample.as_ptr());
+        sample.submit();
+        ring.drain();
+    }
+    assert!(places.len() > 100, "at many places");
+}

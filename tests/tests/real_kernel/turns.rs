@@ -194,3 +194,24 @@ fn a_shared_producer_becomes_an_exclusive_one_and_both_give_their_memory_back() 
     Producer::attach(mapping).unwrap().push(b"last").unwrap();
     assert_eq!(ring.drain(), [&b"exclusive"[..], b"shared", b"exclusive again", b"shared again", b"last"]);
 }
+
+#[test]
+fn memory_comes_back_from_a_failed_attempt_and_serves_the_next() {
+    needs_kernel!();
+    let mut ring = Ring::of_a_page();
+    let raw = ring.raw();
+    raw.set_producer_pos(raw.write_record(0, BUSY, b"unfinished"));
+    let failed = Producer::try_attach(ring.mapping()).unwrap_err();
+    assert!(matches!(failed.error(), AttachError::Busy { .. }));
+    let failed = Shared::try_attach(failed.into_memory()).unwrap_err();
+    let mapping = failed.into_memory();
+    let first = {
+        raw.set_header(0, 10);
+        Producer::attach(&mapping).unwrap()
+    };
+    let failed = Producer::try_attach(&mapping).unwrap_err();
+    assert_eq!((failed.error(), failed.to_string()), (AttachError::AlreadyAttached, failed.error().to_string()));
+    drop(first);
+    Producer::attach(failed.into_memory()).unwrap().push(b"next").unwrap();
+    assert_eq!(ring.drain(), [&b"unfinished"[..], b"next"]);
+}

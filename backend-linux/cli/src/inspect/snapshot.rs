@@ -29,7 +29,7 @@ impl Snapshot {
         let size = view.size();
         let (mut first, mut last) = (Vec::new(), VecDeque::new());
         let mut cells = Cells::new(size, Part::Free);
-        let survey = Survey::of(view, |record| {
+        let survey = Survey::walk(view, |record| {
             let (row, part) = match record {
                 Ok(record) => (Row::of_record(record, size), part_of(record.state)),
                 Err(damage) => (Row::of_damage(damage, size), Part::Damaged),
@@ -59,7 +59,7 @@ impl Snapshot {
 
     /// Whether the ring still stops at the same place.
     pub(super) fn is_still_stuck(&self, view: &impl RingView) -> bool {
-        Survey::of(view, |_| ()).verdict == self.survey.verdict
+        Survey::of(view).verdict == self.survey.verdict
     }
 
     /// Records in the ring, damaged ones counted.

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use user_ringbuf_linux::{DrainOptions, DrainProgram, Map, Mapping, Producer};
+use user_ringbuf_linux::{Claimant, DrainOptions, DrainProgram, Map, Mapping, Producer};
 
 use crate::support::{Bpffs, Run, command, drain, may, run, run_with, run_without_rights};
 
@@ -202,6 +202,37 @@ fn a_producer_can_not_draw_on_the_terminal_with_its_name() {
 }
 
 #[test]
+fn a_repair_has_the_claim_while_it_works() {
+    if !may() {
+        return;
+    }
+    let map = Map::create("long_repair", 64 << 10).unwrap();
+    let mapping = Mapping::new(&map).unwrap();
+    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut busy: u64 = 0;
+    while let Ok(held) = producer.reserve_detached(8) {
+        std::mem::forget(held);
+        busy += 1;
+    }
+    drop(producer);
+    drop(mapping);
+    // It has to report more than a pipe takes, so it can't end before it is read from.
+    let child = command()
+        .args(["repair", "--id", &map.id().to_string(), "--producer-is-gone", "--records", "1000000", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let patience = Instant::now() + Duration::from_secs(20);
+    while !matches!(map.claimant().unwrap(), Claimant::Process(holder) if holder.pid() == child.id()) {
+        assert!(Instant::now() < patience, "nothing would have kept a producer out");
+    }
+    let output = child.wait_with_output().unwrap();
+    assert!(output.stdout.len() > 200_000, "{}", output.stdout.len());
+    assert_eq!(Run::of(&output).json()["discarded"], busy);
+    assert_eq!(map.claimant().unwrap(), Claimant::Nobody);
+}
+
+#[test]
 fn who_holds_the_ring_open_is_named_and_the_command_itself_is_not() {
     if !may() {
         return;
@@ -389,9 +420,11 @@ fn a_ring_that_is_held_open_without_a_claim_is_sent_to_and_standard_error_says_b
     assert_eq!(sent.unnoted(), "");
     assert_eq!(drain(&map), [b"x"]);
 
-    // Nobody holds it: a pin does.
+    // No process holds it: a pin does. Made by the command, since a child that another test forks has our descriptors
+    // until it executes.
     let bpffs = Bpffs::mount();
-    drop(bpffs.ring(4096));
-    let sent = run_with(&["send", "--pin", &bpffs.text("ring")], b"x\n");
+    let path = bpffs.text("ring");
+    assert_eq!(run(&["create", "--pin", &path, "--size", "4096"]).status, 0);
+    let sent = run_with(&["send", "--pin", &path], b"x\n");
     assert_eq!((sent.status, sent.stderr.as_str()), (0, ""));
 }

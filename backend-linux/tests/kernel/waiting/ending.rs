@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use user_ringbuf_linux::{BlockingError, EpollWaiter, MAX_TIMEOUT, Recheck, ReserveError, Wait};
+use user_ringbuf_linux::{BlockingError, Canceller, EpollWaiter, MAX_TIMEOUT, Recheck, ReserveError};
 
 use super::{
     HALF, MS, PATIENCE, SILENT, WAKING, WANTED, drain, half_full, in_time, joined, joined_scoped, quiet,
@@ -88,6 +88,45 @@ fn cancelling_ends_a_wait_before_during_and_until_reset() {
     assert_eq!(joined(thread), (BlockingError::Cancelled, Ok(())));
 }
 
+#[test]
+fn one_canceller_ends_the_waits_of_several_and_takes_that_back_for_all() {
+    if !may_bpf() {
+        return;
+    }
+    let (map, producer, mut program) = half_full();
+    let shared = producer.into_shared();
+    let canceller = Canceller::new().unwrap();
+    let waiter = || EpollWaiter::cancelled_by(&map, Recheck::Never, canceller.try_clone().unwrap()).unwrap();
+    let first = waiter();
+    // One that is made from the canceller of another shares it too.
+    let third = EpollWaiter::cancelled_by(&map, Recheck::Never, first.canceller().unwrap()).unwrap();
+    let waiters = [first, waiter(), third];
+    let shared = &shared;
+    std::thread::scope(|scope| {
+        let threads = waiters.map(|mut waiter| {
+            scope.spawn(move || (shared.reserve_blocking(WANTED, &mut waiter, Some(PATIENCE)).map(drop), waiter))
+        });
+        sleep(20 * MS);
+        assert!(!threads.iter().any(|thread| thread.is_finished()));
+        canceller.cancel().unwrap();
+        let mut waiters = threads.map(|thread| {
+            let (waited, waiter) = joined_scoped(thread);
+            assert_eq!(waited, Err(BlockingError::Cancelled));
+            waiter
+        });
+        canceller.reset().unwrap();
+        for waiter in &mut waiters {
+            let timeout = MS;
+            let waited = shared.reserve_blocking(WANTED, waiter, Some(timeout)).map(drop);
+            assert_eq!(waited, Err(BlockingError::TimedOut { timeout }));
+        }
+        drain(&mut program, WAKING);
+        for waiter in &mut waiters {
+            assert_eq!(shared.reserve_blocking(8, waiter, None).map(|sample| sample.discard()), Ok(()));
+        }
+    });
+}
+
 static SIGNALS: AtomicU32 = AtomicU32::new(0);
 
 extern "C" fn count_signal(_: libc::c_int) {
@@ -156,7 +195,7 @@ fn timeouts_at_the_end_of_the_range_work_and_beyond_it_are_refused() {
     }
     let longest = Recheck::Backoff { first: Duration::MAX, longest: Duration::MAX };
     let mut patient = EpollWaiter::with_recheck(&map, longest).unwrap();
-    patient.wait(0, Some(Duration::ZERO)).unwrap();
+    patient.acknowledge().unwrap();
     let thread = std::thread::spawn(move || {
         producer.reserve_blocking(WANTED, &mut waiter, Some(MAX_TIMEOUT)).map(drop)?;
         producer.push(&[0; HALF])?;

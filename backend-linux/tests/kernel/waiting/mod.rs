@@ -1,6 +1,8 @@
 //! Waiting for room and for consumption, with drains that wake and drains that don't.
 
 mod ending;
+mod refilled;
+mod room;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, ScopedJoinHandle, sleep};
@@ -9,8 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::time::{ClockId, clock_gettime};
 use user_ringbuf_linux::{
-    BlockingError, DrainOptions, DrainProgram, EpollWaiter, Map, Mapping, Producer, Recheck, Shared, Spin, Wait, Wake,
-    WakeupFlags, Yield,
+    BlockingError, DrainOptions, DrainProgram, EpollWaiter, Map, Mapping, Producer, Recheck, RingId, Shared, Spin,
+    Wait, Wake, WakeupFlags, Yield,
 };
 
 use crate::support::may_bpf;
@@ -48,7 +50,7 @@ fn without_recheck(map: &Map) -> EpollWaiter {
 /// A waiter that has fetched the event of its registration, so that only drains wake it.
 fn quiet(map: &Map) -> EpollWaiter {
     let mut waiter = without_recheck(map);
-    assert_eq!(waiter.wait(0, Some(Duration::ZERO)), Ok(Wake::Look));
+    assert_eq!(waiter.acknowledge(), Ok(Wake::Look));
     waiter
 }
 
@@ -257,12 +259,13 @@ fn a_waiter_works_in_any_event_loop() {
         assert!(!readable(&waiter, 5 * MS), "no drain, no event");
         drain(&mut program, WAKING);
         assert!(readable(&waiter, PATIENCE));
-        assert_eq!(waiter.wait(0, Some(Duration::ZERO)), Ok(Wake::Look));
+        assert_eq!(waiter.acknowledge(), Ok(Wake::Look));
         assert!(!readable(&waiter, 5 * MS), "the event was fetched");
         producer.push(&[0; HALF]).unwrap();
     }
     waiter.canceller().unwrap().cancel().unwrap();
     assert!(readable(&waiter, PATIENCE));
+    assert_eq!(waiter.acknowledge(), Ok(Wake::Cancelled));
 }
 
 #[test]
@@ -294,4 +297,23 @@ fn spinning_and_yielding_find_room_time_out_and_are_cancelled() {
     check(Spin::new(), Spin::until_cancelled(&cancelled), &cancelled);
     let cancelled = AtomicBool::new(false);
     check(Yield::new(), Yield::until_cancelled(&cancelled), &cancelled);
+}
+
+#[test]
+fn the_event_of_the_registration_is_not_taken_for_a_drain_that_wakes() {
+    if !may_bpf() {
+        return;
+    }
+    let (map, mut producer, mut program) = half_full();
+    let recheck = Recheck::Backoff { first: MS, longest: Duration::from_secs(3600) };
+    let mut waiter = EpollWaiter::with_recheck(&map, recheck).unwrap();
+    let thread = std::thread::spawn(move || {
+        let began = Instant::now();
+        (producer.reserve_blocking(WANTED, &mut waiter, Some(PATIENCE / 2)).map(drop), began.elapsed())
+    });
+    sleep(20 * MS);
+    drain(&mut program, SILENT);
+    let (reserved, took) = joined(thread);
+    assert_eq!(reserved, Ok(()));
+    assert!(took < PATIENCE / 4, "{took:?}: as if this consumer woke");
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use user_ringbuf_core::consumer::NO_WAKEUP;
-use user_ringbuf_core::{Header, RingSize};
+use user_ringbuf_core::{Header, RingId, RingSize};
 
 use crate::loom::LoomMemory;
 use crate::{DrainError, FakeKernel, KernelMemory};
@@ -54,6 +54,10 @@ impl Shifted {
 unsafe impl KernelMemory for Shifted {
     fn size(&self) -> RingSize {
         KernelMemory::size(&self.memory)
+    }
+
+    fn kernel_ring_id(&self) -> RingId {
+        self.memory.kernel_ring_id()
     }
 
     fn kernel_load_producer(&self) -> u64 {

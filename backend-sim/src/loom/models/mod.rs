@@ -64,10 +64,13 @@ pub const ALL: &[&Model] = &[
     &observer::BESIDE_DRAINER,
     &waits::ROOM,
     &waits::CONSUMED,
+    &waits::REFILLED,
     &waits::BESIDE_OTHERS,
     &repair::BUSY,
     &repair::DAMAGED,
     &repair::MISPLACED,
+    // The longest last.
+    &shared::THREE,
 ];
 
 impl Model {

@@ -11,7 +11,7 @@ use crate::loom::LoomMemory;
 /// Walks the ring once. Panics if the walk finds anything wrong with it.
 fn walk(memory: &LoomMemory) -> Vec<Record> {
     let mut records = Vec::new();
-    let survey = Survey::of(memory, |record| match record {
+    let survey = Survey::walk(memory, |record| match record {
         Ok(record) => records.push(*record),
         Err(damage) => panic!("stale header: {damage}"),
     });

@@ -42,6 +42,35 @@ pub(super) const TWO: Model = Model {
     },
 };
 
+/// The ring is full of an earlier lap's samples, drained already: each producer writes over one, and who publishes may
+/// publish for two others.
+///
+/// At most 2 preemptions: with three, four threads take too long.
+pub(super) const THREE: Model = Model {
+    name: "shared-three",
+    about: "three producers at once: the last one out publishes for the others",
+    preemptions: Some(2),
+    cases: 1,
+    body: |setup| {
+        const SENT: [&[u8]; 3] = [b"of one..", b"other", b"third"];
+        let memory = setup.ring(64, 48);
+        let producer = Arc::new(Shared::attach(Arc::clone(&memory)).expect("a drained ring"));
+        let writers = SENT.map(|sample| {
+            let producer = Arc::clone(&producer);
+            thread::spawn(move || {
+                producer.push(sample).expect("an empty ring");
+            })
+        });
+        let mut taken = Vec::new();
+        kernel::drain(&memory, &mut taken);
+        for writer in writers {
+            writer.join().expect("no panic");
+        }
+        kernel::drain(&memory, &mut taken);
+        verify::same_in_any_order(&taken, &SENT);
+    },
+};
+
 /// One record fills the ring. Both producers try once for its place while it is drained, so that each may find the room
 /// that the other one takes.
 ///

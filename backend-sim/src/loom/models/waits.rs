@@ -6,22 +6,23 @@ use std::time::Duration;
 
 use ::loom::sync::{Condvar, Mutex};
 use ::loom::thread;
-use user_ringbuf_core::{Producer, Shared, Wait, Wake};
+use user_ringbuf_core::{Producer, RingId, RingMemory, Shared, Wait, Wake};
 
 use super::{Model, kernel, verify};
 use crate::FakeKernel;
 use crate::loom::LoomMemory;
 
-/// One edge-triggered epoll instance: it remembers that a drain has woken, and forgets it when a wait comes back.
-#[derive(Debug)]
+/// One edge-triggered epoll instance: it remembers that a drain has woken, and forgets it when a wait fetches it. Whoever
+/// fetches it is told only if a byte is free by then, as by epoll, which polls the map again.
 struct Edge {
+    memory: Arc<LoomMemory>,
     woken: Mutex<bool>,
     changed: Condvar,
 }
 
 impl Edge {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { woken: Mutex::new(false), changed: Condvar::new() })
+    fn new(memory: &Arc<LoomMemory>) -> Arc<Self> {
+        Arc::new(Self { memory: Arc::clone(memory), woken: Mutex::new(false), changed: Condvar::new() })
     }
 
     fn wake(&self) {
@@ -30,22 +31,30 @@ impl Edge {
     }
 }
 
-/// Waits for the edge alone: no clock, and no re-check by time, which would hide a lost wake.
+/// Waits for the edge alone where no time is given: a re-check by time would hide a lost wake. A time is up whenever it
+/// likes to be.
 struct EdgeWaiter(Arc<Edge>);
 
 impl Wait for EdgeWaiter {
     type Error = Infallible;
 
+    fn ring(&self) -> Option<RingId> {
+        Some(self.0.memory.ring_id())
+    }
+
     fn now(&self) -> Duration {
         Duration::ZERO
     }
 
-    fn wait(&mut self, _round: u32, _until: Option<Duration>) -> Result<Wake, Infallible> {
+    fn wait(&mut self, _round: u32, until: Option<Duration>) -> Result<Wake, Infallible> {
+        if until.is_some() {
+            thread::yield_now();
+            return Ok(Wake::Look);
+        }
         let mut woken = self.0.woken.lock().expect("no panic");
-        while !*woken {
+        while !core::mem::take(&mut *woken) || !self.0.memory.is_writable() {
             woken = self.0.changed.wait(woken).expect("no panic");
         }
-        *woken = false;
         Ok(Wake::Look)
     }
 }
@@ -77,7 +86,7 @@ pub(super) const ROOM: Model = Model {
     body: |setup| {
         const SENT: [&[u8]; 3] = [b"in place", b"waited", b"again..."];
         let memory = setup.ring(16, 16);
-        let edge = Edge::new();
+        let edge = Edge::new(&memory);
         let mut producer = Producer::attach(Arc::clone(&memory)).expect("a drained ring");
         producer.push(SENT[0]).expect("an empty ring");
         let writer = {
@@ -105,7 +114,7 @@ pub(super) const CONSUMED: Model = Model {
     body: |setup| {
         const SENT: [&[u8]; 3] = [b"one", b"two.....", b"the whole ring as it is."];
         let memory = setup.ring(32, 8);
-        let edge = Edge::new();
+        let edge = Edge::new(&memory);
         let mut producer = Producer::attach(Arc::clone(&memory)).expect("a drained ring");
         let writer = {
             let mut waiter = EdgeWaiter(Arc::clone(&edge));
@@ -120,6 +129,35 @@ pub(super) const CONSUMED: Model = Model {
         let taken = drain_and_wake(&memory, &edge, SENT.len());
         verify::same(&taken, &SENT);
         writer.join().expect("no panic");
+    },
+};
+
+/// Another thread may fill the ring again before the edge is fetched, and nothing is drained afterwards: then no edge
+/// tells, and only time does.
+pub(super) const REFILLED: Model = Model {
+    name: "wait-refilled",
+    about: "who waits until its sample is consumed learns of it, also if the ring is full again at once",
+    preemptions: None,
+    cases: 1,
+    body: |setup| {
+        const SENT: [&[u8]; 2] = [b"asked of", b"refilled"];
+        let memory = setup.ring(16, 16);
+        let edge = Edge::new(&memory);
+        let producer = Arc::new(Shared::attach(Arc::clone(&memory)).expect("a drained ring"));
+        let end = producer.push(SENT[0]).expect("an empty ring");
+        let asker = {
+            let (producer, mut waiter) = (Arc::clone(&producer), EdgeWaiter(Arc::clone(&edge)));
+            thread::spawn(move || {
+                producer.wait_consumed(end, &mut waiter, None).expect("it is consumed");
+                assert!(producer.is_consumed(end), "lost wake: nothing was consumed");
+            })
+        };
+        let refiller = thread::spawn(move || producer.push(SENT[1]).is_ok());
+        let mut taken = drain_and_wake(&memory, &edge, 1);
+        let sent = 1 + usize::from(refiller.join().expect("no panic"));
+        asker.join().expect("no panic");
+        kernel::drain(&memory, &mut taken);
+        verify::same(&taken, &SENT[..sent]);
     },
 };
 
@@ -141,9 +179,10 @@ pub(super) const BESIDE_OTHERS: Model = Model {
             let producer = Arc::clone(&producer);
             thread::spawn(move || producer.push(SENT[1]).is_ok())
         };
+        let edge = Edge::new(&memory);
         let asker = thread::spawn(move || {
             // A timeout of zero looks once and never waits.
-            let mut never = EdgeWaiter(Edge::new());
+            let mut never = EdgeWaiter(edge);
             match producer.wait_consumed(end, &mut never, Some(Duration::ZERO)) {
                 Ok(()) | Err(user_ringbuf_core::BlockingError::TimedOut { .. }) => {}
                 Err(error) => panic!("false alarm: {error}"),

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 use user_ringbuf_linux::{
-    ContiguousMemory, HEADER_LEN, Header, Position, RecordState, RingMemory, RingPositions, RingSize, Role,
+    ContiguousMemory, HEADER_LEN, Header, Position, RecordState, RingId, RingMemory, RingPositions, RingSize, Role,
     record_extent,
 };
 
@@ -153,6 +153,11 @@ unsafe impl RingPositions for PlainMemory {
 unsafe impl RingMemory for PlainMemory {
     type Word = AtomicU64;
 
+    fn ring_id(&self) -> RingId {
+        // No other object has this address as long as it lives.
+        RingId::new(self.data.as_ptr().addr() as u64)
+    }
+
     unsafe fn claim_producer(&self) -> bool {
         // Pairs with the release store below: what the last producer wrote comes first.
         !self.claimed.swap(true, Ordering::AcqRel)
@@ -218,7 +223,8 @@ unsafe impl RingMemory for PlainMemory {
     }
 }
 
-// SAFETY: 1: the data area is mapped twice in a row. 2: `write_payload` goes through `payload`.
+// SAFETY: 1: the data area is mapped twice in a row. 2: `write_payload` goes through `payload`. 3: nothing
+// else stores a position. 4: the area begins on a page.
 unsafe impl ContiguousMemory for PlainMemory {
     #[inline(always)]
     unsafe fn payload(&self, offset: u32) -> *mut u8 {

@@ -3,11 +3,13 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
+use rustix::process::Resource;
 use user_ringbuf_linux::{Map, Mapping, MappingView, RingSize, rounded_size};
 use user_ringbuf_tests::bpffs::{Bpffs, Directory};
+use user_ringbuf_tests::fork::{Forked, Line, ask, forever, fork};
 use user_ringbuf_tests::objects;
 use user_ringbuf_tests::rights::{without_bpf_call, without_calls};
-use user_ringbuf_tests::usage::with_little_address_space;
+use user_ringbuf_tests::usage::{with_limit, with_little_address_space};
 
 use super::{as_nobody, on_ring, plain};
 use crate::answer::Answer;
@@ -40,6 +42,18 @@ fn strangers() -> Vec<OwnedFd> {
 
 fn map(size: u64) -> Map {
     Map::create("rows", size).unwrap()
+}
+
+/// A ring, and another process that has the claim.
+fn claimed_by_another() -> (Map, Forked) {
+    let (map, line) = (map(1), Line::new());
+    let other = fork(|| {
+        let _mapping = Mapping::new(&map).unwrap();
+        line.say(0);
+        forever();
+    });
+    line.hear();
+    (map, other)
 }
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -186,20 +200,70 @@ pub(crate) fn rows() -> Vec<Row> {
         on_ring("Mapping::new", "a ring that is mapped already", "MappingError::AlreadyMapped", "share that", |kit| {
             vec![Answer::of(Mapping::new(&kit.ring.map)), Answer::of(Mapping::new(&kit.ring.map.try_clone().unwrap()))]
         }),
-        plain("Mapping::new", "a 257th ring at once", "MappingError::TooManyMappings", "maps 256 rings", || {
-            let maps: Vec<_> = (0..257).map(|_| map(1)).collect();
-            let mut mappings: Vec<_> = maps.iter().map(Mapping::new).collect();
-            vec![Answer::of(mappings.remove(256))]
+        plain("Mapping::new", "a ring that another process claims", "MappingError::Claimed", "(pid ", || {
+            let (map, _other) = claimed_by_another();
+            vec![Answer::of(Mapping::new(&map)), Answer::of(Mapping::new(&map.try_clone().unwrap()))]
+        }),
+        plain(
+            "Mapping::new",
+            "the same where /proc can't be read",
+            "MappingError::Claimed",
+            "/proc does not show",
+            || {
+                let (map, _other) = claimed_by_another();
+                vec![without_calls(&[libc::SYS_openat], Errno::PERM, || Answer::of(Mapping::new(&map)))]
+            },
+        ),
+        plain("Mapping::new", "no descriptor left for the claim", "MappingError::System", "eventfd2 failed", || {
+            // A process that has claimed nothing yet.
+            let map = map(1);
+            let answer = ask(|| with_limit(Resource::Nofile, 0, || Answer::of(Mapping::new(&map)).written()));
+            vec![Answer::read(&answer)]
+        }),
+        plain(
+            "Mapping::new",
+            "fcntl forbidden by seccomp",
+            "MappingError::System",
+            "fcntl(F_OFD_GETLK) failed",
+            || {
+                let map = map(1);
+                vec![without_calls(&[libc::SYS_fcntl], Errno::PERM, || Answer::of(Mapping::new(&map)))]
+            },
+        ),
+        plain("Map::claimant", "fcntl forbidden by seccomp", "MapError::System", "fcntl(F_OFD_GETLK) failed", || {
+            let map = map(1);
+            vec![without_calls(&[libc::SYS_fcntl], Errno::PERM, || Answer::of(map.claimant()))]
+        }),
+        plain(
+            "{Mapping::new, Mapping::unclaimed}",
+            "madvise forbidden by seccomp",
+            "MappingError::System",
+            "madvise(",
+            || {
+                let map = map(1);
+                without_calls(&[libc::SYS_madvise], Errno::PERM, || {
+                    // SAFETY: nothing is produced through it.
+                    vec![Answer::of(Mapping::new(&map)), Answer::of(unsafe { Mapping::unclaimed(&map) })]
+                })
+            },
+        ),
+        plain("Map::holders", "/proc can't be read", "MapError::System", "reading /proc failed", || {
+            let map = map(1);
+            vec![without_calls(&[libc::SYS_openat], Errno::PERM, || Answer::of(map.holders()))]
         }),
     ];
     rows.push(plain(
-        "{Mapping, MappingView}::new",
+        "{Mapping::{new, unclaimed}, MappingView::new}",
         "a ring for which no address space is left",
         "MappingError::Mmap",
         "mmap of the producer page and the data",
         || {
             let map = map(64 << 20);
-            with_little_address_space(|| vec![Answer::of(Mapping::new(&map)), Answer::of(MappingView::new(&map))])
+            with_little_address_space(|| {
+                // SAFETY: nothing is produced through it.
+                let unclaimed = unsafe { Mapping::unclaimed(&map) };
+                vec![Answer::of(Mapping::new(&map)), Answer::of(unclaimed), Answer::of(MappingView::new(&map))]
+            })
         },
     ));
     rows

@@ -58,6 +58,12 @@ pub(crate) const BLOCKING: &[(&str, Reserve)] = &[
     ("Producer::reserve_blocking", |kit, prepare, len| {
         Answer::of(exclusive(kit, prepare).reserve_blocking(len, &mut Spin::new(), NO_WAIT))
     }),
+    ("Producer::push_blocking", |kit, prepare, len| {
+        Answer::of(exclusive(kit, prepare).push_blocking(&bytes(len), &mut Spin::new(), NO_WAIT))
+    }),
+    ("Shared::push_blocking", |kit, prepare, len| {
+        Answer::of(shared(kit, prepare).push_blocking(&bytes(len), &mut Spin::new(), NO_WAIT))
+    }),
     ("Shared::reserve_blocking", |kit, prepare, len| {
         Answer::of(shared(kit, prepare).reserve_blocking(len, &mut Spin::new(), NO_WAIT))
     }),

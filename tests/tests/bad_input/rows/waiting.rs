@@ -1,13 +1,12 @@
 //! Waiting: timeouts, positions, waiters.
 
-use std::os::fd::BorrowedFd;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use user_ringbuf_linux::{BlockingError, EpollWaiter, MAX_TIMEOUT, Producer, Shared, Spin, Yield};
+use user_ringbuf_linux::{BlockingError, EpollWaiter, MAX_TIMEOUT, Map, Producer, Shared, Spin, Yield};
 
+use super::on_ring;
 use super::reservations::NO_WAIT;
-use super::{on_ring, plain};
 use crate::Row;
 use crate::answer::Answer;
 use crate::kit::Kit;
@@ -17,15 +16,43 @@ fn every_wait(kit: &Kit, timeout: Duration) -> Vec<Answer> {
     let timeout = Some(timeout);
     let mut producer = Producer::attach(&kit.mapping).unwrap();
     let reserved = Answer::of(producer.reserve_blocking(1, &mut Spin::new(), timeout));
+    let pushed = Answer::of(producer.push_blocking(&[1], &mut Spin::new(), timeout));
     let consumed = Answer::of(producer.wait_consumed(producer.position(), &mut Spin::new(), timeout));
+    let room = Answer::of(producer.wait_room(1, &mut Spin::new(), timeout));
     let shared = producer.into_shared();
     let end = shared.position();
     vec![
         reserved,
+        pushed,
         consumed,
+        room,
         Answer::of(shared.reserve_blocking(1, &mut Spin::new(), timeout)),
+        Answer::of(shared.push_blocking(&[1], &mut Spin::new(), timeout)),
+        Answer::of(shared.wait_room(1, &mut Spin::new(), timeout)),
         Answer::of(shared.wait_consumed(end, &mut Spin::new(), timeout)),
     ]
+}
+
+/// Every operation that waits, of both kinds of producer, with this waiter.
+fn with_waiter<W: user_ringbuf_linux::Wait>(kit: &Kit, waiter: &mut W) -> Vec<Answer>
+where
+    W::Error: std::error::Error,
+{
+    let mut producer = Producer::attach(&kit.mapping).unwrap();
+    let mut answers = vec![
+        Answer::of(producer.reserve_blocking(1, waiter, None)),
+        Answer::of(producer.push_blocking(&[1], waiter, None)),
+        Answer::of(producer.wait_consumed(producer.position(), waiter, None)),
+        Answer::of(producer.wait_room(1, waiter, None)),
+    ];
+    let shared = producer.into_shared();
+    answers.extend([
+        Answer::of(shared.reserve_blocking(1, waiter, None)),
+        Answer::of(shared.push_blocking(&[1], waiter, None)),
+        Answer::of(shared.wait_consumed(shared.position(), waiter, None)),
+        Answer::of(shared.wait_room(1, waiter, None)),
+    ]);
+    answers
 }
 
 /// Reserving in a full ring with a waiter that was cancelled.
@@ -36,13 +63,23 @@ where
     let mut producer = Producer::attach(&kit.mapping).unwrap();
     kit.fill(|bytes| producer.push(bytes).map(drop));
     let reserved = Answer::of(producer.reserve_blocking(1, waiter, None));
+    let pushed = Answer::of(producer.push_blocking(&[1], waiter, None));
     let consumed = Answer::of(producer.wait_consumed(producer.position(), waiter, None));
+    let room = Answer::of(producer.wait_room(1, waiter, None));
     let shared: Shared<_> = producer.into_shared();
-    vec![reserved, consumed, Answer::of(shared.reserve_blocking(1, waiter, None))]
+    vec![
+        reserved,
+        pushed,
+        consumed,
+        room,
+        Answer::of(shared.reserve_blocking(1, waiter, None)),
+        Answer::of(shared.push_blocking(&[1], waiter, None)),
+        Answer::of(shared.wait_room(1, waiter, None)),
+    ]
 }
 
 pub(crate) fn rows() -> Vec<Row> {
-    let all = "{Producer, Shared}::{reserve_blocking, wait_consumed}";
+    let all = "{Producer, Shared}::{reserve_blocking, push_blocking, wait_consumed, wait_room}";
     vec![
         on_ring(
             all,
@@ -108,12 +145,33 @@ pub(crate) fn rows() -> Vec<Row> {
                 vec![Answer::of(exclusive), Answer::of(shared.wait_consumed(end, &mut Spin::new(), NO_WAIT))]
             },
         ),
-        plain("EpollWaiter::new", "a file that can't be waited for", "WaiterError", "epoll_ctl(EPOLL_CTL_ADD)", || {
-            vec![Answer::of(EpollWaiter::new(std::fs::File::open("/dev/null").unwrap()))]
-        }),
-        plain("EpollWaiter::new", "a closed descriptor", "WaiterError", "fcntl(F_DUPFD_CLOEXEC) failed", || {
-            // SAFETY: nothing is open at this number, and it is only ever refused.
-            vec![Answer::of(EpollWaiter::new(unsafe { BorrowedFd::borrow_raw(901) }))]
-        }),
+        on_ring(
+            all,
+            "a waiter for another map",
+            "BlockingError::OtherRing",
+            "make a waiter from the producer's own map",
+            |kit| {
+                let other = Map::create("other", 1).unwrap();
+                with_waiter(kit, &mut EpollWaiter::new(&other).unwrap())
+            },
+        ),
+        on_ring(
+            "{Producer, Shared}::wait_room",
+            "one byte more than the ring has, `usize::MAX`",
+            "BlockingError::BeyondRing",
+            "the ring has",
+            |kit| {
+                let more = kit.ring.map.size() as usize + 1;
+                let producer = Producer::attach(&kit.mapping).unwrap();
+                let mut answers: Vec<_> = [more, usize::MAX]
+                    .map(|bytes| Answer::of(producer.wait_room(bytes, &mut Spin::new(), NO_WAIT)))
+                    .into();
+                let shared = producer.into_shared();
+                answers.extend(
+                    [more, usize::MAX].map(|bytes| Answer::of(shared.wait_room(bytes, &mut Spin::new(), NO_WAIT))),
+                );
+                answers
+            },
+        ),
     ]
 }

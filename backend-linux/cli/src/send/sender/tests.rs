@@ -2,8 +2,8 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use user_ringbuf_linux::Wake;
-use user_ringbuf_sim::{FakeKernel, HeapMemory};
+use user_ringbuf_linux::{RingId, Wake};
+use user_ringbuf_sim::{FakeKernel, HeapMemory, KernelMemory};
 
 use super::*;
 use crate::framing::Framing;
@@ -16,6 +16,10 @@ struct Drainer<'r> {
 
 impl Wait for Drainer<'_> {
     type Error = Infallible;
+
+    fn ring(&self) -> Option<RingId> {
+        Some(self.kernel.memory().kernel_ring_id())
+    }
 
     fn now(&self) -> Duration {
         Duration::ZERO
