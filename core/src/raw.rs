@@ -11,6 +11,7 @@ use crate::error::{BeyondSample, ReserveError};
 use crate::header::{Header, RecordState};
 use crate::layout::{SampleLen, filler_len};
 use crate::memory::RingMemory;
+use crate::payload::taken_up_again;
 use crate::position::Position;
 use crate::producer::{Seen, look_for_room};
 use crate::role::Role;
@@ -187,6 +188,7 @@ impl<M: RingMemory> Raw<M> {
         };
         let len = whole.shortened(len).ok_or(BeyondSample { at: 0, len, reserved: whole.bytes() })?;
         let rest = whole.extent().saturating_sub(len.extent());
+        taken_up_again();
         // SAFETY: the record is the caller's, the rest lies within it, and nobody looks there before the front is
         // committed.
         unsafe {
@@ -236,6 +238,8 @@ impl<M: RingMemory> Raw<M> {
 
     #[inline(always)]
     fn look(&self) -> Seen {
+        // What an earlier batch wrote and gave up is written again.
+        taken_up_again();
         // In libbpf's order. What the kernel has read is over: the load pairs with its release store of consumer_pos.
         let consumer = self.memory.load_consumer();
         Seen { size: self.memory.size(), consumer, found: self.memory.load_producer(Role::LoadOwnProducer) }
