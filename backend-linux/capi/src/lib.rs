@@ -1,8 +1,8 @@
 //! libbpf's `user_ring_buffer` as a C library of its own: the same six functions, without libbpf.
 //!
-//! What each function does is said in `user_ringbuf.h`; how it is built and installed, in `README.md`. The functions are
-//! thin: [`handle`] owns a ring's mapping and wait queue, the core's `Raw` does the work, and [`errno`] words what went
-//! wrong as libbpf does. Nothing here is for Rust programs, which want `user-ringbuf-linux`.
+//! `user_ringbuf.h` says what each function does, `README.md` how the library is built and installed. The functions are thin:
+//! a handle owns a ring's mapping and wait queue, the core's `Raw` does the work, and errors become libbpf's `errno`. Rust
+//! programs want `user-ringbuf-linux` instead.
 //!
 //! Invariant: nothing unwinds into C, because nothing panics; what is installed is built with `panic = "abort"` besides.
 #![cfg_attr(not(feature = "std"), no_std)]
