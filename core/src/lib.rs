@@ -35,6 +35,8 @@ mod payload;
 mod position;
 #[expect(unsafe_code, reason = "claims the room that it found")]
 mod producer;
+#[expect(unsafe_code, reason = "callers keep the contract, as in C")]
+mod raw;
 #[expect(unsafe_code, reason = "reads headers at checked positions")]
 mod records;
 #[expect(unsafe_code, reason = "writes into records whose producer is gone")]
@@ -57,6 +59,7 @@ pub use memory::{ContiguousMemory, RingId, RingMemory, RingPositions, RingView};
 pub use payload::Payload;
 pub use position::{Corruption, Position};
 pub use producer::Producer;
+pub use raw::Raw;
 pub use records::{Damage, KernelError, Record, Records};
 pub use repair::{Repair, plan_repair, repair};
 pub use role::Role;

@@ -46,7 +46,7 @@ pub struct Payload<M: RingMemory, Unsized: ?Sized = [()]> {
 /// Keeps the compiler from moving writes to bytes that were given up behind the next writes to the same bytes, which
 /// may go to another address: see the module. No instruction.
 #[inline(always)]
-fn taken_up_again() {
+pub(crate) fn taken_up_again() {
     compiler_fence(Ordering::AcqRel);
 }
 

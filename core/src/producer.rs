@@ -366,10 +366,10 @@ pub(crate) fn publish<M: RingMemory>(memory: &M, position: &mut Position, end: P
 
 /// What the slow path has found in the shared memory.
 #[derive(Clone, Copy)]
-struct Seen {
-    size: RingSize,
-    found: Position,
-    consumer: Position,
+pub(crate) struct Seen {
+    pub(crate) size: RingSize,
+    pub(crate) found: Position,
+    pub(crate) consumer: Position,
 }
 
 impl Seen {
@@ -393,7 +393,12 @@ fn moved(seen: Seen, expected: Position) -> Result<(), ReserveError> {
 /// between `at` and there.
 #[cold]
 #[inline(never)]
-fn look_for_room(seen: Seen, expected: Position, at: Position, len: usize) -> Result<Position, ReserveError> {
+pub(crate) fn look_for_room(
+    seen: Seen,
+    expected: Position,
+    at: Position,
+    len: usize,
+) -> Result<Position, ReserveError> {
     let Seen { size, consumer, .. } = seen;
     let len = size.sample_len(len).ok_or(ReserveError::TooLarge { len, max: size.max_sample_len() })?;
     seen.check(expected)?;

@@ -199,6 +199,38 @@ fn those_who_hold_a_map_open_are_found_with_a_claim_or_without() {
 }
 
 #[test]
+fn a_claim_without_a_mapping_keeps_others_out_until_it_is_dropped() {
+    if !may_bpf() {
+        return;
+    }
+    let map = ring();
+    let claim = Mapping::claim(&map).unwrap();
+    assert_eq!(Mapping::claim(&map).unwrap_err(), MappingError::AlreadyMapped { id: map.id() });
+    assert_eq!(Mapping::new(&map).unwrap_err(), MappingError::AlreadyMapped { id: map.id() });
+    let other = fork(|| assert!(matches!(Mapping::claim(&map), Err(MappingError::Claimed { .. }))));
+    assert_eq!(other.wait(), Ended::Done);
+    drop(claim);
+    assert!(Mapping::new(&map).is_ok());
+}
+
+#[test]
+fn a_forked_child_inherits_a_mapping_without_a_claim() {
+    if !may_bpf() {
+        return;
+    }
+    let mut ring = Ring::of_a_page();
+    // SAFETY: parent and child take turns.
+    let mapping = unsafe { Mapping::unclaimed(&ring.map) }.unwrap();
+    Producer::attach(&mapping).unwrap().push(b"parent").unwrap();
+    let child = fork(|| {
+        Producer::attach(&mapping).unwrap().push(b"child").unwrap();
+    });
+    assert_eq!(child.wait(), Ended::Done);
+    Producer::attach(&mapping).unwrap().push(b"parent").unwrap();
+    assert_eq!(ring.drain(), [&b"parent"[..], b"child", b"parent"]);
+}
+
+#[test]
 fn processes_that_share_a_ring_on_purpose_take_turns_without_a_claim() {
     if !may_bpf() {
         return;

@@ -44,18 +44,13 @@ impl From<Failed> for Refused {
 
 /// The right to produce into one ring, and the process that has it. Dropping it lets another take it.
 #[derive(Debug)]
-pub(crate) struct Claim {
-    /// The map's id; 0, which the kernel never gives, if nothing is claimed.
+#[must_use = "a claim that is dropped is given back"]
+pub struct Claim {
     id: u32,
     made_in: Generation,
 }
 
 impl Claim {
-    /// No claim on anything.
-    pub(crate) fn none(made_in: Generation) -> Self {
-        Self { id: 0, made_in }
-    }
-
     /// Whether this process has it. A forked child has a copy of its parent's, which is not its own to give up.
     pub(crate) fn is_ours(&self) -> bool {
         self.made_in.is_current()
@@ -103,7 +98,7 @@ fn lock_and_see(carrier: BorrowedFd<'_>, map: BorrowedFd<'_>, id: u32) -> Result
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if self.id != 0 && self.is_ours() {
+        if self.is_ours() {
             let turn = Turn::wait(self.made_in);
             if let Some(carrier) = turn.carrier() {
                 byte::unlock(carrier, self.id);

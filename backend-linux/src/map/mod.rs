@@ -13,8 +13,10 @@ mod size;
 pub(crate) mod types;
 
 use core::fmt;
+use core::hint::assert_unchecked;
+use core::mem::ManuallyDrop;
 
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
@@ -104,6 +106,22 @@ impl Map {
     /// As [`from_fd`](Self::from_fd), [`MapError::ClosedFd`], and [`MapError::System`] if no descriptor is left.
     pub fn from_borrowed(fd: impl AsFd) -> Result<Self, MapError> {
         Ok(Self::from_fd(duplicate(fd.as_fd())?)?)
+    }
+
+    /// Looks at the descriptor of a user ring buffer, which stays the caller's: nothing is duplicated and nothing closed.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_fd`](Self::from_fd); `look` is not called then.
+    pub fn with_borrowed<T>(fd: BorrowedFd<'_>, look: impl FnOnce(&Self) -> T) -> Result<T, MapError> {
+        let info = Info::of(fd)?;
+        // SAFETY: a descriptor that is borrowed is open, and so is not -1; it is not closed from here, because the map is not
+        // dropped.
+        let fd = unsafe {
+            assert_unchecked(fd.as_raw_fd() != -1);
+            OwnedFd::from_raw_fd(fd.as_raw_fd())
+        };
+        Ok(look(&ManuallyDrop::new(Self { fd, info })))
     }
 
     /// Opens a map that is pinned on a bpffs, for reading and writing.

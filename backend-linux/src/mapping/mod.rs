@@ -20,7 +20,8 @@ use core::sync::atomic::{AtomicBool, AtomicU64};
 use rustix::fd::AsFd;
 use user_ringbuf_core::{ContiguousMemory, Header, Position, RingId, RingMemory, RingPositions, RingSize, Role};
 
-use crate::claim::{Claim, Generation, Refused};
+pub use crate::claim::Claim;
+use crate::claim::{Generation, Refused};
 use crate::holders::claimant_of;
 use crate::map::Map;
 pub use by_value::MappingRef;
@@ -103,7 +104,7 @@ pub struct Mapping {
     consumer_page: ManuallyDrop<Region>,
     producer_and_data: ManuallyDrop<Region>,
     /// Given back last: once the memory is unmapped.
-    claim: Claim,
+    claim: Option<Claim>,
 }
 
 /// What all values and references of a mapping share.
@@ -150,14 +151,12 @@ impl Mapping {
     /// already, a descriptor that was not opened for reading and writing, too large for the address space, a 32-bit kernel, or what a system call answered. Nothing stays mapped
     /// or claimed then.
     pub fn new(map: &Map) -> Result<Self, MappingError> {
-        let generation = Generation::current()?;
-        let id = map.id();
-        let claim = Claim::take(map.as_fd(), id, generation).map_err(|refused| match refused {
-            Refused::ByThisProcess => MappingError::AlreadyMapped { id },
-            Refused::ByAnother => MappingError::Claimed { id, holder: claimant_of(id) },
-            Refused::System(failed) => failed.into(),
-        })?;
-        Self::with_claim(map, claim)
+        let claim = Self::claim(map)?;
+        let mut mapping = Self::without_claim(map)?;
+        mapping.consumer_page.keep_from_children()?;
+        mapping.producer_and_data.keep_from_children()?;
+        mapping.claim = Some(claim);
+        Ok(mapping)
     }
 
     /// Maps a user ring buffer for producing without a claim. For those who share a ring on purpose and take turns under a
@@ -165,6 +164,9 @@ impl Mapping {
     ///
     /// A turn begins when a producer attaches, or when the one at hand reads the positions anew. It ends when all that the
     /// producer has reserved is submitted or discarded. During a turn no other producer reserves, submits or discards.
+    ///
+    /// Forked children inherit the memory. A child is another process that takes its turns, and must leave alone what its
+    /// parent has reserved.
     ///
     /// # Errors
     /// As [`new`](Self::new), except that nothing is claimed.
@@ -175,15 +177,28 @@ impl Mapping {
     /// out the same bytes twice. Another process that breaks the turns can't break memory safety more than any process
     /// with the map can; it breaks the ring: samples are overwritten, or every drain fails from then on.
     pub unsafe fn unclaimed(map: &Map) -> Result<Self, MappingError> {
-        Self::with_claim(map, Claim::none(Generation::current()?))
+        Self::without_claim(map)
     }
 
-    fn with_claim(map: &Map, claim: Claim) -> Result<Self, MappingError> {
+    /// Claims a ring without mapping it: for those who work on it through [`unclaimed`](Self::unclaimed) mappings, and want
+    /// no other process to. The claim ends when it is dropped, and forked children do not inherit it.
+    ///
+    /// # Errors
+    /// [`MappingError::Claimed`], [`MappingError::AlreadyMapped`] if this process has the claim already, and what a system
+    /// call answered.
+    pub fn claim(map: &Map) -> Result<Claim, MappingError> {
+        let id = map.id();
+        Claim::take(map.as_fd(), id, Generation::current()?).map_err(|refused| match refused {
+            Refused::ByThisProcess => MappingError::AlreadyMapped { id },
+            Refused::ByAnother => MappingError::Claimed { id, holder: claimant_of(id) },
+            Refused::System(failed) => failed.into(),
+        })
+    }
+
+    fn without_claim(map: &Map) -> Result<Self, MappingError> {
         let layout = region::Layout::of(map)?;
         let consumer_page = Region::map(map, &layout.consumer_page(), region::Access::Read)?;
-        consumer_page.keep_from_children()?;
         let producer_and_data = Region::map(map, &layout.producer_and_data(), region::Access::ReadWrite)?;
-        producer_and_data.keep_from_children()?;
         Ok(Self {
             data: producer_and_data.at(layout.page()),
             producer_pos: producer_and_data.at(0).cast(),
@@ -192,7 +207,7 @@ impl Mapping {
             owner: Owner { map_id: map.id(), has_producer: AtomicBool::new(false) },
             consumer_page: ManuallyDrop::new(consumer_page),
             producer_and_data: ManuallyDrop::new(producer_and_data),
-            claim,
+            claim: None,
         })
     }
 
@@ -224,8 +239,8 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // A forked child has none of the memory, and whatever it has mapped there since is not ours.
-        if self.claim.is_ours() {
+        // A forked child has none of the memory of a claimed mapping, and whatever it has mapped there since is not ours.
+        if self.claim.as_ref().is_none_or(Claim::is_ours) {
             // SAFETY: neither is used again: the mapping is gone after this.
             unsafe {
                 ManuallyDrop::drop(&mut self.consumer_page);

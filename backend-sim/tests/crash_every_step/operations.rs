@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use user_ringbuf_sim::core::Producer;
+use user_ringbuf_sim::core::{Producer, Raw, ReserveError, RingMemory, RingPositions};
 use user_ringbuf_sim::{Script, ScriptedConsumer};
 
 use super::Memory;
@@ -23,6 +23,31 @@ fn samples() -> [Vec<u8>; 4] {
 
 pub(super) fn attached(memory: Memory<'_>) -> Producer<Memory<'_>> {
     Producer::attach(memory).expect("every state is a legal ring")
+}
+
+/// A handle as in C, of which there may be several; the one thread that uses them is the lock.
+struct Handle<'a>(Raw<Memory<'a>>);
+
+impl<'a> Handle<'a> {
+    fn new(memory: Memory<'a>) -> Self {
+        Self(Raw::new(memory))
+    }
+
+    /// Reserves and fills a sample. Returns its offset.
+    fn reserve(&self, bytes: &[u8]) -> Result<u32, ReserveError> {
+        let size = self.0.memory().size();
+        // SAFETY: one thread; what was reserved has room for the bytes.
+        unsafe {
+            let offset = self.0.reserve(bytes.len())?.offset(size);
+            self.0.memory().write_payload(offset, 0, bytes);
+            Ok(offset)
+        }
+    }
+
+    fn submit(&self, offset: u32) {
+        // SAFETY: reserved here. What a dead producer reserved is not there.
+        unsafe { self.0.submit(offset) };
+    }
 }
 
 // Each may find the ring full, and then has nothing to do.
@@ -202,6 +227,59 @@ pub(super) const OPERATIONS: &[Operation] = &[
             lane.push(&samples[1]).unwrap();
             first.submit();
             lane.close();
+        },
+    },
+    Operation {
+        name: "raw, reserve, submit",
+        publishes_late: false,
+        submits: 1,
+        run: |memory, samples| {
+            let handle = Handle::new(memory);
+            let Ok(sample) = handle.reserve(&samples[0]) else { return };
+            handle.submit(sample);
+        },
+    },
+    Operation {
+        name: "raw, two handles, out of order",
+        publishes_late: false,
+        submits: 2,
+        run: |memory, samples| {
+            let (one, other) = (Handle::new(memory), Handle::new(memory));
+            let (first, dropped) = (one.reserve(&samples[0]), other.reserve(&[0xdd; 16]));
+            if let Ok(second) = one.reserve(&samples[1]) {
+                other.submit(second);
+            }
+            if let Ok(dropped) = dropped {
+                // SAFETY: reserved above.
+                unsafe { one.0.discard(dropped) };
+            }
+            if let Ok(first) = first {
+                one.submit(first);
+            }
+        },
+    },
+    Operation {
+        name: "raw, submit shorter",
+        publishes_late: false,
+        submits: 1,
+        run: |memory, samples| {
+            let handle = Handle::new(memory);
+            let Ok(sample) = handle.reserve(&[0xee; 48]) else { return };
+            // SAFETY: reserved above, with room for the bytes.
+            unsafe {
+                handle.0.memory().write_payload(sample, 0, &samples[0]);
+                handle.0.submit_len(sample, samples[0].len()).unwrap();
+            }
+        },
+    },
+    Operation {
+        name: "raw, push all",
+        publishes_late: true,
+        submits: 3,
+        run: |memory, samples| {
+            // SAFETY: one thread, and the samples lie elsewhere.
+            let _ =
+                unsafe { Handle::new(memory).0.push_all(samples.iter().map(|s| Ok::<_, ReserveError>(s.as_slice()))) };
         },
     },
 ];

@@ -12,6 +12,8 @@ mod exclusive;
 #[expect(unsafe_code, reason = "passes the kernel's operations on")]
 mod kernel;
 mod observer;
+#[expect(unsafe_code, reason = "keeps libbpf's contract with a lock of its own")]
+mod raw;
 #[expect(unsafe_code, reason = "damages rings, and states that their producers are gone")]
 mod repair;
 #[expect(unsafe_code, reason = "makes the stores of another producer")]
@@ -55,6 +57,9 @@ pub const ALL: &[&Model] = &[
     &shared::FULL,
     &shared::LANE,
     &shared::RESUMED,
+    &raw::HANDLES,
+    &raw::ELSEWHERE,
+    &raw::PUSH,
     &observer::LANE,
     &observer::BESIDE_DRAINER,
     &waits::ROOM,

@@ -1,5 +1,6 @@
 //! Those who do the work: ours, and what anyone would use instead.
 
+pub(crate) mod capi;
 pub(crate) mod floor;
 pub(crate) mod libbpf;
 pub(crate) mod libbpf_rs;

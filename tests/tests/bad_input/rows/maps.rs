@@ -28,6 +28,7 @@ fn from_any(fd: OwnedFd) -> Vec<Answer> {
         Answer::of(Map::from_fd(copy()).map_err(MapError::from)),
         Answer::of(Map::try_from(copy()).map_err(MapError::from)),
         Answer::of(Map::from_borrowed(&fd)),
+        Answer::of(Map::with_borrowed(fd.as_fd(), Map::id)),
         Answer::of(Map::from_fd_via_fdinfo(copy()).map_err(MapError::from)),
         without_bpf_call(Errno::PERM, || Answer::of(Map::from_fd(copy()).map_err(MapError::from))),
     ]
@@ -57,8 +58,9 @@ fn claimed_by_another() -> (Map, Forked) {
 }
 
 pub(crate) fn rows() -> Vec<Row> {
-    let any = "Map::{from_fd, try_from, from_borrowed, from_fd_via_fdinfo}";
+    let any = "Map::{from_fd, try_from, from_borrowed, with_borrowed, from_fd_via_fdinfo}";
     let create = "Map::{create, create_exact}";
+    let claiming = "Mapping::{new, claim}";
     let mut rows = vec![
         plain(any, "a file, a socket, an epoll instance", "MapError::NotAMap", "not a BPF map", || {
             strangers().into_iter().flat_map(from_any).collect()
@@ -75,9 +77,10 @@ pub(crate) fn rows() -> Vec<Row> {
         plain(any, "a ring buffer of the other direction", "MapError::WrongType", "BPF_MAP_TYPE_RINGBUF (27)", || {
             from_any(objects::map(RINGBUF, 0, 0, rounded_size(1).unwrap()))
         }),
-        plain("Map::from_borrowed", "a closed descriptor", "MapError::ClosedFd", "not open", || {
+        plain("Map::{from_borrowed, with_borrowed}", "a closed descriptor", "MapError::ClosedFd", "not open", || {
             // SAFETY: nothing is open at this number, and it is only ever refused.
-            vec![Answer::of(Map::from_borrowed(unsafe { BorrowedFd::borrow_raw(900) }))]
+            let closed = unsafe { BorrowedFd::borrow_raw(900) };
+            vec![Answer::of(Map::from_borrowed(closed)), Answer::of(Map::with_borrowed(closed, Map::id))]
         }),
         plain(
             "Map::from_fd",
@@ -216,12 +219,14 @@ pub(crate) fn rows() -> Vec<Row> {
         plain("RingSize::new", "0, 7, 12, 2^32, 2^64 - 1 bytes", "SizeError", "a power of two from 8 to", || {
             [0, 7, 12, 1 << 32, u64::MAX].into_iter().map(|size| Answer::of(RingSize::new(size))).collect()
         }),
-        on_ring("Mapping::new", "a ring that is mapped already", "MappingError::AlreadyMapped", "share that", |kit| {
-            vec![Answer::of(Mapping::new(&kit.ring.map)), Answer::of(Mapping::new(&kit.ring.map.try_clone().unwrap()))]
+        on_ring(claiming, "a ring that is mapped already", "MappingError::AlreadyMapped", "share that", |kit| {
+            let (map, again) = (&kit.ring.map, kit.ring.map.try_clone().unwrap());
+            vec![Answer::of(Mapping::new(map)), Answer::of(Mapping::new(&again)), Answer::of(Mapping::claim(map))]
         }),
-        plain("Mapping::new", "a ring that another process claims", "MappingError::Claimed", "(pid ", || {
+        plain(claiming, "a ring that another process claims", "MappingError::Claimed", "(pid ", || {
             let (map, _other) = claimed_by_another();
-            vec![Answer::of(Mapping::new(&map)), Answer::of(Mapping::new(&map.try_clone().unwrap()))]
+            let again = map.try_clone().unwrap();
+            vec![Answer::of(Mapping::new(&map)), Answer::of(Mapping::new(&again)), Answer::of(Mapping::claim(&map))]
         }),
         plain(
             "Mapping::new",
@@ -253,19 +258,10 @@ pub(crate) fn rows() -> Vec<Row> {
             let map = map(1);
             vec![without_calls(&[libc::SYS_fcntl], Errno::PERM, || Answer::of(map.claimant()))]
         }),
-        plain(
-            "{Mapping::new, Mapping::unclaimed}",
-            "madvise forbidden by seccomp",
-            "MappingError::System",
-            "madvise(",
-            || {
-                let map = map(1);
-                without_calls(&[libc::SYS_madvise], Errno::PERM, || {
-                    // SAFETY: nothing is produced through it.
-                    vec![Answer::of(Mapping::new(&map)), Answer::of(unsafe { Mapping::unclaimed(&map) })]
-                })
-            },
-        ),
+        plain("Mapping::new", "madvise forbidden by seccomp", "MappingError::System", "madvise(", || {
+            let map = map(1);
+            vec![without_calls(&[libc::SYS_madvise], Errno::PERM, || Answer::of(Mapping::new(&map)))]
+        }),
         plain("Map::holders", "/proc can't be read", "MapError::System", "reading /proc failed", || {
             let map = map(1);
             vec![without_calls(&[libc::SYS_openat], Errno::PERM, || Answer::of(map.holders()))]

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* What libbpf does not offer: push, batches, shorter submits, waiting until consumed, cancelling, claims, maps, inspecting. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/bpf.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <user_ringbuf.h>
+
+#include "check.h"
+
+enum { SIZE = 4096 };
+
+static struct ring ring;
+static struct pages pages;
+static struct uringbuf *rb;
+
+static void begin(void)
+{
+	ring_make(&ring, SIZE);
+	pages_map(&pages, &ring);
+	rb = uringbuf_new(ring.fd, NULL);
+	CHECK(rb != NULL);
+}
+
+static void end(void)
+{
+	uringbuf_free(rb);
+	pages_unmap(&pages);
+	ring_end(&ring);
+}
+
+static void a_push_is_published_in_one_step(void)
+{
+	uint32_t len;
+
+	begin();
+	CHECK_EQ(uringbuf_push(rb, "pushed", 6), 0);
+	CHECK_EQ(uringbuf_push(rb, NULL, 0), 0);
+	CHECK_EQ(*pages.producer, 24);
+	CHECK_EQ(uringbuf_position(rb), 24);
+	CHECK_EQ(ring_drain(&ring, NO_WAKEUP), 2);
+	CHECK(memcmp(ring_sample(&ring, 0, &len), "pushed", 6) == 0 && len == 6);
+	ring_sample(&ring, 1, &len);
+	CHECK_EQ(len, 0);
+	CHECK_FAILS(uringbuf_push(rb, NULL, 1), EINVAL);
+	CHECK_FAILS(uringbuf_push(NULL, "x", 1), EINVAL);
+	CHECK_FAILS(uringbuf_push(rb, "x", SIZE - 7), E2BIG);
+	CHECK_FAILS(uringbuf_push(rb, "x", SIZE_MAX), E2BIG);
+	while (uringbuf_push(rb, "fill it up", 10) == 0)
+		;
+	CHECK_EQ(errno, ENOSPC);
+	*pages.producer += 4;
+	CHECK_FAILS(uringbuf_push(rb, "x", 1), EUCLEAN);
+	end();
+}
+
+static void a_batch_is_published_at_once_or_not_at_all(void)
+{
+	char bytes[SIZE] = { 0 };
+	struct iovec three[] = { { "one", 3 }, { NULL, 0 }, { "three", 5 } };
+	struct iovec large[] = { { bytes, 2000 }, { bytes, 2100 } };
+	struct iovec wrong[] = { { "one", 3 }, { NULL, 1 } };
+	uint32_t len;
+
+	begin();
+	CHECK_EQ(uringbuf_push_batch(rb, three, 3), 0);
+	CHECK_EQ(*pages.producer, 16 + 8 + 16);
+	CHECK_EQ(uringbuf_push_batch(rb, NULL, 0), 0);
+	CHECK_FAILS(uringbuf_push_batch(rb, NULL, 1), EINVAL);
+	CHECK_FAILS(uringbuf_push_batch(rb, three, SIZE_MAX), EINVAL);
+	CHECK_FAILS(uringbuf_push_batch(rb, wrong, 2), EINVAL);
+	CHECK_FAILS(uringbuf_push_batch(rb, large, 2), E2BIG);
+	large[0].iov_len = 2072;
+	large[1].iov_len = 2000;
+	/* It fits an empty ring, and this one is not. */
+	CHECK_FAILS(uringbuf_push_batch(rb, large, 2), ENOSPC);
+	CHECK_EQ(*pages.producer, 40);
+	CHECK_EQ(ring_drain(&ring, NO_WAKEUP), 3);
+	CHECK(memcmp(ring_sample(&ring, 2, &len), "three", 5) == 0 && len == 5);
+	CHECK_EQ(uringbuf_push_batch(rb, large, 2), 0);
+	CHECK_EQ(ring_drain(&ring, NO_WAKEUP), 2);
+	end();
+}
+
+static void a_push_goes_behind_a_reserved_sample(void)
+{
+	uint32_t len;
+
+	begin();
+	char *sample = uringbuf_reserve(rb, 5);
+	CHECK_EQ(uringbuf_push(rb, "later", 5), 0);
+	CHECK_EQ(ring_drain(&ring, NO_WAKEUP), 0);
+	memcpy(sample, "first", 5);
+	CHECK_EQ(uringbuf_submit(rb, sample), 0);
+	CHECK_EQ(ring_drain(&ring, NO_WAKEUP), 2);
+	CHECK(memcmp(ring_sample(&ring, 1, &len), "later", 5) == 0);
+	end();
+}
+
+static void a_shorter_submit_leaves_a_rest_that_is_skipped(void)
+{
+	uint32_t len;
+
+	begin();
+	char *sample = uringbuf_reserve(rb, 100);
+	memcpy(sample, "short", 5);
+	CHECK_FAILS(uringbuf_submit_len(rb, sample, 101), EINVAL);
+	CHECK_FAILS(uringbuf_submit_len(rb, sample + 1, 5), EINVAL);
+	CHECK_FAILS(uringbuf_submit_len(NULL, sample, 5), EINVAL);
+	CHECK_EQ(pages_header(&pages, 0), BUSY | 100);
+	CHECK_EQ(uringbuf_submit_len(rb, sample, 5), 0);
+	CHECK_EQ(pages_header(&pages, 0), 5);
+	CHECK_EQ(pages_header(&pages, 16), DISCARD | 88);
+	CHECK_FAILS(uringbuf_submit_len(rb, sample, 5), EINVAL);
+	CHECK_FAILS(uringbuf_discard(rb, sample), EINVAL);
+	CHECK_EQ(ring_drain(&ring, NO_WAKEUP), 1);
+	CHECK(memcmp(ring_sample(&ring, 0, &len), "short", 5) == 0 && len == 5);
+	CHECK_EQ(*pages.consumer, 112);
+	end();
+}
+
+static void waiting_until_consumed_ends_with_the_drain(void)
+{
+	begin();
+	CHECK_EQ(uringbuf_wait_consumed(rb, 0, -1), 0);
+	CHECK_EQ(uringbuf_push(rb, "one", 3), 0);
+	uint64_t position = uringbuf_position(rb);
+	CHECK_EQ(uringbuf_push(rb, "two", 3), 0);
+	CHECK_FAILS(uringbuf_wait_consumed(rb, position, 0), ETIMEDOUT);
+	CHECK_FAILS(uringbuf_wait_consumed(rb, position, 30), ETIMEDOUT);
+	CHECK_FAILS(uringbuf_wait_consumed(rb, position, -2), EINVAL);
+	CHECK_FAILS(uringbuf_wait_consumed(rb, position + 64, -1), EINVAL);
+	CHECK_FAILS(uringbuf_wait_consumed(NULL, position, 0), EINVAL);
+	double start = now_ms();
+	struct kick *kick = ring_kick(&ring, 50, 0);
+	CHECK_EQ(uringbuf_wait_consumed(rb, uringbuf_position(rb), -1), 0);
+	CHECK(now_ms() - start >= 40);
+	kick_wait(kick);
+	end();
+}
+
+static void *cancel_soon(void *arg)
+{
+	usleep(50 * 1000);
+	uringbuf_cancel(arg);
+	return NULL;
+}
+
+/* Cancels a wait without limit. Returns how long it took to notice, in milliseconds. */
+static double cancelled_after(void)
+{
+	pthread_t thread;
+
+	CHECK(pthread_create(&thread, NULL, cancel_soon, rb) == 0);
+	double start = now_ms();
+	CHECK_NULL(uringbuf_reserve_blocking(rb, 64, -1), ECANCELED);
+	double took = now_ms() - start;
+	pthread_join(thread, NULL);
+	return took - 50;
+}
+
+static void a_wait_is_cancelled_and_resumed(void)
+{
+	struct rlimit before, tight;
+
+	begin();
+	CHECK_EQ(uringbuf_submit(rb, uringbuf_reserve(rb, SIZE - 24)), 0);
+	/* Without a descriptor for it at the next look. */
+	CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+	tight = (struct rlimit){ .rlim_cur = 3, .rlim_max = before.rlim_max };
+	CHECK(setrlimit(RLIMIT_NOFILE, &tight) == 0);
+	CHECK(cancelled_after() < 1000);
+	CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+	CHECK_NULL(uringbuf_reserve_blocking(rb, 64, 1000), ECANCELED);
+	CHECK_FAILS(uringbuf_wait_consumed(rb, uringbuf_position(rb), -1), ECANCELED);
+	/* Room that is there is given all the same. */
+	CHECK(uringbuf_reserve_blocking(rb, 0, -1) != NULL);
+	uringbuf_resume(rb);
+	CHECK_NULL(uringbuf_reserve_blocking(rb, 64, 30), ENOSPC);
+	int fds = open_fds();
+	errno = 77;
+	CHECK(cancelled_after() < 1000);
+	uringbuf_resume(rb);
+	CHECK(cancelled_after() < 1000);
+	CHECK_EQ(open_fds(), fds + 1);
+	uringbuf_resume(rb);
+	double start = now_ms(), cpu = cpu_ms();
+	CHECK_NULL(uringbuf_reserve_blocking(rb, 64, 200), ENOSPC);
+	CHECK(now_ms() - start >= 199 && cpu_ms() - cpu < 100);
+	uringbuf_cancel(NULL);
+	uringbuf_resume(NULL);
+	end();
+	CHECK_EQ(open_fds(), fds - 4);
+}
+
+static void a_claim_keeps_out_who_asks_and_nobody_else(void)
+{
+	int status, tell[2], ended[2];
+	char byte;
+
+	begin();
+	CHECK_EQ(uringbuf_claim(rb, ring.fd), 0);
+	CHECK_FAILS(uringbuf_claim(rb, ring.fd), EBUSY);
+	/* No handle is refused, with the claim or without. */
+	struct uringbuf *other = uringbuf_new(ring.fd, NULL);
+	CHECK(other != NULL);
+	CHECK_FAILS(uringbuf_claim(other, ring.fd), EBUSY);
+	CHECK_EQ(uringbuf_push(other, "beside", 6), 0);
+	CHECK_FAILS(uringbuf_claim(other, -1), EBADFD);
+	CHECK_FAILS(uringbuf_claim(NULL, ring.fd), EINVAL);
+	uringbuf_free(rb);
+	CHECK_EQ(uringbuf_claim(other, ring.fd), 0);
+	uringbuf_free(other);
+	/* Another process has it, until it is killed. */
+	CHECK(pipe(tell) == 0 && pipe(ended) == 0);
+	int child = fork();
+	CHECK(child >= 0);
+	if (child == 0) {
+		struct uringbuf *theirs = uringbuf_new(ring.fd, NULL);
+		byte = theirs != NULL && uringbuf_claim(theirs, ring.fd) == 0 ? 'y' : 'n';
+		if (write(tell[1], &byte, 1) == 1)
+			pause();
+		_exit(1);
+	}
+	CHECK(read(tell[0], &byte, 1) == 1 && byte == 'y');
+	rb = uringbuf_new(ring.fd, NULL);
+	CHECK(rb != NULL);
+	CHECK_FAILS(uringbuf_claim(rb, ring.fd), EBUSY);
+	kill(child, SIGKILL);
+	CHECK(waitpid(child, &status, 0) == child);
+	CHECK_EQ(uringbuf_claim(rb, ring.fd), 0);
+	for (int n = 0; n < 2; n++) {
+		close(tell[n]);
+		close(ended[n]);
+	}
+	end();
+}
+
+static void maps_are_made_and_opened_by_their_pins(void)
+{
+	char dir[] = "/tmp/capi-XXXXXX", path[64], plain[64];
+	union bpf_attr pin = { 0 };
+
+	int fd = uringbuf_map_create("from_c", 5000);
+	CHECK(fd >= 0);
+	CHECK(fcntl(fd, F_GETFD) == FD_CLOEXEC);
+	CHECK(mkdtemp(dir) != NULL && mount("bpf", dir, "bpf", 0, NULL) == 0);
+	snprintf(path, sizeof(path), "%s/ring", dir);
+	pin.pathname = (uintptr_t)path;
+	pin.bpf_fd = (uint32_t)fd;
+	CHECK(syscall(SYS_bpf, BPF_OBJ_PIN, &pin, sizeof(pin)) == 0);
+	int again = uringbuf_map_open(path);
+	CHECK(again >= 0);
+	struct uringbuf *one = uringbuf_new(fd, NULL), *other = uringbuf_new(again, NULL);
+	CHECK(one != NULL && other != NULL);
+	CHECK_EQ(uringbuf_push(one, "x", 1), 0);
+	CHECK_EQ(uringbuf_position(other), 16);
+	struct uringbuf_state state = { .sz = sizeof(state) };
+	CHECK_EQ(uringbuf_inspect(again, &state), 0);
+	CHECK_EQ(state.ring_size, 8192);
+	uringbuf_free(one);
+	uringbuf_free(other);
+	close(fd);
+	close(again);
+	snprintf(plain, sizeof(plain), "%s/none", dir);
+	CHECK_FAILS(uringbuf_map_open(plain), ENOENT);
+	CHECK_FAILS(uringbuf_map_open("/etc/passwd"), EACCES);
+	CHECK_FAILS(uringbuf_map_open(""), ENOENT);
+	CHECK_FAILS(uringbuf_map_open(NULL), EINVAL);
+	CHECK(umount(dir) == 0 && rmdir(dir) == 0);
+	fd = uringbuf_map_create(NULL, 1);
+	CHECK(fd >= 0);
+	close(fd);
+	CHECK_FAILS(uringbuf_map_create("zero", 0), EINVAL);
+	CHECK_FAILS(uringbuf_map_create("large", (1ull << 31) + 1), E2BIG);
+	CHECK_FAILS(uringbuf_map_create("sixteen letters_", 4096), ENAMETOOLONG);
+	CHECK_FAILS(uringbuf_map_create("a-b", 4096), EINVAL);
+	CHECK_FAILS(uringbuf_map_create("\xff", 4096), EINVAL);
+}
+
+static struct uringbuf_state inspect(void)
+{
+	struct uringbuf_state state = { .sz = sizeof(state) };
+
+	CHECK_EQ(uringbuf_inspect(ring.fd, &state), 0);
+	CHECK_EQ(state.ring_size, SIZE);
+	return state;
+}
+
+static void inspecting_tells_how_a_ring_stands(void)
+{
+	struct uringbuf_state state;
+	uint32_t word = (1 << 24) + 1;
+
+	begin();
+	CHECK_EQ(inspect().verdict, URINGBUF_EMPTY);
+	CHECK_EQ(uringbuf_push(rb, "one", 3), 0);
+	CHECK_EQ(uringbuf_discard(rb, uringbuf_reserve(rb, 8)), 0);
+	state = inspect();
+	CHECK_EQ(state.verdict, URINGBUF_FLOWING);
+	CHECK(state.submitted == 1 && state.discarded == 1 && state.ready == 2 && state.producer == 32);
+	void *sample = uringbuf_reserve(rb, 8);
+	state = inspect();
+	CHECK_EQ(state.verdict, URINGBUF_HELD);
+	CHECK(state.busy == 1 && state.obstacle == 32 && state.ready == 2 && state.kernel_errno == 0);
+	memcpy(pages.data + 32, &word, sizeof(word));
+	state = inspect();
+	CHECK_EQ(state.verdict, URINGBUF_JAMMED);
+	CHECK_EQ(state.kernel_errno, EINVAL);
+	CHECK_EQ(ring_drain(&ring, NO_WAKEUP), -state.kernel_errno);
+	CHECK_FAILS(uringbuf_submit(rb, sample), EINVAL);
+	*pages.producer = 4;
+	state = inspect();
+	CHECK_EQ(state.verdict, URINGBUF_MISPLACED);
+	CHECK_EQ(state.kernel_errno, EINVAL);
+	/* A caller that knows less. */
+	struct uringbuf_state old = { .sz = 16, .ring_size = 77 };
+	CHECK_EQ(uringbuf_inspect(ring.fd, &old), 0);
+	CHECK(old.sz == 16 && old.verdict == URINGBUF_MISPLACED && old.ring_size == 77);
+	old.sz = 7;
+	CHECK_FAILS(uringbuf_inspect(ring.fd, &old), EINVAL);
+	CHECK_FAILS(uringbuf_inspect(ring.fd, NULL), EINVAL);
+	CHECK_FAILS(uringbuf_inspect(-1, &state), EBADFD);
+	end();
+}
+
+static const struct test tests[] = {
+	TEST(a_push_is_published_in_one_step),
+	TEST(a_batch_is_published_at_once_or_not_at_all),
+	TEST(a_push_goes_behind_a_reserved_sample),
+	TEST(a_shorter_submit_leaves_a_rest_that_is_skipped),
+	TEST(waiting_until_consumed_ends_with_the_drain),
+	TEST(a_wait_is_cancelled_and_resumed),
+	TEST(a_claim_keeps_out_who_asks_and_nobody_else),
+	TEST(maps_are_made_and_opened_by_their_pins),
+	TEST(inspecting_tells_how_a_ring_stands),
+};
+
+int main(int argc, char **argv)
+{
+	(void)argc;
+	return run_tests(argv[0], tests, sizeof(tests) / sizeof(*tests));
+}

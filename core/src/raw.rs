@@ -1,0 +1,299 @@
+//! libbpf's contract: any number of handles on one ring, each sample published busy when it is reserved.
+//!
+//! Invariant: a handle remembers nothing. It reads both positions anew for each reservation, so handles in any number of
+//! processes may share a ring, as long as one lock of their own keeps the reservations apart; nothing is claimed.
+//! Between reserve and submit a sample is known by the offset of its header alone. Kernel counterpart:
+//! `__bpf_user_ringbuf_peek`, which stops at `BPF_RINGBUF_BUSY_BIT` and skips `BPF_RINGBUF_DISCARD_BIT`.
+
+use core::time::Duration;
+
+use crate::error::{BeyondSample, ReserveError};
+use crate::header::{Header, RecordState};
+use crate::layout::{SampleLen, filler_len};
+use crate::memory::RingMemory;
+use crate::payload::taken_up_again;
+use crate::position::Position;
+use crate::producer::{Seen, look_for_room};
+use crate::role::Role;
+use crate::wait::{BlockingError, Until, Wait, block_on, or_not_yet};
+
+/// A handle on a ring that others may produce into as well, for the C ABI and for those who share a ring with libbpf.
+///
+/// Rust programs want [`Producer`](crate::Producer), [`Shared`](crate::Shared) or
+/// [`DetachedSample`](crate::DetachedSample), which the compiler keeps correct. Here the caller does:
+///
+/// 1. Reservations and pushes, through whatever handle in whatever process, libbpf's included, take place under one lock,
+///    and no [`Producer`](crate::Producer) works on the ring.
+/// 2. An offset that is submitted or discarded came from a reservation on this ring and was neither submitted nor
+///    discarded since. What is noticed at no cost is refused; the rest damages the ring's contents, never other memory.
+///
+/// Submitting and discarding need no lock: any thread, in any order, beside a reservation.
+#[derive(Debug)]
+#[doc(alias = "user_ring_buffer")]
+pub struct Raw<M: RingMemory> {
+    memory: M,
+}
+
+impl<M: RingMemory> Raw<M> {
+    /// A handle on this memory. It neither claims the ring nor looks at what is in it.
+    #[inline]
+    pub const fn new(memory: M) -> Self {
+        Self { memory }
+    }
+
+    /// The memory that this handle works on.
+    #[inline]
+    pub const fn memory(&self) -> &M {
+        &self.memory
+    }
+
+    /// Reserves a sample of `len` bytes and shows it to the kernel, busy. Returns the position of its header.
+    ///
+    /// # Errors
+    /// [`ReserveError::TooLarge`], [`ReserveError::Full`], and [`ReserveError::Corrupted`] if the positions can't be
+    /// those of a ring of this size. Nothing has been written then.
+    ///
+    /// # Safety
+    /// The caller holds the lock of obligation 1.
+    #[inline]
+    #[doc(alias = "user_ring_buffer__reserve")]
+    pub unsafe fn reserve(&self, len: usize) -> Result<Position, ReserveError> {
+        let seen = self.look();
+        let len = room(seen, seen.found, len)?;
+        // SAFETY: `room` found the record's extent free, and under the caller's lock nobody else takes it.
+        unsafe { self.show_busy(seen, len) };
+        Ok(seen.found)
+    }
+
+    /// As [`reserve`](Self::reserve), for those who ask why only where they must: `None` in place of an error.
+    ///
+    /// # Safety
+    /// As for [`reserve`](Self::reserve).
+    #[inline(always)]
+    pub unsafe fn try_reserve(&self, len: usize) -> Option<Position> {
+        let seen = self.look();
+        let len = fit(seen, seen.found, len)?;
+        // SAFETY: as in `reserve`.
+        unsafe { self.show_busy(seen, len) };
+        Some(seen.found)
+    }
+
+    /// As [`reserve`](Self::reserve), waiting for room if need be: forever if `timeout` is `None`, not at all if it is
+    /// zero; otherwise there is one last attempt when the time is up.
+    ///
+    /// # Errors
+    /// [`BlockingError`]: whatever waiting can't change is returned at once.
+    ///
+    /// # Safety
+    /// As for [`reserve`](Self::reserve); the lock is held while waiting.
+    #[doc(alias = "user_ring_buffer__reserve_blocking")]
+    pub unsafe fn reserve_blocking<W: Wait + ?Sized>(
+        &self,
+        len: usize,
+        waiter: &mut W,
+        timeout: Option<Duration>,
+    ) -> Result<Position, BlockingError<W::Error>> {
+        // SAFETY: the caller's promise is passed on.
+        let attempt = || or_not_yet(unsafe { self.reserve(len) });
+        block_on(waiter, self.memory.ring_id(), timeout, Until::Woken, attempt)
+    }
+
+    /// Copies `bytes` into the ring and publishes them in one step. Returns the position at which the record ends.
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve).
+    ///
+    /// # Safety
+    /// As for [`reserve`](Self::reserve), and `bytes` do not lie in the ring.
+    #[inline]
+    pub unsafe fn push(&self, bytes: &[u8]) -> Result<Position, ReserveError> {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.push_all(Some(Ok(bytes))) }
+    }
+
+    /// Copies all `samples` into the ring and publishes them at once, or none of them. Returns the position at which the
+    /// last record ends.
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve), [`ReserveError::BatchFull`] if the ring can never hold them together, and the first
+    /// error among `samples`.
+    ///
+    /// # Safety
+    /// As for [`push`](Self::push).
+    #[inline]
+    pub unsafe fn push_all<'s, E: From<ReserveError>>(
+        &self,
+        samples: impl IntoIterator<Item = Result<&'s [u8], E>>,
+    ) -> Result<Position, E> {
+        let seen = self.look();
+        let mut tail = seen.found;
+        for bytes in samples {
+            let bytes = bytes?;
+            let len = room(seen, tail, bytes.len())?;
+            let offset = tail.offset(seen.size);
+            // SAFETY: `room` found the record's extent free, under the caller's lock nobody else takes it, and the
+            // kernel does not look there before it is published.
+            unsafe {
+                self.memory.write_payload(offset, 0, bytes);
+                self.memory.write_header(offset, Header::submitted(len.bytes()));
+            }
+            tail = tail.advance(u64::from(len.extent()));
+        }
+        // Pairs with the acquire load of producer_pos in the kernel's peek: headers and samples are written.
+        // SAFETY: everything before `tail` is written, and the caller's lock keeps other producers out.
+        unsafe { self.memory.publish_producer(tail) };
+        Ok(tail)
+    }
+
+    /// Hands the sample whose header lies at `offset` to the kernel. Returns whether there is a busy record; without one
+    /// nothing is written.
+    ///
+    /// # Safety
+    /// `offset` is a multiple of 8 below the ring's size, and obligation 2 holds.
+    #[inline]
+    #[doc(alias = "user_ring_buffer__submit")]
+    pub unsafe fn submit(&self, offset: u32) -> bool {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.commit(offset, Header::submitted) }
+    }
+
+    /// Makes the kernel skip the record whose header lies at `offset`. Its room is free once the kernel has drained past
+    /// it. Returns whether there is a busy record; without one nothing is written.
+    ///
+    /// # Safety
+    /// As for [`submit`](Self::submit).
+    #[inline]
+    #[doc(alias = "user_ring_buffer__discard")]
+    pub unsafe fn discard(&self, offset: u32) -> bool {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.commit(offset, Header::discarded) }
+    }
+
+    /// Submits the first `len` bytes of the sample whose header lies at `offset`. The rest of the record becomes a
+    /// discarded one. Returns whether there is a busy record; without one nothing is written.
+    ///
+    /// # Errors
+    /// [`BeyondSample`] if `len` is longer than what was reserved. The sample stays reserved.
+    ///
+    /// # Safety
+    /// As for [`submit`](Self::submit).
+    pub unsafe fn submit_len(&self, offset: u32, len: usize) -> Result<bool, BeyondSample> {
+        // SAFETY: the record is the caller's, so its header was written before; the offset is as promised.
+        let reserved = unsafe { self.memory.read_header(offset) };
+        let size = self.memory.size();
+        // What no reservation of this ring can have written is not the caller's record.
+        let Some(whole) = size.sample_len(reserved.len() as usize).filter(|_| reserved.state() == RecordState::Busy)
+        else {
+            return Ok(false);
+        };
+        let len = whole.shortened(len).ok_or(BeyondSample { at: 0, len, reserved: whole.bytes() })?;
+        let rest = whole.extent().saturating_sub(len.extent());
+        taken_up_again();
+        // SAFETY: the record is the caller's, the rest lies within it, and nobody looks there before the front is
+        // committed.
+        unsafe {
+            if rest > 0 {
+                let behind = Position::new(u64::from(offset)).advance(u64::from(len.extent()));
+                self.memory.write_header(behind.offset(size), Header::discarded(filler_len(rest)));
+            }
+            // Pairs with the kernel's acquire load of the header: the sample and the rest's header are written.
+            self.memory.commit_header(offset, Header::submitted(len.bytes()));
+        }
+        Ok(true)
+    }
+
+    /// Where the ring ends now: everything reserved or pushed so far, through whatever handle.
+    #[inline]
+    pub fn position(&self) -> Position {
+        self.memory.load_producer(Role::LoadOwnProducer)
+    }
+
+    /// Waits until the kernel has taken everything up to `position`, as [`position`](Self::position) or a push returned
+    /// it.
+    ///
+    /// # Errors
+    /// [`BlockingError`], among them [`BlockingError::NotSubmitted`] for a position that lies ahead, and
+    /// [`ReserveError::Corrupted`].
+    pub fn wait_consumed<W: Wait + ?Sized>(
+        &self,
+        position: Position,
+        waiter: &mut W,
+        timeout: Option<Duration>,
+    ) -> Result<(), BlockingError<W::Error>> {
+        let end = self.position();
+        if !end.has_reached(position) {
+            return Err(BlockingError::NotSubmitted { position, end });
+        }
+        // Other handles may fill the ring to the last byte, and then a wake may be forgotten.
+        block_on(waiter, self.memory.ring_id(), timeout, Until::WokenOrSomeTime, || {
+            let consumer = self.memory.load_consumer();
+            let end = self.position();
+            // Others may reserve what the kernel frees meanwhile: only positions that stand still can be compared.
+            if self.memory.load_consumer() == consumer {
+                end.occupied(consumer, self.memory.size())?;
+            }
+            Ok(consumer.has_reached(position).then_some(()))
+        })
+    }
+
+    #[inline(always)]
+    fn look(&self) -> Seen {
+        // What an earlier batch wrote and gave up is written again.
+        taken_up_again();
+        // In libbpf's order. What the kernel has read is over: the load pairs with its release store of consumer_pos.
+        let consumer = self.memory.load_consumer();
+        Seen { size: self.memory.size(), consumer, found: self.memory.load_producer(Role::LoadOwnProducer) }
+    }
+
+    /// # Safety
+    /// The record's extent is free from the producer position on, and nobody else takes it.
+    #[inline(always)]
+    unsafe fn show_busy(&self, seen: Seen, len: SampleLen) {
+        // SAFETY: by the caller's promise. The store pairs with the acquire load of producer_pos in the kernel's peek: the
+        // header is written.
+        unsafe {
+            self.memory.write_header(seen.found.offset(seen.size), Header::busy(len.bytes()));
+            self.memory.publish_producer(seen.found.advance(u64::from(len.extent())));
+        }
+    }
+
+    /// # Safety
+    /// As for [`submit`](Self::submit).
+    #[inline(always)]
+    unsafe fn commit(&self, offset: u32, header: fn(u32) -> Header) -> bool {
+        // SAFETY: the offset is what both ask for, by the caller's promise. The record is the caller's, so its header was
+        // written before, and nothing else stores there. The store pairs with the kernel's acquire load of the header: the
+        // sample is written.
+        unsafe {
+            let reserved = self.memory.read_header(offset);
+            let busy = reserved.state() == RecordState::Busy;
+            if busy {
+                self.memory.commit_header(offset, header(reserved.len()));
+            }
+            busy
+        }
+    }
+}
+
+/// `len` as checked, if a record of that length fits at `tail`: the producer position, or the end of a batch behind it.
+#[inline(always)]
+fn fit(seen: Seen, tail: Position, len: usize) -> Option<SampleLen> {
+    let len = SampleLen::in_some_ring(len)?;
+    let left = seen.size.bytes_u64().checked_sub(u64::from(len.extent()))?;
+    // Both at once: what is in either is in the two together.
+    let aligned = Position::new(seen.consumer.get() | seen.found.get()).is_aligned();
+    if aligned && tail.distance_from(seen.consumer) <= left { Some(len) } else { None }
+}
+
+/// As [`fit`], and says why not.
+#[inline(always)]
+fn room(seen: Seen, tail: Position, len: usize) -> Result<SampleLen, ReserveError> {
+    match fit(seen, tail, len) {
+        Some(len) => Ok(len),
+        None => {
+            look_for_room(seen, seen.found, tail, len)?;
+            // It found none where `fit` has found none.
+            Err(ReserveError::TooLarge { len, max: seen.size.max_sample_len() })
+        }
+    }
+}
