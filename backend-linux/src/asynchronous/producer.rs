@@ -47,7 +47,7 @@ impl<M: RingMemory, R: Reactor> AsyncProducer<M, R> {
     pub fn try_new(producer: Producer<M>, map: &Map, recheck: Recheck) -> Result<Self, NotAsync<Producer<M>>> {
         match Waiting::new(map, producer.memory().ring_id(), recheck) {
             Ok(waiting) => Ok(Self { producer, waiting }),
-            Err(error) => Err(NotAsync { producer: producer, error }),
+            Err(error) => Err(NotAsync { producer, error }),
         }
     }
 
