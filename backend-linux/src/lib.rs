@@ -13,11 +13,12 @@
 //! its ring was replaced ([`Map::is_pinned_at`]), opens the new one, waits for room, and ends when another thread says so.
 //!
 //! # Errors
-//! Each error says what went wrong, with the numbers involved; its documentation says what to do next. The text of an inner
-//! error is not part of it: that error is the [`source`](core::error::Error::source), so that a report which walks the chain
-//! tells each cause once. A variant that only passes another error on ([`MapError::Bpf`]) has that error's text and source.
-//! An error number is a number of the error that carries it, as in `std::io::Error`, and not an inner error. The core's
-//! errors are plain values that tell all they know in their own text, so they have no source.
+//! Each error says what went wrong, with the numbers involved; its documentation says what to do next. A report that walks the
+//! chain of causes tells each of them once:
+//! - An inner error is the [`source`](core::error::Error::source), and its text is not part of the outer one's.
+//! - A variant that only passes another error on ([`MapError::Bpf`]) has that error's text and source.
+//! - An error number is part of the error that carries it, as in `std::io::Error`, and not a source.
+//! - The core's errors tell what they hold in their own text, and have no source.
 //!
 //! # Types of other crates
 //! What this crate takes and returns, and does not define, can be named through it: [`Errno`], [`Arg`] (a path, as text, as
