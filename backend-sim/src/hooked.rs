@@ -88,7 +88,7 @@ impl<F: Fn(Step) -> Fate> Hook for F {
 /// });
 /// let mut producer = Producer::attach(hooked)?;
 /// while producer.push(b"sample").is_ok() {}
-/// assert!(producer.push(b"sample").unwrap_err().to_string().contains("12345 is no multiple of 8"));
+/// assert!(producer.push(b"sample").unwrap_err().to_string().contains("12345 is not a multiple of 8"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy)]

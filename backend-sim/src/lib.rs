@@ -42,7 +42,7 @@
 //! Return values, consumer positions, samples and wakes are those of the kernel for every ring that a producer or a
 //! vandal can leave behind. These differ:
 //! - The kernel wakes from an interrupt shortly after the drain; here the wake comes with the drain's end.
-//! - A consumer position that is no multiple of 8 is -EINVAL here. The kernel never stores one, and nobody else can.
+//! - A consumer position that is not a multiple of 8 is -EINVAL here. The kernel never stores one, and nobody else can.
 //! - Beyond 2^64 bytes the kernel's comparison of positions makes it fall silent for good, and so does the fake.
 #![deny(unsafe_code)]
 

@@ -10,12 +10,12 @@ use crate::layout::RingSize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Corruption {
-    /// The consumer position is no multiple of 8, which the kernel never stores.
+    /// The consumer position is not a multiple of 8, which the kernel never stores.
     UnalignedConsumer {
         /// `consumer_pos` as found.
         consumer: u64,
     },
-    /// The producer position is no multiple of 8: every drain answers -EINVAL.
+    /// The producer position is not a multiple of 8: every drain answers -EINVAL.
     UnalignedProducer {
         /// `producer_pos` as found.
         producer: u64,
@@ -35,10 +35,10 @@ impl core::fmt::Display for Corruption {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match *self {
             Self::UnalignedConsumer { consumer } => {
-                write!(f, "the consumer position {consumer} is no multiple of 8")
+                write!(f, "the consumer position {consumer} is not a multiple of 8")
             }
             Self::UnalignedProducer { producer } => {
-                write!(f, "the producer position {producer} is no multiple of 8")
+                write!(f, "the producer position {producer} is not a multiple of 8")
             }
             Self::OutOfRange { consumer, producer, size } => write!(
                 f,

@@ -124,7 +124,7 @@ impl<M: RingMemory> Producer<M> {
         Ok(sample.submit())
     }
 
-    /// Reserves a sample of `len` bytes, waiting for room if need be: for ever if `timeout` is `None`, not at all if it
+    /// Reserves a sample of `len` bytes, waiting for room if need be: forever if `timeout` is `None`, not at all if it
     /// is zero; else there is one last attempt when the time is up.
     ///
     /// # Errors

@@ -149,7 +149,7 @@ impl<V: RingView> Records<V> {
     pub fn new(view: V) -> Result<Self, Corruption> {
         let mut next = view.load_consumer();
         // Between the two loads both may have moved. Only wrong positions stay so; a consumer that no kernel moves may
-        // not keep us here for ever.
+        // not keep us here forever.
         for _ in 0..1000 {
             let end = view.load_producer(Role::ObserveProducer);
             let before = core::mem::replace(&mut next, view.load_consumer());

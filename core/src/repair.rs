@@ -9,7 +9,7 @@
 //! obstacle that is being mended, and what lies behind is nobody's. There the headers of further fillers are written
 //! first; then the one store that releases the obstacle, its own length word, lets the kernel go on to headers that
 //! are all written. Every extent stays or is divided exactly, so the kernel never comes out between two records.
-//! A producer position that is no multiple of 8 keeps the kernel out altogether: it is mended last. One that is too
+//! A producer position that is not a multiple of 8 keeps the kernel out altogether: it is mended last. One that is too
 //! far ahead does not: it is mended first, so that no more of the ring's old bytes are taken for records.
 //!
 //! Kernel counterpart: `__bpf_user_ringbuf_peek`, which reads what is stored here.
@@ -65,7 +65,7 @@ enum Store {
 /// the producer, attaching says so ([`Corruption::OutOfRange`]), and a second repair puts it right.
 ///
 /// # Errors
-/// [`Corruption`] if the consumer position is no multiple of 8, or keeps running away: no kernel stores such, and none
+/// [`Corruption`] if the consumer position is not a multiple of 8, or keeps running away: no kernel stores such, and none
 /// of it can be mended from here. Nothing was changed in the first case.
 ///
 /// # Safety

@@ -146,7 +146,7 @@ impl<M: RingMemory> Shared<M> {
         if len == 0 { Err(ReserveError::EmptyLane) } else { Ok(self.reserve_owned(len)?.into_lane()) }
     }
 
-    /// Reserves a sample of `len` bytes, waiting for room if need be: for ever if `timeout` is `None`, not at all if it
+    /// Reserves a sample of `len` bytes, waiting for room if need be: forever if `timeout` is `None`, not at all if it
     /// is zero; else there is one last attempt when the time is up. Each waiting thread has a waiter of its own. Which
     /// of several gets the room is not determined.
     ///
@@ -303,7 +303,7 @@ impl<M: RingMemory> Shared<M> {
         let mut consumer = self.memory.load_consumer();
         // Acquire, so that the consumer position loaded next is no older than the one that made the room free.
         // The two are loaded one after the other: if the end seems too far ahead, the consumer may have moved in
-        // between. Only wrong positions stay so; a consumer that no kernel moves may not keep us here for ever.
+        // between. Only wrong positions stay so; a consumer that no kernel moves may not keep us here forever.
         for _ in 0..1000 {
             let reserved = Reservations(self.memory.load_word(&self.reservations.0, Role::ObserveInFlight));
             let end = reserved.end_near(consumer);

@@ -14,7 +14,7 @@ use crate::layout::RingSize;
 use crate::memory::RingId;
 use crate::position::{Corruption, Position};
 
-/// Longest timeout that waiting takes: 2^32 - 1 seconds, some 136 years. `None` waits for ever.
+/// Longest timeout that waiting takes: 2^32 - 1 seconds, some 136 years. `None` waits forever.
 pub const MAX_TIMEOUT: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// Why a wait came back.
@@ -100,7 +100,7 @@ impl<E: fmt::Display> fmt::Display for BlockingError<E> {
             Self::Reserve(why) => why.fmt(f),
             Self::TimedOut { timeout } => write!(f, "the kernel has not drained enough within {timeout:?}"),
             Self::TimeoutTooLong { timeout, max } => {
-                write!(f, "a timeout of {timeout:?} is too long: {max:?} at most, or none to wait for ever")
+                write!(f, "a timeout of {timeout:?} is too long: {max:?} at most; pass `None` to wait forever")
             }
             Self::OtherRing { waiter, producer } => write!(
                 f,

@@ -46,7 +46,7 @@ fn cut<'i>(framing: Framing, input: &'i [u8], max: usize, pieces: &[usize]) -> V
                     Step::NeedsInput => {
                         assert!(to < input.len(), "asks for more than there is");
                         assert!(to - from <= parser.max_rest(), "{} bytes are kept", to - from);
-                        // A piece is never empty, or it would ask for ever.
+                        // A piece is never empty, or it would ask forever.
                         to = input.len().min(to + pieces.next().map_or(1, |piece| piece + 1));
                     }
                     Step::End => {

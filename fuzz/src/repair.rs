@@ -97,7 +97,7 @@ fn drained<M: RawAccess>(memory: &M, consumer: u64, mut end: u64, expected: &[Ve
 /// word at an offset of the data area, a multiple of 8 below the size; `sample` gets the offset of a sample's first
 /// byte, below the size, and its length.
 ///
-/// Says nothing where the consumer position is no multiple of 8: that can't be repaired.
+/// Says nothing where the consumer position is not a multiple of 8: that can't be repaired.
 pub fn expect(
     size: u32,
     consumer: u64,

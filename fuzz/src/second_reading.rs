@@ -30,9 +30,9 @@ pub struct Order {
 pub enum End {
     /// A flag that the kernel does not know.
     UnknownFlag,
-    /// The producer position is no multiple of 8.
+    /// The producer position is not a multiple of 8.
     UnalignedProducer,
-    /// The consumer position is no multiple of 8. No kernel stores one, so here the fake kernel's own rule counts.
+    /// The consumer position is not a multiple of 8. No kernel stores one, so here the fake kernel's own rule counts.
     UnalignedConsumer,
     /// The consumer has come to the producer position.
     Empty,

@@ -13,7 +13,7 @@ pub enum Jam {
     Busy,
     /// A sample of 2^24 bytes, one more than the kernel takes
     TooLong,
-    /// A producer position that is no multiple of 8
+    /// A producer position that is not a multiple of 8
     Unaligned,
     /// A length that reaches beyond the producer position
     BeyondProducer,

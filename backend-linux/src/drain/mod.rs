@@ -270,7 +270,7 @@ impl<'a> Drained<'a> {
     /// # Errors
     ///
     /// The kernel's refusal: `EBUSY` while another drains the map, `EINVAL` for unknown flags, for a producer position
-    /// that is no multiple of 8 and for a record that reaches beyond it, `E2BIG` for a sample above 2^24 - 1
+    /// that is not a multiple of 8 and for a record that reaches beyond it, `E2BIG` for a sample above 2^24 - 1
     /// bytes or a record larger than the ring. What lay before a bad record is consumed all the same, and logged.
     pub fn returned(&self) -> Result<u32, Errno> {
         answer(self.returned)

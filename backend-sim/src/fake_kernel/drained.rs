@@ -8,7 +8,7 @@ use core::fmt;
 pub enum DrainError {
     /// -EBUSY: another drain of this ring is at work, perhaps the one whose callback drains again.
     Busy,
-    /// -EINVAL: unknown drain flags, a producer position that is no multiple of 8, or a record that reaches beyond the
+    /// -EINVAL: unknown drain flags, a producer position that is not a multiple of 8, or a record that reaches beyond the
     /// producer position.
     Invalid,
     /// -E2BIG: a record larger than the ring, or a sample of 2^24 bytes or more.

@@ -32,7 +32,7 @@ faults! {
     /// Takes samples of 2^24 bytes, one more than the kernel.
     SampleLimit = "sample-limit";
     /// Takes twice as many records in one drain. Not any number: a wild producer position would then keep the drain busy
-    /// for ever, and a comparison would hang instead of finding it.
+    /// forever, and a comparison would hang instead of finding it.
     CapTooLarge = "cap-too-large";
     /// Counts eight bytes too many for a sample whose length is a multiple of 8.
     Rounding = "rounding";

@@ -61,7 +61,7 @@
 //!
 //! # What loom can't see
 //!
-//! - At most five threads, the model's own counted, and some tens of accesses each: beyond that it takes for ever. A
+//! - At most five threads, the model's own counted, and some tens of accesses each: beyond that it takes forever. A
 //!   bound on preemptions helps (`LOOM_MAX_PREEMPTIONS=3`).
 //! - It leaves out schedules that it takes for equal to others, sometimes too many:
 //!   [`LoomMemory::without_reduction`] says when, and what to do about it. The models here are run both ways.

@@ -48,7 +48,7 @@ pub enum DecodeError {
         /// Where the part begins that is not whole.
         at: usize,
     },
-    /// The positions begin at no multiple of 8.
+    /// The positions begin at a place that is not a multiple of 8.
     UnalignedStart {
         /// Where they begin.
         start: u64,
@@ -64,7 +64,7 @@ impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Truncated { at } => write!(f, "what begins at byte {at} is not whole"),
-            Self::UnalignedStart { start } => write!(f, "the positions begin at {start}, which is no multiple of 8"),
+            Self::UnalignedStart { start } => write!(f, "the positions begin at {start}, which is not a multiple of 8"),
             Self::TooManyOperations { at } => {
                 write!(f, "at byte {at} begins an operation beyond the {MAX_OPERATIONS} that a program may have")
             }

@@ -58,7 +58,7 @@ struct Timed<T> {
 
 fn timed<T>(here: &AtomicU32, core: usize, work: impl FnOnce() -> Result<T>) -> Result<Timed<T>> {
     let pinned = affinity::pin(core);
-    // Also a thread that failed comes here, or the other one would wait for ever. Pairs with itself in the other thread.
+    // Also a thread that failed comes here, or the other one would wait forever. Pairs with itself in the other thread.
     here.fetch_add(1, Ordering::AcqRel);
     while here.load(Ordering::Acquire) < 2 {
         // On one core the other thread needs it.

@@ -8,7 +8,7 @@ use user_ringbuf_linux::{Map, Mapping};
 use super::board::{Board, PRODUCERS};
 use crate::send::{Api, Order, send};
 
-/// Sends for ever, and notes on the board what is submitted.
+/// Sends forever, and notes on the board what is submitted.
 ///
 /// # Errors
 /// What sending answered: a child that ends by itself has found a bug.

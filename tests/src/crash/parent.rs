@@ -230,7 +230,7 @@ impl Harness {
     }
 }
 
-/// The errors with which the kernel refuses a record or a position, for ever.
+/// The errors with which the kernel refuses a record or a position, forever.
 fn jam_or_other(error: anyhow::Error) -> anyhow::Error {
     match error.downcast_ref().copied() {
         Some(Errno::INVAL | Errno::TOOBIG) => Jammed(format!("{error:#}")).into(),

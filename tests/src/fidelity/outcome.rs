@@ -37,7 +37,7 @@ macro_rules! outcomes {
 outcomes! {
     /// -EINVAL: a flag that the kernel does not know.
     UnknownFlag = "einval_unknown_flag";
-    /// -EINVAL: the producer position is no multiple of 8.
+    /// -EINVAL: the producer position is not a multiple of 8.
     UnalignedProducer = "einval_unaligned_producer";
     /// -EINVAL: a record reaches beyond the producer position.
     BeyondProducer = "einval_beyond_producer";
@@ -133,7 +133,7 @@ impl Met {
     /// Notes what a drain of a ring of `size` bytes comes to, with the positions at `consumer` and `producer` before.
     ///
     /// # Errors
-    /// If the consumer position is no multiple of 8: that is no ring to compare anything on.
+    /// If the consumer position is not a multiple of 8: that is no ring to compare anything on.
     pub fn add_drain(
         &mut self,
         size: u32,

@@ -36,7 +36,7 @@ pub(super) fn check(returned: Result<u32, DrainError>) -> Option<u32> {
 }
 
 /// A ring whose kernel counts positions from elsewhere. The kernel compares positions as plain numbers, and is silent
-/// for ever once the producer has passed 2^64; the core goes on, and this lets a kernel go on with it.
+/// forever once the producer has passed 2^64; the core goes on, and this lets a kernel go on with it.
 #[derive(Debug)]
 pub(super) struct Shifted {
     memory: Arc<LoomMemory>,

@@ -71,7 +71,7 @@ pub(super) const BUSY: Model = Model {
     },
 };
 
-/// A length that reaches beyond the producer position, and a producer position that is no multiple of 8.
+/// A length that reaches beyond the producer position, and a producer position that is not a multiple of 8.
 pub(super) const DAMAGED: Model = Model {
     name: "repair-damage",
     about: "a damaged stretch becomes filler and a crooked producer position straight, with the kernel at the door",
@@ -96,7 +96,7 @@ pub(super) const DAMAGED: Model = Model {
     },
 };
 
-/// A producer position further ahead than the ring is large: the kernel would take old bytes for records for ever.
+/// A producer position further ahead than the ring is large: the kernel would take old bytes for records forever.
 pub(super) const MISPLACED: Model = Model {
     name: "repair-position",
     about: "a producer position beyond the ring is brought back while the kernel runs after it",

@@ -21,13 +21,13 @@ struct Wrong {
     corruption: &'static str,
 }
 
-const UNALIGNED: (&str, &str) = ("is no multiple of 8", "Corruption::UnalignedProducer");
+const UNALIGNED: (&str, &str) = ("is not a multiple of 8", "Corruption::UnalignedProducer");
 const OUT_OF_RANGE: (&str, &str) = ("is not within the ring's", "Corruption::OutOfRange");
 
 fn corrupted() -> [Wrong; 5] {
     let wrong = |value, (says, corruption), position| Wrong { value, position, says, corruption };
     [
-        wrong("a producer position that is no multiple of 8", UNALIGNED, |right, _| right - 4),
+        wrong("a producer position that is not a multiple of 8", UNALIGNED, |right, _| right - 4),
         wrong("a producer position of 2^64 - 1", UNALIGNED, |_, _| u64::MAX),
         wrong("a producer position behind the consumer's", OUT_OF_RANGE, |_, _| 0_u64.wrapping_sub(8)),
         wrong("a producer position 8 bytes too far ahead", OUT_OF_RANGE, |_, size| size + 8),

@@ -88,7 +88,7 @@ pub(crate) fn rows() -> Vec<Row> {
             "4294967295s at most",
             |kit| every_wait(kit, MAX_TIMEOUT + Duration::from_nanos(1)),
         ),
-        on_ring(all, "the longest `Duration`", "BlockingError::TimeoutTooLong", "none to wait for ever", |kit| {
+        on_ring(all, "the longest `Duration`", "BlockingError::TimeoutTooLong", "pass `None` to wait forever", |kit| {
             every_wait(kit, Duration::MAX)
         }),
         on_ring(
