@@ -195,7 +195,7 @@ impl<'a> Order<'a> {
                             (self.submitted)(stamp);
                             stamps.next();
                         }
-                        Err(error) if error.is_full() => break,
+                        Err(ReserveError::LaneUsedUp { .. }) => break,
                         Err(error) => return Err(error.into()),
                     }
                 }
