@@ -5,7 +5,7 @@
 //! catches would not be needed.
 //!
 //! **Where "needed, and enough" ends.** Models of three threads and more are bounded: at a full ring, beside a lane, in
-//! front of a wait, behind another producer and with handles that keep nothing at 3 preemptions, with three sharers at 2.
+//! front of a wait, behind another producer and with handles that keep nothing at 3 preemptions, with three sharers at 1.
 //! The walk of an observer beside a drain ([`Role::ObserveHeader`]) is shown for memory on which a store becomes visible to all others at once, as on x86, Arm and RISC-V and not on
 //! POWER: elsewhere a walk may name a record of the next lap. The private word of a shared producer holds positions
 //! modulo 2^51: a thread that is frozen between its load and its exchange, while the others reserve exactly that many
