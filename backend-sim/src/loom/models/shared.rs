@@ -16,30 +16,31 @@ fn push(producer: &Shared<Arc<LoomMemory>>, sample: &[u8]) {
     }
 }
 
+/// Each of these is pushed by a thread of its own, beside a drain.
+fn all_at_once<const N: usize>(memory: &Arc<LoomMemory>, sent: [&'static [u8]; N]) {
+    let producer = Arc::new(Shared::attach(Arc::clone(memory)).expect("a drained ring"));
+    let writers = sent.map(|sample| {
+        let producer = Arc::clone(&producer);
+        thread::spawn(move || {
+            producer.push(sample).unwrap_or_else(|error| panic!("refused sample: {error}"));
+        })
+    });
+    let mut taken = Vec::new();
+    kernel::drain(memory, &mut taken);
+    for writer in writers {
+        writer.join().expect("no panic");
+    }
+    kernel::drain(memory, &mut taken);
+    verify::same_in_any_order(&taken, &sent);
+}
+
 /// The ring is full of an earlier lap's samples, drained already: both producers write over them.
 pub(super) const TWO: Model = Model {
     name: "shared",
     about: "two producers at once: every sample comes out whole and once",
     preemptions: None,
     cases: 1,
-    body: |setup| {
-        const SENT: [&[u8]; 2] = [b"of one..", b"other"];
-        let memory = setup.ring(32, 16);
-        let producer = Arc::new(Shared::attach(Arc::clone(&memory)).expect("a drained ring"));
-        let writers = SENT.map(|sample| {
-            let producer = Arc::clone(&producer);
-            thread::spawn(move || {
-                producer.push(sample).unwrap_or_else(|error| panic!("refused sample: {error}"));
-            })
-        });
-        let mut taken = Vec::new();
-        kernel::drain(&memory, &mut taken);
-        for writer in writers {
-            writer.join().expect("no panic");
-        }
-        kernel::drain(&memory, &mut taken);
-        verify::same_in_any_order(&taken, &SENT);
-    },
+    body: |setup| all_at_once(&setup.ring(32, 16), [b"of one..", b"other"]),
 };
 
 /// The ring is full of an earlier lap's samples, drained already: each producer writes over one, and who publishes may
@@ -52,24 +53,7 @@ pub(super) const THREE: Model = Model {
     about: "three producers at once: the last one out publishes for the others",
     preemptions: Some(1),
     cases: 1,
-    body: |setup| {
-        const SENT: [&[u8]; 3] = [b"of one..", b"other", b"third"];
-        let memory = setup.ring(64, 48);
-        let producer = Arc::new(Shared::attach(Arc::clone(&memory)).expect("a drained ring"));
-        let writers = SENT.map(|sample| {
-            let producer = Arc::clone(&producer);
-            thread::spawn(move || {
-                producer.push(sample).unwrap_or_else(|error| panic!("refused sample: {error}"));
-            })
-        });
-        let mut taken = Vec::new();
-        kernel::drain(&memory, &mut taken);
-        for writer in writers {
-            writer.join().expect("no panic");
-        }
-        kernel::drain(&memory, &mut taken);
-        verify::same_in_any_order(&taken, &SENT);
-    },
+    body: |setup| all_at_once(&setup.ring(64, 48), [b"of one..", b"other", b"third"]),
 };
 
 /// One record fills the ring. Both producers try once for its place while it is drained, so that each may find the room
