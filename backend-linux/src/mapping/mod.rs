@@ -64,6 +64,9 @@ pub use view::MappingView;
 /// A child must leave those alone, or forget them (`mem::forget`). Dropping a [`Producer`](crate::Producer), a
 /// [`Shared`](crate::Shared), a [`Sample`](crate::Sample) or a [`Batch`](crate::Batch) touches no shared memory.
 ///
+/// A child that shares its parent's descriptors but not its memory (`clone` with `CLONE_FILES` and without `CLONE_VM`) must
+/// not map rings: it would close the descriptor that holds its parent's claims.
+///
 /// # Which producer on it
 /// `Producer<&Mapping>` borrows the mapping and lives in a scope. `Producer<Mapping>` owns it, so that a struct can hold it
 /// or a thread take it along. [`reserve_detached`](crate::Producer::reserve_detached) and [`lane`](crate::Producer::lane)
