@@ -99,11 +99,9 @@ pub use view::MappingView;
 pub struct Mapping {
     /// Start of the data area: the hot path's base.
     data: NonNull<u8>,
-    producer_pos: NonNull<AtomicU64>,
-    consumer_pos: NonNull<AtomicU64>,
     size: RingSize,
     owner: Owner,
-    // Unmapped by `drop`, unless this is a forked child's copy.
+    // Each begins with its position. Unmapped by `drop`, unless this is a forked child's copy.
     consumer_page: ManuallyDrop<Region>,
     producer_and_data: ManuallyDrop<Region>,
     /// Given back last: once the memory is unmapped.
@@ -204,8 +202,6 @@ impl Mapping {
         let producer_and_data = Region::map(map, &layout.producer_and_data(), region::Access::ReadWrite)?;
         Ok(Self {
             data: producer_and_data.at(layout.page()),
-            producer_pos: producer_and_data.at(0).cast(),
-            consumer_pos: consumer_page.at(0).cast(),
             size: layout.size(),
             owner: Owner { map_id: map.id(), has_producer: AtomicBool::new(false) },
             consumer_page: ManuallyDrop::new(consumer_page),
@@ -231,8 +227,8 @@ impl Mapping {
     pub fn by_value(&self) -> MappingRef<'_> {
         MappingRef {
             data: self.data,
-            producer_pos: self.producer_pos,
-            consumer_pos: self.consumer_pos,
+            producer_pos: self.producer_and_data.at(0).cast(),
+            consumer_pos: self.consumer_page.at(0).cast(),
             size: self.size,
             owner: &self.owner,
             _mapping: PhantomData,

@@ -121,6 +121,7 @@ impl Region {
     }
 
     /// The address `offset` bytes in, which lies within the mapping.
+    #[inline(always)]
     pub(super) fn at(&self, offset: usize) -> NonNull<u8> {
         debug_assert!(offset < self.len);
         // SAFETY: callers pass 0 or the page size, and every mapping has a page and the data area behind it.
