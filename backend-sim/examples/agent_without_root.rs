@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use user_ringbuf_sim::core::{AttachError, BlockingError, Producer, RingMemory, Wait};
+use user_ringbuf_sim::{AttachError, BlockingError, Producer, RingMemory, Wait};
 use user_ringbuf_sim::{HeapMemory, Script, ScriptedConsumer};
 
 /// What the agent reports: a number of its own, so that the consumer can see gaps, and a value.

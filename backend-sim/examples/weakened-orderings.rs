@@ -13,7 +13,7 @@ use std::{env, io, thread};
 
 use clap::Parser;
 use serde_json::{Value, json};
-use user_ringbuf_sim::core::Role;
+use user_ringbuf_sim::Role;
 use user_ringbuf_sim::loom::models::{Depth, Model};
 use user_ringbuf_sim::loom::table::{self, Change, Control, Row, Table};
 use user_ringbuf_sim::loom::{Finding, Outcome, run_alone, run_if_asked};

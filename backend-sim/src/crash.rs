@@ -15,7 +15,7 @@ pub type Mortal<'c, M> = Hooked<M, &'c Crash>;
 /// Nothing here is seen by a model checker: a crash belongs to the operation that it takes away.
 ///
 /// ```
-/// use user_ringbuf_sim::{Crash, FakeKernel, HeapMemory, Hooked, core::Producer};
+/// use user_ringbuf_sim::{Crash, FakeKernel, HeapMemory, Hooked, Producer};
 ///
 /// let memory = HeapMemory::new(64)?;
 /// let crash = Crash::never();

@@ -37,7 +37,7 @@ pub enum Trigger {
 /// One epoll instance that watches one ring for `EPOLLOUT`.
 ///
 /// ```
-/// use user_ringbuf_sim::{FakeKernel, HeapMemory, Trigger, core::Producer, core::consumer::NO_WAKEUP};
+/// use user_ringbuf_sim::{FakeKernel, HeapMemory, Trigger, Producer, kernel::NO_WAKEUP};
 ///
 /// let memory = HeapMemory::new(64)?;
 /// let kernel = FakeKernel::new(&memory);
@@ -86,7 +86,7 @@ impl<'k, M: KernelMemory> Watch<'k, M> {
 #[cfg(test)]
 mod tests {
     use user_ringbuf_core::Producer;
-    use user_ringbuf_core::consumer::{FORCE_WAKEUP, NO_WAKEUP};
+    use user_ringbuf_core::kernel::{FORCE_WAKEUP, NO_WAKEUP};
 
     use super::*;
     use crate::memory::HeapMemory;

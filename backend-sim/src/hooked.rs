@@ -76,7 +76,7 @@ impl<F: Fn(Step) -> Fate> Hook for F {
 /// [`Payload::write`](user_ringbuf_core::Payload::write).
 ///
 /// ```
-/// use user_ringbuf_sim::{Fate, HeapMemory, Hooked, RawAccess, Step, core::Producer};
+/// use user_ringbuf_sim::{Fate, HeapMemory, Hooked, RawAccess, Step, Producer};
 ///
 /// // The consumer position goes wild as soon as the first sample is published.
 /// let memory = HeapMemory::new(64)?;

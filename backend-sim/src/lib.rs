@@ -1,12 +1,12 @@
 //! A simulated kernel for BPF user ring buffers: test, model-check and fuzz what publishes into one, without root and
 //! without a kernel map.
 //!
-//! The producers of [`core`] run here as they run on the real map; only the memory under them, and the consumer on the
+//! The producers of the core run here as they run on the real map; only the memory under them, and the consumer on the
 //! other side, are simulated.
 //!
 //! ```
 //! use std::time::Duration;
-//! use user_ringbuf_sim::core::Producer;
+//! use user_ringbuf_sim::Producer;
 //! use user_ringbuf_sim::{FakeKernel, HeapMemory, Script, ScriptedConsumer};
 //!
 //! // The fake kernel drains when told to.
@@ -71,14 +71,14 @@ pub use clock::VirtualClock;
 pub use consumer::{NeverWoken, Script, ScriptedConsumer, SimWaiter};
 pub use crash::{Crash, Mortal};
 pub use epoll::{Trigger, Watch};
-pub use fake_kernel::{DrainError, Drained, FakeKernel, Fault, UnknownFault};
+pub use fake_kernel::{Drained, FakeKernel, Fault, UnknownFault};
 pub use hooked::{Fate, Hook, Hooked, STEP_BYTES, Step};
 pub use kernel_memory::{KernelMemory, Unsliced};
 pub use memory::{BeyondRing, HeapMemory, MemoryError, RawAccess, RingImage, WrongSize};
 #[cfg(target_os = "linux")]
 pub use memory::{SimMemory, SimView};
 pub use model::Answer;
-pub use operations::{Damage, DecodeError, Finish, MAX_OPERATIONS, Operation, PLACES, ParseError, Program};
+pub use operations::{DecodeError, Finish, MAX_OPERATIONS, Operation, PLACES, ParseError, Program, Tampering};
 pub use orderings::{Orderings, UnknownRole, role_by_name};
 pub use runner::{Bench, Mismatch, Report, SimBench, run, run_on, run_on_heap, stale_ring};
-pub use user_ringbuf_core as core;
+pub use user_ringbuf_core::*;

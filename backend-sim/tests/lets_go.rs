@@ -3,7 +3,7 @@
 //! The kernel here is as fast as can be: it drains before each single memory operation of the producer. A header that
 //! is committed must still lie in front of it.
 
-use user_ringbuf_sim::core::{DetachedSample, Lane, Producer, RingMemory, Shared};
+use user_ringbuf_sim::{DetachedSample, Lane, Producer, RingMemory, Shared};
 use user_ringbuf_sim::{FakeKernel, Fate, HeapMemory, Hooked, KernelMemory, Step};
 
 const SIZE: u64 = 256;

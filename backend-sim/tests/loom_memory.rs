@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use loom::thread;
-use user_ringbuf_sim::core::{Header, Position, Producer, RingMemory, RingSize, RingView};
 use user_ringbuf_sim::loom::{LoomMemory, STALE_BYTE, STALE_LEN};
+use user_ringbuf_sim::{Header, Position, Producer, RingMemory, RingSize, RingView};
 use user_ringbuf_sim::{KernelMemory, Orderings};
 
 fn ring(bytes: u64) -> Arc<LoomMemory> {

@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::{env, io, thread};
 
-use user_ringbuf_sim::core::Role;
+use user_ringbuf_sim::Role;
 use user_ringbuf_sim::loom::models::{Depth, Model};
 use user_ringbuf_sim::loom::table::{self, Change};
 use user_ringbuf_sim::loom::{Outcome, run_alone, run_if_asked};

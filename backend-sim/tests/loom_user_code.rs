@@ -10,17 +10,17 @@ use std::sync::Arc;
 
 use agent::{Mailbox, Publisher};
 use loom::thread;
-use user_ringbuf_sim::core::consumer::NO_WAKEUP;
-use user_ringbuf_sim::core::{Producer, RingSize};
+use user_ringbuf_sim::kernel::NO_WAKEUP;
 use user_ringbuf_sim::loom::LoomMemory;
 use user_ringbuf_sim::{FakeKernel, Orderings};
+use user_ringbuf_sim::{Producer, RingSize};
 
 /// The agent's own code. In its crate the two `use` lines of loom stand behind a `cfg`, beside those of std; what is
 /// generic over [`RingMemory`] needs none.
 mod agent {
     use loom::cell::UnsafeCell;
     use loom::sync::atomic::{AtomicBool, Ordering};
-    use user_ringbuf_sim::core::{Producer, ReserveError, RingMemory};
+    use user_ringbuf_sim::{Producer, ReserveError, RingMemory};
 
     /// Room for one reading on its way from the measuring thread to the publishing one.
     pub(super) struct Mailbox {

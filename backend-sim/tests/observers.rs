@@ -6,8 +6,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use user_ringbuf_sim::core::{Producer, Records, RingMemory, RingView, Survey, Verdict, plan_repair};
 use user_ringbuf_sim::{FakeKernel, HeapMemory, RawAccess};
+use user_ringbuf_sim::{Producer, Records, RingMemory, RingView, Survey, Verdict, plan_repair};
 
 /// Miri is some thousand times slower.
 const SAMPLES: u64 = if cfg!(miri) { 60 } else { 20_000 };

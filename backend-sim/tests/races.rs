@@ -14,7 +14,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
-use user_ringbuf_sim::core::{
+use user_ringbuf_sim::{
     AttachError, ContiguousMemory, HEADER_LEN, Header, Payload, Position, Producer, ReserveError, RingId, RingMemory,
     RingPositions, RingSize, Role, Shared,
 };

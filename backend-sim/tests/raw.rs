@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use user_ringbuf_sim::core::{
+use user_ringbuf_sim::{
     BeyondSample, BlockingError, Corruption, Header, Position, Raw, ReserveError, RingMemory, RingSize,
 };
 use user_ringbuf_sim::{FakeKernel, HeapMemory, RawAccess, RingImage, Script, ScriptedConsumer};

@@ -22,10 +22,10 @@ mod batch;
 mod busy;
 #[expect(unsafe_code, reason = "gives its own claim back")]
 mod claim;
-pub mod consumer;
 mod detached;
 mod error;
 mod header;
+pub mod kernel;
 mod lane;
 mod layout;
 #[expect(unsafe_code, reason = "the contract of the seam")]
@@ -53,6 +53,7 @@ pub use batch::{Batch, BatchSample};
 pub use detached::DetachedSample;
 pub use error::{AttachError, AttachFailed, BeyondSample, ReserveError, SizeError};
 pub use header::{BUSY_BIT, DISCARD_BIT, HEADER_LEN, Header, RecordState};
+pub use kernel::KernelError;
 pub use lane::{Lane, LaneSample};
 pub use layout::{MAX_EXTENT, MAX_SAMPLE_LEN, RECORD_ALIGN, RingSize, SampleLen, record_extent};
 pub use memory::{ContiguousMemory, RingId, RingMemory, RingPositions, RingView};
@@ -60,7 +61,7 @@ pub use payload::Payload;
 pub use position::{Corruption, Position};
 pub use producer::Producer;
 pub use raw::Raw;
-pub use records::{Damage, KernelError, Record, Records};
+pub use records::{Damage, Record, Records};
 pub use repair::{Repair, plan_repair, repair};
 pub use role::Role;
 pub use sample::Sample;

@@ -7,6 +7,7 @@
 use core::fmt;
 
 use crate::header::RecordState;
+use crate::kernel::KernelError;
 use crate::layout::{MAX_SAMPLE_LEN, record_extent};
 use crate::memory::RingView;
 use crate::position::{Corruption, Position};
@@ -32,24 +33,6 @@ impl Record {
     /// Where the next record begins.
     pub const fn end(&self) -> Position {
         self.start.advance(self.extent() as u64)
-    }
-}
-
-/// An error with which the kernel answers every drain that comes upon it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KernelError {
-    /// -EINVAL
-    Invalid,
-    /// -E2BIG
-    TooBig,
-}
-
-impl fmt::Display for KernelError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Invalid => "-EINVAL",
-            Self::TooBig => "-E2BIG",
-        })
     }
 }
 

@@ -3,10 +3,11 @@
 use core::fmt;
 
 use crate::header::RecordState;
+use crate::kernel::KernelError;
 use crate::layout::RingSize;
 use crate::memory::RingView;
 use crate::position::{Corruption, Position};
-use crate::records::{Damage, KernelError, Record, Records};
+use crate::records::{Damage, Record, Records};
 use crate::role::Role;
 
 /// Records of one kind.

@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::ops::AddAssign;
 
-use user_ringbuf_sim::core::{
+use user_ringbuf_sim::{
     DetachedSample, Lane, Payload, Producer, ReserveError, RingMemory, Role, Shared, record_extent,
 };
 use user_ringbuf_sim::{Fate, HeapMemory, Hook, Hooked, KernelMemory, Step};

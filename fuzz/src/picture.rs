@@ -4,7 +4,7 @@
 //! size | consumer | number of records | flags, length and distance of each | producer | background bytes ...
 //! ```
 
-use user_ringbuf_sim::core::{BUSY_BIT, DISCARD_BIT, HEADER_LEN, Position, RingMemory, RingSize, record_extent};
+use user_ringbuf_sim::{BUSY_BIT, DISCARD_BIT, HEADER_LEN, Position, RingMemory, RingSize, record_extent};
 use user_ringbuf_sim::{HeapMemory, RawAccess, RingImage, SimMemory};
 
 use crate::source::Source;

@@ -1,7 +1,7 @@
 //! Any ring image, any positions: after a repair the fake kernel drains it to empty without an error, and no submitted
 //! record is lost that a walk could reach.
 
-use user_ringbuf_sim::core::{Corruption, Producer, Repair, RingMemory, plan_repair, repair};
+use user_ringbuf_sim::{Corruption, Producer, Repair, RingMemory, plan_repair, repair};
 use user_ringbuf_sim::{FakeKernel, RawAccess};
 
 use crate::picture::{Judge, Picture};

@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use user_ringbuf_sim::core::{AttachError, KernelError, Position, Producer, RingMemory, Survey, Verdict};
+use user_ringbuf_sim::{AttachError, Position, Producer, RingMemory, Survey, Verdict};
 use user_ringbuf_sim::{FakeKernel, RawAccess};
 
 use crate::picture::{Judge, Picture};
@@ -115,11 +115,7 @@ fn survey<M: RingMemory + RawAccess>(picture: &Picture, memory: &M) {
         Verdict::Flowing => reading.end == End::Empty && survey.ready > 0,
         Verdict::Held { record } => reading.end == End::Busy && record.start.get() == reading.consumer,
         Verdict::Jammed { damage } => {
-            let error = match damage.kernel_error() {
-                KernelError::Invalid => -22,
-                KernelError::TooBig => -7,
-            };
-            (error, damage.start().get()) == (reading.returned, reading.consumer)
+            (-i64::from(damage.kernel_error().errno()), damage.start().get()) == (reading.returned, reading.consumer)
         }
         _ => false,
     };

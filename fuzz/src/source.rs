@@ -1,6 +1,6 @@
 //! Numbers out of a fuzzer's bytes, such that one byte reaches the values at which things go wrong.
 
-use user_ringbuf_sim::core::MAX_SAMPLE_LEN;
+use user_ringbuf_sim::MAX_SAMPLE_LEN;
 
 /// The bytes of an input, which end in zeros without end.
 #[derive(Debug)]

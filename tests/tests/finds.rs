@@ -1,7 +1,7 @@
 //! What fuzzing found, each as a test of its own.
 
 use user_ringbuf_sim::HeapMemory;
-use user_ringbuf_sim::core::{Position, Producer, ReserveError, Shared};
+use user_ringbuf_sim::{Position, Producer, ReserveError, Shared};
 
 /// Found by `hostile_positions`: the room was a distance across the limit, and so without end.
 #[test]

@@ -237,11 +237,7 @@ fn state_of(survey: &Survey, sz: usize) -> State {
         // Of the positions themselves.
         _ => (4, consumer),
     };
-    let kernel_errno = match survey.verdict.kernel_error() {
-        None => 0,
-        Some(KernelError::Invalid) => libc::EINVAL,
-        Some(KernelError::TooBig) => libc::E2BIG,
-    };
+    let kernel_errno = survey.verdict.kernel_error().map_or(0, KernelError::errno);
     State {
         sz,
         verdict,

@@ -20,7 +20,7 @@ use core::time::Duration;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use user_ringbuf_core::consumer::{FORCE_WAKEUP, NO_WAKEUP};
+use user_ringbuf_core::kernel::{FORCE_WAKEUP, NO_WAKEUP};
 
 use crate::bpf::attr::TestRun;
 use crate::bpf::{BpfCommand, address, bpf, length};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use user_ringbuf_core::consumer::{FORCE_WAKEUP, NO_WAKEUP};
+use user_ringbuf_core::kernel::{FORCE_WAKEUP, NO_WAKEUP};
 
 /// When to drain, with which flags, and how long the callback takes. Times are those of the consumer's clock.
 ///

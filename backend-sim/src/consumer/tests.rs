@@ -6,8 +6,8 @@ use user_ringbuf_core::{BlockingError, Producer, RingId, Shared, Wait, Wake};
 
 use super::*;
 use crate::epoll::Watch;
-use crate::fake_kernel::DrainError;
 use crate::memory::HeapMemory;
+use user_ringbuf_core::KernelError;
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -68,7 +68,7 @@ fn a_slow_drain_is_busy_for_another_drainer_and_takes_what_comes_meanwhile() {
     let memory = full();
     let consumer = ScriptedConsumer::new(&memory, Script::every(ms(1)).until(ms(3)).per_sample(ms(2)));
     consumer.run_until(ms(4));
-    assert_eq!(consumer.kernel().collect(0).0.returned, Err(DrainError::Busy));
+    assert_eq!(consumer.kernel().collect(0).0.returned, Err(KernelError::Busy));
     Producer::attach(&memory).unwrap().push(&[4; 8]).unwrap();
     consumer.run_until(ms(20));
     assert_eq!(consumer.samples().len(), 5);
@@ -92,7 +92,7 @@ fn a_callback_that_stops_leaves_the_rest_for_the_next_drain() {
 fn a_script_with_flags_that_the_kernel_refuses_gets_its_refusal() {
     let consumer = ScriptedConsumer::new(full(), Script::at(ms(1)).with_flags(4));
     consumer.run_until(ms(1));
-    assert_eq!(consumer.drains()[0].1.returned, Err(DrainError::Invalid));
+    assert_eq!(consumer.drains()[0].1.returned, Err(KernelError::Invalid));
     assert!(consumer.samples().is_empty());
 }
 

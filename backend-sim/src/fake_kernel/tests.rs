@@ -104,7 +104,7 @@ fn ok(samples: u32, discarded: u32) -> Drained {
     Drained { returned: Ok(samples), consumed, discarded, woke: consumed > 0 }
 }
 
-fn err(why: DrainError, samples: u32, discarded: u32) -> Drained {
+fn err(why: KernelError, samples: u32, discarded: u32) -> Drained {
     Drained { returned: Err(why), ..ok(samples, discarded) }
 }
 
@@ -138,7 +138,7 @@ fn an_unaligned_producer_position_is_invalid_even_behind_the_consumer() {
         let ring = Bytes::with_records(64, 16, &[0]);
         ring.producer.set(producer);
         let kernel = FakeKernel::new(ring);
-        assert_eq!(kernel.collect(0), (err(DrainError::Invalid, 0, 0), vec![]));
+        assert_eq!(kernel.collect(0), (err(KernelError::Invalid, 0, 0), vec![]));
         assert_eq!(kernel.memory().consumer.get(), 16);
     }
 }
@@ -173,7 +173,7 @@ fn a_length_beyond_the_producer_position_is_invalid_whatever_its_flags() {
         let ring = Bytes::with_records(64, 8, &[8]);
         ring.set_header(8, Header::from_word(9 | flags));
         let kernel = FakeKernel::new(ring);
-        assert_eq!(kernel.collect(0), (err(DrainError::Invalid, 0, 0), vec![]));
+        assert_eq!(kernel.collect(0), (err(KernelError::Invalid, 0, 0), vec![]));
         assert_eq!(kernel.memory().consumer.get(), 8);
     }
 }
@@ -184,9 +184,9 @@ fn a_record_larger_than_the_ring_is_too_big_only_if_it_lies_before_the_producer_
         let ring = Bytes::with_records(64, 0, &[57 | flags]);
         assert_eq!(ring.producer.get(), 72);
         let kernel = FakeKernel::new(ring);
-        assert_eq!(kernel.collect(0).0, err(DrainError::TooBig, 0, 0));
+        assert_eq!(kernel.collect(0).0, err(KernelError::TooBig, 0, 0));
         kernel.memory().producer.set(64);
-        assert_eq!(kernel.collect(0).0, err(DrainError::Invalid, 0, 0));
+        assert_eq!(kernel.collect(0).0, err(KernelError::Invalid, 0, 0));
     }
 }
 
@@ -195,9 +195,9 @@ fn samples_of_two_to_the_24_bytes_are_too_big_and_one_byte_less_is_taken() {
     for (len, flags, expected) in [
         ((1 << 24) - 1, 0, ok(1, 0)),
         ((1 << 24) - 1, DISCARD, ok(0, 1)),
-        (1 << 24, 0, err(DrainError::TooBig, 0, 0)),
-        (1 << 24, DISCARD, err(DrainError::TooBig, 0, 0)),
-        (1 << 24, BUSY, err(DrainError::TooBig, 0, 0)),
+        (1 << 24, 0, err(KernelError::TooBig, 0, 0)),
+        (1 << 24, DISCARD, err(KernelError::TooBig, 0, 0)),
+        (1 << 24, BUSY, err(KernelError::TooBig, 0, 0)),
     ] {
         let ring = Bytes::new(1 << 25);
         ring.set_header(0, Header::from_word(len | flags));
@@ -229,7 +229,7 @@ fn an_error_after_some_samples_is_returned_and_what_came_before_stays_consumed()
     ring.set_header(24, Header::submitted(24));
     let kernel = FakeKernel::new(ring);
     let (drained, samples) = kernel.collect(0);
-    assert_eq!((drained, samples), (err(DrainError::Invalid, 1, 1), vec![sample(0, 1)]));
+    assert_eq!((drained, samples), (err(KernelError::Invalid, 1, 1), vec![sample(0, 1)]));
     assert_eq!(drained.code(), -22);
     assert_eq!(kernel.memory().consumer.get(), 24);
     assert!(!kernel.memory().busy.get());
@@ -264,7 +264,7 @@ fn a_drain_within_a_drain_is_busy_and_changes_nothing() {
         ControlFlow::Continue(())
     });
     assert_eq!(drained, ok(2, 0));
-    let busy = Drained { returned: Err(DrainError::Busy), consumed: 0, discarded: 0, woke: false };
+    let busy = Drained { returned: Err(KernelError::Busy), consumed: 0, discarded: 0, woke: false };
     assert_eq!(nested, [busy, busy]);
     assert_eq!(kernel.collect(0).0, ok(0, 0));
 }
@@ -273,10 +273,10 @@ fn a_drain_within_a_drain_is_busy_and_changes_nothing() {
 fn unknown_flags_are_invalid_before_anything_else() {
     let kernel = FakeKernel::new(Bytes::with_records(64, 0, &[1]));
     for flags in [4, 8, 3 | 4, 1 << 32, u64::MAX] {
-        let refused = Drained { returned: Err(DrainError::Invalid), consumed: 0, discarded: 0, woke: false };
+        let refused = Drained { returned: Err(KernelError::Invalid), consumed: 0, discarded: 0, woke: false };
         assert_eq!(kernel.collect(flags), (refused, vec![]));
         kernel.memory().busy.set(true);
-        assert_eq!(kernel.collect(flags).0.returned, Err(DrainError::Invalid), "flags come before busy");
+        assert_eq!(kernel.collect(flags).0.returned, Err(KernelError::Invalid), "flags come before busy");
         kernel.memory().busy.set(false);
     }
     assert_eq!(kernel.collect(3).0, ok(1, 0));

@@ -21,8 +21,8 @@
 //!
 //! use loom::sync::Mutex;
 //! use loom::thread;
-//! use user_ringbuf_sim::core::consumer::NO_WAKEUP;
-//! use user_ringbuf_sim::core::{Producer, RingMemory, RingSize};
+//! use user_ringbuf_sim::kernel::NO_WAKEUP;
+//! use user_ringbuf_sim::{Producer, RingMemory, RingSize};
 //! use user_ringbuf_sim::loom::LoomMemory;
 //! use user_ringbuf_sim::{FakeKernel, Orderings};
 //!

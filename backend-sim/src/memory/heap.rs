@@ -22,7 +22,7 @@ const WORD: usize = 4;
 /// Its samples are written through [`Payload::write`](user_ringbuf_core::Payload::write), not as slices.
 ///
 /// ```
-/// use user_ringbuf_sim::{FakeKernel, HeapMemory, core::Producer};
+/// use user_ringbuf_sim::{FakeKernel, HeapMemory, Producer};
 ///
 /// let memory = HeapMemory::new(64)?;
 /// let mut producer = Producer::attach(&memory)?;

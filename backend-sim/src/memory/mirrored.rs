@@ -28,7 +28,7 @@ use crate::orderings::Orderings;
 /// As for the real map, the size is a power of two and a multiple of the page size.
 ///
 /// ```
-/// use user_ringbuf_sim::{FakeKernel, SimMemory, core::Producer};
+/// use user_ringbuf_sim::{FakeKernel, SimMemory, Producer};
 ///
 /// let memory = SimMemory::new(65536)?;
 /// let mut producer = Producer::attach(&memory)?;

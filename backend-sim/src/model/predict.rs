@@ -90,7 +90,7 @@ impl Predictor {
                 self.hold(*place, *len, |id, _| Held::Lane { id })
             }
             Operation::Wait { len, timeout_ms, drain_after_ms } => self.wait(n, *len, *timeout_ms, *drain_after_ms),
-            Operation::Crash { .. } | Operation::Repair | Operation::Damage(_) => vec![],
+            Operation::Crash { .. } | Operation::Repair | Operation::Tamper(_) => vec![],
         }
     }
 

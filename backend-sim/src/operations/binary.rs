@@ -9,7 +9,7 @@ use std::fmt;
 
 use user_ringbuf_core::{MAX_SAMPLE_LEN, RingSize};
 
-use super::{Damage, Finish, MAX_OPERATIONS, Operation, PLACES, Program};
+use super::{Finish, MAX_OPERATIONS, Operation, PLACES, Program, Tampering};
 
 /// Ring sizes are 8 bytes shifted by 0 to 13: up to 64 KiB.
 const SIZES: u8 = 14;
@@ -263,10 +263,10 @@ impl Reader<'_> {
             }
             opcode::ATTACH => Operation::Attach { shared: high & 1 == 1 },
             opcode::CRASH => Operation::Crash { after: self.byte()? },
-            opcode::DAMAGE => Operation::Damage(match high % 4 {
-                0 => Damage::Producer(self.distance()?),
-                1 => Damage::Consumer(self.distance()?),
-                _ => Damage::Header { offset: self.len()?, word: self.word()? },
+            opcode::DAMAGE => Operation::Tamper(match high % 4 {
+                0 => Tampering::Producer(self.distance()?),
+                1 => Tampering::Consumer(self.distance()?),
+                _ => Tampering::Header { offset: self.len()?, word: self.word()? },
             }),
             // The mask leaves no other.
             _ => Operation::Repair,
@@ -361,15 +361,15 @@ fn put_operation(bytes: &mut Vec<u8>, operation: &Operation) {
         Operation::Attach { shared } => bytes.push(with(opcode::ATTACH, u8::from(*shared))),
         Operation::Crash { after } => bytes.extend([opcode::CRASH, *after]),
         Operation::Repair => bytes.push(opcode::REPAIR),
-        Operation::Damage(Damage::Producer(by)) => {
+        Operation::Tamper(Tampering::Producer(by)) => {
             bytes.push(with(opcode::DAMAGE, 0));
             put_distance(bytes, *by);
         }
-        Operation::Damage(Damage::Consumer(by)) => {
+        Operation::Tamper(Tampering::Consumer(by)) => {
             bytes.push(with(opcode::DAMAGE, 1));
             put_distance(bytes, *by);
         }
-        Operation::Damage(Damage::Header { offset, word }) => {
+        Operation::Tamper(Tampering::Header { offset, word }) => {
             bytes.push(with(opcode::DAMAGE, 2));
             put_len(bytes, *offset);
             bytes.push(63 << 2);

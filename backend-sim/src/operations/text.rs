@@ -5,7 +5,7 @@ use std::str::{FromStr, SplitWhitespace};
 
 use user_ringbuf_core::RingSize;
 
-use super::{Damage, Finish, MAX_OPERATIONS, Operation, PLACES, Program};
+use super::{Finish, MAX_OPERATIONS, Operation, PLACES, Program, Tampering};
 
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,9 +58,9 @@ impl fmt::Display for Operation {
             Self::Attach { shared } => f.write_str(if *shared { "attach shared" } else { "attach exclusive" }),
             Self::Crash { after } => write!(f, "crash {after}"),
             Self::Repair => f.write_str("repair"),
-            Self::Damage(Damage::Producer(by)) => write!(f, "damage producer {by:+}"),
-            Self::Damage(Damage::Consumer(by)) => write!(f, "damage consumer {by:+}"),
-            Self::Damage(Damage::Header { offset, word }) => write!(f, "damage header {offset} {word:#010x}"),
+            Self::Tamper(Tampering::Producer(by)) => write!(f, "damage producer {by:+}"),
+            Self::Tamper(Tampering::Consumer(by)) => write!(f, "damage consumer {by:+}"),
+            Self::Tamper(Tampering::Header { offset, word }) => write!(f, "damage header {offset} {word:#010x}"),
         }
     }
 }
@@ -174,15 +174,15 @@ impl Words<'_> {
         }
     }
 
-    fn damage(&mut self) -> Result<Damage, &'static str> {
+    fn damage(&mut self) -> Result<Tampering, &'static str> {
         match self.word()? {
-            "producer" => Ok(Damage::Producer(self.number()?)),
-            "consumer" => Ok(Damage::Consumer(self.number()?)),
+            "producer" => Ok(Tampering::Producer(self.number()?)),
+            "consumer" => Ok(Tampering::Consumer(self.number()?)),
             "header" => {
                 let offset = self.number()?;
                 let hex = self.word()?.strip_prefix("0x").ok_or("a length word begins with 0x")?;
                 let word = u32::from_str_radix(hex, 16).map_err(|_| "a length word has up to eight hex digits")?;
-                Ok(Damage::Header { offset, word })
+                Ok(Tampering::Header { offset, word })
             }
             _ => Err("what is damaged is producer, consumer or header"),
         }
@@ -221,7 +221,7 @@ impl Words<'_> {
             },
             "crash" => Operation::Crash { after: self.number()? },
             "repair" => Operation::Repair,
-            "damage" => Operation::Damage(self.damage()?),
+            "damage" => Operation::Tamper(self.damage()?),
             _ => return Err("no operation is called that"),
         })
     }

@@ -162,7 +162,7 @@ impl<'m, M: RingMemory> Actor<'m, M> {
                 events.extend(event);
                 events
             }
-            Operation::Crash { .. } | Operation::Repair | Operation::Damage(_) => vec![],
+            Operation::Crash { .. } | Operation::Repair | Operation::Tamper(_) => vec![],
         }
     }
 

@@ -41,14 +41,16 @@ fn damage_leads_to_errors_at_most_and_a_repaired_ring_goes_as_the_model_says() {
         // So that every third operation damages, and every tenth repairs.
         for i in (2..program.operations.len()).step_by(3) {
             let damage = match random.next() % 4 {
-                0 => Damage::Producer([8, -8, 3, 64, 1 << 40, i64::MIN][usize::try_from(random.next() % 6).unwrap()]),
-                1 => Damage::Consumer([8, -8, 64, 1 << 40][usize::try_from(random.next() % 4).unwrap()]),
-                _ => Damage::Header {
+                0 => {
+                    Tampering::Producer([8, -8, 3, 64, 1 << 40, i64::MIN][usize::try_from(random.next() % 6).unwrap()])
+                }
+                1 => Tampering::Consumer([8, -8, 64, 1 << 40][usize::try_from(random.next() % 4).unwrap()]),
+                _ => Tampering::Header {
                     offset: u32::try_from(random.next() % 100).unwrap(),
                     word: u32::try_from(random.next() % (1 << 32)).unwrap() & [u32::MAX, 63, 0x8000_003f][i % 3],
                 },
             };
-            program.operations[i] = Operation::Damage(damage);
+            program.operations[i] = Operation::Tamper(damage);
         }
         for i in (9..program.operations.len()).step_by(10) {
             program.operations[i] = Operation::Repair;
@@ -128,7 +130,7 @@ fn a_ring_that_loses_delays_or_changes_a_sample_is_noticed() {
             let (consumer, producer) = self.inner.positions();
             (consumer + u64::from(self.lie == 8) * 8, producer + u64::from(self.lie == 9) * 8)
         }
-        fn damage(&mut self, damage: Damage) -> bool {
+        fn damage(&mut self, damage: Tampering) -> bool {
             self.inner.damage(damage)
         }
     }

@@ -10,8 +10,8 @@ mod repair;
 
 use std::cell::RefCell;
 
-use user_ringbuf_sim::core::{Header, Producer, RecordState, Repair, RingSize, repair};
 use user_ringbuf_sim::{Crash, FakeKernel, Fate, HeapMemory, Hook, Hooked, KernelMemory, RawAccess, RingImage, Step};
+use user_ringbuf_sim::{Header, Producer, RecordState, Repair, RingSize, repair};
 
 use operations::{OPERATIONS, Operation, arguments, attached, samples_of};
 

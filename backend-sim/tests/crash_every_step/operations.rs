@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use user_ringbuf_sim::core::{Producer, Raw, ReserveError, RingMemory, RingPositions};
+use user_ringbuf_sim::{Producer, Raw, ReserveError, RingMemory, RingPositions};
 use user_ringbuf_sim::{Script, ScriptedConsumer};
 
 use super::Memory;

@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use user_ringbuf_sim::core::{Header, RingSize, repair};
 use user_ringbuf_sim::{Crash, FakeKernel, KernelMemory, RingImage};
+use user_ringbuf_sim::{Header, RingSize, repair};
 
 use super::{Journal, Memory, SIZE, a_new_producer_goes_on, ring};
 

@@ -5,7 +5,7 @@ use std::fmt;
 use user_ringbuf_fuzz::repair::expect;
 use user_ringbuf_fuzz::second_reading::{Order, Reading, Ring, read};
 use user_ringbuf_sim::Program;
-use user_ringbuf_sim::core::{Corruption, MAX_SAMPLE_LEN, Repair, repair};
+use user_ringbuf_sim::{Corruption, MAX_SAMPLE_LEN, Repair, repair};
 
 use super::image::{Call, Case, Image, Start, Work};
 use super::outcome::{Met, Outcome};

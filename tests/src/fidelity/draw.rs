@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 use user_ringbuf_sim::Program;
-use user_ringbuf_sim::core::{BUSY_BIT, DISCARD_BIT, MAX_SAMPLE_LEN, record_extent};
+use user_ringbuf_sim::{BUSY_BIT, DISCARD_BIT, MAX_SAMPLE_LEN, record_extent};
 
 use super::image::{Call, Case, Ground, Image, Piece, Start, Tail, Work};
 

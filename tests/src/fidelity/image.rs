@@ -5,7 +5,7 @@
 use std::fmt;
 
 use user_ringbuf_sim::Program;
-use user_ringbuf_sim::core::{BUSY_BIT, DISCARD_BIT, Header};
+use user_ringbuf_sim::{BUSY_BIT, DISCARD_BIT, Header};
 
 /// Which ring a case is put on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

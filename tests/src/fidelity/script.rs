@@ -1,7 +1,7 @@
 //! A program of the operation language on one side, every drain of it kept.
 
 use anyhow::anyhow;
-use user_ringbuf_sim::{Bench, Damage, DrainError, Mismatch, Program, Report, RingImage, run, stale_ring};
+use user_ringbuf_sim::{Bench, KernelError, Mismatch, Program, Report, RingImage, Tampering, run, stale_ring};
 
 use super::image::Call;
 use super::side::{Answer, Side};
@@ -39,15 +39,15 @@ struct Recorder<'s, S> {
 }
 
 impl<S: Side> Recorder<'_, S> {
-    fn try_drain(&mut self, call: &Call) -> anyhow::Result<(Result<u32, DrainError>, Answer)> {
+    fn try_drain(&mut self, call: &Call) -> anyhow::Result<(Result<u32, KernelError>, Answer)> {
         let mut answer = Answer::default();
         self.side.drain(call, &mut answer)?;
         let expected = self.expected.and_then(|expected| expected.get(self.drains.len()));
         answer.woke = self.side.woke(expected.is_some_and(|expected| expected.woke))?;
         let returned = match answer.returned {
-            -7 => Err(DrainError::TooBig),
-            -16 => Err(DrainError::Busy),
-            -22 => Err(DrainError::Invalid),
+            -7 => Err(KernelError::TooBig),
+            -16 => Err(KernelError::Busy),
+            -22 => Err(KernelError::Invalid),
             code => Ok(u32::try_from(code).map_err(|_| anyhow!("the drain returned {code}"))?),
         };
         Ok((returned, answer))
@@ -59,7 +59,7 @@ impl<S: Side> Bench for Recorder<'_, S> {
         let call = Call { flags, stop_after: stop_after.map_or(0, |samples| samples.max(1)), nested: false };
         let (returned, answer) = self.try_drain(&call).unwrap_or_else(|error| {
             self.failure.get_or_insert(error);
-            (Err(DrainError::Busy), Answer::default())
+            (Err(KernelError::Busy), Answer::default())
         });
         let samples = answer.samples.iter().map(<[u8]>::to_vec).collect();
         let woke = Some(answer.woke);
@@ -75,10 +75,10 @@ impl<S: Side> Bench for Recorder<'_, S> {
         (self.side.consumer(), self.side.producer())
     }
 
-    fn damage(&mut self, damage: Damage) -> bool {
+    fn damage(&mut self, damage: Tampering) -> bool {
         match damage {
-            Damage::Producer(by) => self.side.set_producer(self.side.producer().wrapping_add_signed(by)),
-            Damage::Header { offset, word } => {
+            Tampering::Producer(by) => self.side.set_producer(self.side.producer().wrapping_add_signed(by)),
+            Tampering::Header { offset, word } => {
                 let at = self.side.consumer().wrapping_add(offset.into()) & !7;
                 self.side.write(at, &word.to_ne_bytes());
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use user_ringbuf_sim::RingImage;
-use user_ringbuf_sim::core::RingMemory;
+use user_ringbuf_sim::RingMemory;
 
 use super::image::Call;
 

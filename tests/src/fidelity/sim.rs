@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use user_ringbuf_sim::core::consumer::NO_WAKEUP;
-use user_ringbuf_sim::core::{Position, RingSize};
+use user_ringbuf_sim::kernel::NO_WAKEUP;
 use user_ringbuf_sim::{FakeKernel, Fault, KernelMemory, MemoryError, RawAccess, RingImage, SimMemory, Trigger};
+use user_ringbuf_sim::{Position, RingSize};
 
 use super::image::Call;
 use super::side::{Answer, Side};

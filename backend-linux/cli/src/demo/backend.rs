@@ -91,7 +91,7 @@ impl Drain for Sim<'_> {
         log.clear();
         ends.clear();
         let begin = Instant::now();
-        let drained = kernel.drain(user_ringbuf_sim::core::consumer::NO_WAKEUP, |sample| {
+        let drained = kernel.drain(user_ringbuf_sim::kernel::NO_WAKEUP, |sample| {
             log.extend_from_slice(sample);
             ends.push(log.len());
             ControlFlow::Continue(())

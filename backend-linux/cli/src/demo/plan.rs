@@ -1,6 +1,6 @@
 //! What a demo will do, checked before anything runs.
 
-use user_ringbuf_linux::consumer::MAX_RECORDS_PER_DRAIN;
+use user_ringbuf_linux::kernel::MAX_RECORDS_PER_DRAIN;
 use user_ringbuf_linux::{DrainProgram, MAX_LOG, MapError, RingSize, record_extent, rounded_size};
 
 /// A demo that can't work.

@@ -2,7 +2,7 @@
 //!
 //! Kernel counterparts: `bpf_loop` in `kernel/bpf/bpf_iter.c`, and the busy bit in `bpf_user_ringbuf_drain`.
 
-use user_ringbuf_core::consumer::NO_WAKEUP;
+use user_ringbuf_core::kernel::NO_WAKEUP;
 
 use super::{ORDER_DELAY, ORDER_NEST, ORDER_NESTED};
 use crate::drain::insn::{

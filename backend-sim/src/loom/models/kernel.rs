@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use user_ringbuf_core::consumer::NO_WAKEUP;
+use user_ringbuf_core::kernel::NO_WAKEUP;
 use user_ringbuf_core::{Header, RingId, RingSize};
 
 use crate::loom::LoomMemory;
-use crate::{DrainError, FakeKernel, KernelMemory};
+use crate::{FakeKernel, KernelError, KernelMemory};
 
 /// Drains what is there into `taken`, and says how many samples that were.
 pub(super) fn drain<M: KernelMemory>(memory: M, taken: &mut Vec<Vec<u8>>) -> u32 {
@@ -19,17 +19,17 @@ pub(super) fn try_drain<M: KernelMemory>(memory: M, taken: &mut Vec<Vec<u8>>) ->
 }
 
 /// As [`drain`], where the ring may be jammed: what was drained before an error is `taken` all the same.
-pub(super) fn drain_jammed<M: KernelMemory>(memory: M, taken: &mut Vec<Vec<u8>>) -> Result<u32, DrainError> {
+pub(super) fn drain_jammed<M: KernelMemory>(memory: M, taken: &mut Vec<Vec<u8>>) -> Result<u32, KernelError> {
     let (drained, samples) = FakeKernel::new(memory).collect(NO_WAKEUP);
     taken.extend(samples);
     drained.returned
 }
 
 /// What a drain of a sound ring returned: `None` for the kernel's -EBUSY.
-pub(super) fn check(returned: Result<u32, DrainError>) -> Option<u32> {
+pub(super) fn check(returned: Result<u32, KernelError>) -> Option<u32> {
     match returned {
         Ok(count) => Some(count),
-        Err(DrainError::Busy) => None,
+        Err(KernelError::Busy) => None,
         // Memory that a correct producer wrote jams no kernel: what was read there was no header yet.
         Err(error) => panic!("stale header: {error}"),
     }

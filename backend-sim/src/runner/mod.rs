@@ -1,6 +1,6 @@
 //! Runs a program on a ring and holds every answer, every position and every byte against the reference model.
 //!
-//! Invariant: from [`Damage`] to the next repair the model is silent, and only that nothing panics, hangs or reaches
+//! Invariant: from [`Tampering`] to the next repair the model is silent, and only that nothing panics, hangs or reaches
 //! outside is shown; a repair must leave a ring that the model can take up again.
 
 mod actor;
@@ -14,7 +14,7 @@ use crate::fake_kernel::{FakeKernel, Fault};
 use crate::kernel_memory::KernelMemory;
 use crate::memory::{HeapMemory, MemoryError, RawAccess, RingImage};
 use crate::model::{Answer, Event, Model, Predictor};
-use crate::operations::{Damage, Operation, Program};
+use crate::operations::{Operation, Program, Tampering};
 use actor::{Actor, Fuse};
 
 /// Rings up to this size are compared byte by byte after each operation, larger ones every so often.
@@ -38,7 +38,7 @@ pub trait Bench {
     fn positions(&self) -> (u64, u64);
 
     /// Does damage. `false` if that can't be done here; nothing has changed then.
-    fn damage(&mut self, damage: Damage) -> bool;
+    fn damage(&mut self, damage: Tampering) -> bool;
 }
 
 /// The simulated ring as a [`Bench`].
@@ -79,15 +79,15 @@ impl<M: RawAccess> Bench for SimBench<'_, M> {
         (memory.kernel_load_consumer(), memory.kernel_load_producer())
     }
 
-    fn damage(&mut self, damage: Damage) -> bool {
+    fn damage(&mut self, damage: Tampering) -> bool {
         let memory = self.kernel.memory();
         let (consumer, producer) = self.positions();
         match damage {
             // SAFETY: no sample is used as a slice, as promised to `new`.
-            Damage::Producer(by) => unsafe { memory.set_producer(producer.wrapping_add_signed(by)) },
+            Tampering::Producer(by) => unsafe { memory.set_producer(producer.wrapping_add_signed(by)) },
             // SAFETY: as above.
-            Damage::Consumer(by) => unsafe { memory.set_consumer(consumer.wrapping_add_signed(by)) },
-            Damage::Header { offset, word } => {
+            Tampering::Consumer(by) => unsafe { memory.set_consumer(consumer.wrapping_add_signed(by)) },
+            Tampering::Header { offset, word } => {
                 let at = Position::new(consumer.wrapping_add(u64::from(offset)) & !7).offset(memory.size());
                 // SAFETY: as above; one thread runs a program.
                 let _ = unsafe { memory.write_raw(at, &word.to_ne_bytes()) };
@@ -273,7 +273,7 @@ impl<M: RingMemory, B: Bench> Run<'_, '_, M, B> {
         match operation {
             Operation::Crash { after } => self.dies_after = Some(*after),
             Operation::Repair => self.start_again(&self.predictor.clone())?,
-            Operation::Damage(damage) => {
+            Operation::Tamper(damage) => {
                 if self.bench.damage(*damage) {
                     self.predictor = None;
                 }

@@ -13,7 +13,7 @@ use user_ringbuf_linux::{
 };
 
 #[expect(dead_code, reason = "tasks need little of what the others share")]
-#[path = "kernel/support/mod.rs"]
+#[path = "../kernel/support/mod.rs"]
 mod support;
 
 macro_rules! over_each_reactor {
@@ -28,7 +28,6 @@ macro_rules! over_each_reactor {
     };
 }
 
-#[path = "asynchronous/line.rs"]
 mod line;
 
 const WAKING: DrainOptions = DrainOptions::new();

@@ -136,7 +136,7 @@ pub enum Operation {
     /// The producing process ends, the ring is repaired, and another producer attached.
     Repair,
     /// Something else writes to the ring. What comes out is nobody's promise from there on, until a repair.
-    Damage(Damage),
+    Tamper(Tampering),
 }
 
 /// How a reserved sample ends.
@@ -153,7 +153,7 @@ pub enum Finish {
 /// What no producer and no kernel does to a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Damage {
+pub enum Tampering {
     /// Moves the producer position by so many bytes, wrapping around.
     Producer(i64),
     /// Moves the consumer position by so many bytes, wrapping around. A real kernel's can't be written.
@@ -171,7 +171,7 @@ impl Program {
     /// The program without what damages the ring: what is left must go as the reference model says, to the end.
     #[must_use]
     pub fn without_damage(mut self) -> Self {
-        self.operations.retain(|operation| !matches!(operation, Operation::Damage(_)));
+        self.operations.retain(|operation| !matches!(operation, Operation::Tamper(_)));
         self
     }
 

@@ -10,19 +10,20 @@ mod fault;
 
 use core::ops::ControlFlow;
 
-use user_ringbuf_core::consumer::{FORCE_WAKEUP, MAX_RECORDS_PER_DRAIN, NO_WAKEUP};
+use user_ringbuf_core::KernelError;
+use user_ringbuf_core::kernel::{FORCE_WAKEUP, MAX_RECORDS_PER_DRAIN, NO_WAKEUP};
 use user_ringbuf_core::{BUSY_BIT, MAX_SAMPLE_LEN, Position, RecordState, record_extent};
 
 use crate::epoll::{Trigger, WaitQueue, Watch};
 use crate::kernel_memory::KernelMemory;
-pub use drained::{DrainError, Drained};
+pub use drained::Drained;
 pub use fault::{Fault, UnknownFault};
 
 /// The kernel's side of one simulated ring.
 ///
 /// ```
 /// use std::ops::ControlFlow;
-/// use user_ringbuf_sim::{DrainError, FakeKernel, KernelMemory};
+/// use user_ringbuf_sim::{FakeKernel, KernelError, KernelMemory};
 ///
 /// fn first_sample<M: KernelMemory>(kernel: &FakeKernel<M>) -> Option<Vec<u8>> {
 ///     let mut first = None;
@@ -52,7 +53,7 @@ enum Peek {
     /// -ENODATA: nothing there, or nothing that may be looked at.
     Nothing,
     /// An error that the drain returns.
-    Error(DrainError),
+    Error(KernelError),
 }
 
 /// A drain between two records.
@@ -63,7 +64,7 @@ pub(crate) struct UnderWay {
     began: Option<u64>,
     consumed: u32,
     discarded: u32,
-    error: Option<DrainError>,
+    error: Option<KernelError>,
     /// Where the sample ends that was handed out and not yet released.
     held: Option<Position>,
 }
@@ -110,7 +111,7 @@ impl<M: KernelMemory> FakeKernel<M> {
     /// `flags` may hold [`NO_WAKEUP`] and [`FORCE_WAKEUP`]; the callback gets each submitted sample and says whether
     /// to go on (the BPF callback's 0) or to stop behind this one (its 1). At most [`MAX_RECORDS_PER_DRAIN`] records
     /// are taken, discarded ones counted. `consumer_pos` is stored after each record, so what came before an error or a
-    /// stop stays consumed. The callback may drain again, and gets [`DrainError::Busy`] as in the kernel.
+    /// stop stays consumed. The callback may drain again, and gets [`KernelError::Busy`] as in the kernel.
     ///
     /// Should the callback panic, the ring stays busy for every later drain.
     ///
@@ -147,13 +148,13 @@ impl<M: KernelMemory> FakeKernel<M> {
     }
 
     /// What comes before the first record.
-    pub(crate) fn begin(&self, flags: u64) -> Result<UnderWay, DrainError> {
+    pub(crate) fn begin(&self, flags: u64) -> Result<UnderWay, KernelError> {
         // The kernel looks at the flags before it looks whether another drain is at work.
         if flags & !(NO_WAKEUP | FORCE_WAKEUP) != 0 {
-            return Err(DrainError::Invalid);
+            return Err(KernelError::Invalid);
         }
         if !self.memory.kernel_begin_drain() {
-            return Err(DrainError::Busy);
+            return Err(KernelError::Busy);
         }
         let began = (self.fault == Some(Fault::ConsumerKeptOnError)).then(|| self.memory.kernel_load_consumer());
         Ok(UnderWay { flags, began, consumed: 0, discarded: 0, error: None, held: None })
@@ -205,7 +206,7 @@ impl<M: KernelMemory> FakeKernel<M> {
     fn peek(&self) -> Peek {
         let producer = self.memory.kernel_load_producer();
         if producer % 8 != 0 {
-            return Peek::Error(DrainError::Invalid);
+            return Peek::Error(KernelError::Invalid);
         }
         let consumer = self.memory.kernel_load_consumer();
         // Compared as plain numbers, as the kernel does: a producer position that has passed 2^64 is silence.
@@ -214,7 +215,7 @@ impl<M: KernelMemory> FakeKernel<M> {
         }
         // The kernel has no such check, because it never stores such a position: only raw images of a test have one.
         if consumer % 8 != 0 {
-            return Peek::Error(DrainError::Invalid);
+            return Peek::Error(KernelError::Invalid);
         }
         let at = Position::new(consumer);
         let offset = at.offset(self.memory.size());
@@ -251,19 +252,19 @@ impl<M: KernelMemory> FakeKernel<M> {
     }
 
     /// What the kernel demands of a record's length; `ahead` is the distance to the producer position.
-    fn check_length(&self, len: u32, total: u32, ahead: u64) -> Result<(), DrainError> {
+    fn check_length(&self, len: u32, total: u32, ahead: u64) -> Result<(), KernelError> {
         let beyond_producer = u64::from(total) > ahead;
         let beyond_ring = total > self.memory.size().bytes();
         let beyond_dynptr = len > self.sample_limit();
         let invalid_first = self.fault != Some(Fault::ChecksReordered);
         if beyond_producer && invalid_first {
-            return Err(DrainError::Invalid);
+            return Err(KernelError::Invalid);
         }
         if beyond_ring || beyond_dynptr {
-            return Err(DrainError::TooBig);
+            return Err(KernelError::TooBig);
         }
         if beyond_producer {
-            return Err(DrainError::Invalid);
+            return Err(KernelError::Invalid);
         }
         Ok(())
     }

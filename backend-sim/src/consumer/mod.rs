@@ -10,7 +10,7 @@ mod waiter;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use user_ringbuf_core::consumer::MAX_RECORDS_PER_DRAIN;
+use user_ringbuf_core::kernel::MAX_RECORDS_PER_DRAIN;
 
 use crate::clock::VirtualClock;
 use crate::epoll::Trigger;
@@ -23,7 +23,7 @@ pub use waiter::{NeverWoken, SimWaiter};
 ///
 /// ```
 /// use std::time::Duration;
-/// use user_ringbuf_sim::{HeapMemory, Script, ScriptedConsumer, core::Producer};
+/// use user_ringbuf_sim::{HeapMemory, Script, ScriptedConsumer, Producer};
 ///
 /// let memory = HeapMemory::new(64)?;
 /// let consumer = ScriptedConsumer::new(&memory, Script::every(Duration::from_millis(5)));

@@ -9,15 +9,15 @@ use std::collections::VecDeque;
 
 use user_ringbuf_core::{Header, Position, RecordState, ReserveError, RingSize};
 
-use crate::fake_kernel::DrainError;
 use crate::memory::RingImage;
 pub(crate) use predict::{Event, Predictor, pattern, second_write};
+use user_ringbuf_core::KernelError;
 
 /// What a drain gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// What the helper returned.
-    pub returned: Result<u32, DrainError>,
+    pub returned: Result<u32, KernelError>,
     /// The samples, in order.
     pub samples: Vec<Vec<u8>>,
     /// Whether it woke those who wait, if that can be known.
@@ -214,7 +214,7 @@ impl Model {
     /// `bpf_user_ringbuf_drain` on a ring in order.
     pub(crate) fn drain(&mut self, flags: u64, stop_after: Option<u32>) -> Answer {
         if flags > 3 {
-            return Answer { returned: Err(DrainError::Invalid), samples: vec![], woke: Some(false) };
+            return Answer { returned: Err(KernelError::Invalid), samples: vec![], woke: Some(false) };
         }
         let mut samples = vec![];
         let mut consumed = 0;
