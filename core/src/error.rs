@@ -2,23 +2,8 @@
 
 use core::fmt;
 
-use crate::position::{Corruption, Position};
-use crate::records::{Damage, Record};
-
-/// A ring size that no ring has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SizeError {
-    /// The size asked for, in bytes.
-    pub bytes: u64,
-}
-
-impl fmt::Display for SizeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a ring of {} bytes: the size must be a power of two from 8 to 2147483648", self.bytes)
-    }
-}
-
-impl core::error::Error for SizeError {}
+use crate::format::position::{Corruption, Position};
+use crate::observe::records::{Damage, Record};
 
 /// Why a producer can't begin on a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,22 +179,3 @@ impl From<Corruption> for ReserveError {
         Self::Corrupted(why)
     }
 }
-
-/// A length or a stretch that does not lie within what was reserved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BeyondSample {
-    /// First byte asked for, counted from the sample's beginning; 0 where a length was asked for.
-    pub at: usize,
-    /// Bytes asked for.
-    pub len: usize,
-    /// Bytes that the sample has.
-    pub reserved: u32,
-}
-
-impl fmt::Display for BeyondSample {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes at {} do not lie within the {} bytes reserved", self.len, self.at, self.reserved)
-    }
-}
-
-impl core::error::Error for BeyondSample {}

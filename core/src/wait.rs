@@ -10,9 +10,9 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::error::ReserveError;
-use crate::layout::RingSize;
-use crate::memory::RingId;
-use crate::position::{Corruption, Position};
+use crate::format::layout::RingSize;
+use crate::format::position::{Corruption, Position};
+use crate::seam::memory::RingId;
 
 /// Longest timeout that waiting takes: 2^32 - 1 seconds, some 136 years. `None` waits forever.
 pub const MAX_TIMEOUT: Duration = Duration::from_secs(u32::MAX as u64);

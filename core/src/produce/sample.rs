@@ -5,11 +5,10 @@
 
 use core::ops::{Deref, DerefMut};
 
-use crate::error::BeyondSample;
-use crate::memory::RingMemory;
-use crate::payload::{OwnPayload, Payload};
-use crate::position::Position;
-use crate::producer::publish;
+use crate::format::position::Position;
+use crate::produce::payload::{BeyondSample, OwnPayload, Payload};
+use crate::produce::room::publish;
+use crate::seam::memory::RingMemory;
 
 /// Room for one sample, to be filled in place through [`Payload`] and then submitted.
 ///

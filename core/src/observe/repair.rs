@@ -14,13 +14,13 @@
 //!
 //! Kernel counterpart: `__bpf_user_ringbuf_peek`, which reads what is stored here.
 
-use crate::claim::WrittenHere;
-use crate::header::{Header, RecordState};
-use crate::layout::{MAX_EXTENT, filler_len};
-use crate::memory::{RingMemory, RingView};
-use crate::position::{Corruption, Position};
-use crate::records::{Damage, Record, read_record};
-use crate::role::Role;
+use crate::format::header::{Header, RecordState};
+use crate::format::layout::{MAX_EXTENT, filler_len};
+use crate::format::position::{Corruption, Position};
+use crate::observe::records::{Damage, Record, read_record};
+use crate::seam::claim::WrittenHere;
+use crate::seam::memory::{RingMemory, RingView};
+use crate::seam::role::Role;
 
 /// One thing that a repair did, or would do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

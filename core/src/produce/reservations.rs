@@ -3,7 +3,7 @@
 //! Pure arithmetic. Invariant: whatever is added, the count of threads never spills into the position. Kernel
 //! counterpart: none; it sees the producer position that follows from it.
 
-use crate::position::Position;
+use crate::format::position::Position;
 
 /// The word in which threads take room: the end of what is reserved, in units of 8 bytes, and how many threads are in
 /// flight: at most 65,534; one more stands for a word that is held.
@@ -89,7 +89,7 @@ impl Reservations {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::RingSize;
+    use crate::format::layout::RingSize;
 
     #[test]
     fn the_reservations_word_keeps_ends_and_counts_apart_also_where_either_wraps() {

@@ -10,15 +10,15 @@
 //! fence stands wherever bytes given up are taken up again. With a kernel in between none is needed:
 //! its room comes by the acquire load of a position that it stores after it has seen the release that gave the bytes up.
 
+use core::fmt;
 use core::ops::{Deref, DerefMut};
 use core::slice;
 use core::sync::atomic::{Ordering, compiler_fence};
 
-use crate::error::BeyondSample;
-use crate::header::Header;
-use crate::layout::SampleLen;
-use crate::memory::{ContiguousMemory, RingMemory};
-use crate::position::Position;
+use crate::format::header::Header;
+use crate::format::layout::SampleLen;
+use crate::format::position::Position;
+use crate::seam::memory::{ContiguousMemory, RingMemory};
 
 /// The bytes of a reserved sample: write them in any order, from any offset.
 ///
@@ -42,6 +42,25 @@ pub struct Payload<M: RingMemory, Unsized: ?Sized = [()]> {
     len: SampleLen,
     _unsized: Unsized,
 }
+
+/// A length or a stretch that does not lie within what was reserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BeyondSample {
+    /// First byte asked for, counted from the sample's beginning; 0 where a length was asked for.
+    pub at: usize,
+    /// Bytes asked for.
+    pub len: usize,
+    /// Bytes that the sample has.
+    pub reserved: u32,
+}
+
+impl fmt::Display for BeyondSample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes at {} do not lie within the {} bytes reserved", self.len, self.at, self.reserved)
+    }
+}
+
+impl core::error::Error for BeyondSample {}
 
 /// Keeps the compiler from moving writes to bytes that were given up behind the next writes to the same bytes, which
 /// may go to another address: see the module. No instruction.

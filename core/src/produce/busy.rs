@@ -7,11 +7,11 @@
 
 use core::ops::{Deref, DerefMut};
 
-use crate::header::Header;
-use crate::layout::{SampleLen, filler_len};
-use crate::memory::RingMemory;
-use crate::payload::{OwnPayload, Payload};
-use crate::position::Position;
+use crate::format::header::Header;
+use crate::format::layout::{SampleLen, filler_len};
+use crate::format::position::Position;
+use crate::produce::payload::{OwnPayload, Payload};
+use crate::seam::memory::RingMemory;
 
 /// A busy record, discarded on drop as far as it was not committed.
 #[derive(Debug)]

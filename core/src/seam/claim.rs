@@ -7,13 +7,11 @@ use core::mem::ManuallyDrop;
 use core::ops::Deref;
 use core::ptr;
 
-use crate::error::{AttachError, AttachFailed};
-use crate::header::{Header, RecordState};
-use crate::layout::RingSize;
-use crate::memory::{RingMemory, RingPositions, RingView};
-use crate::position::Position;
-use crate::records::Records;
-use crate::role::Role;
+use crate::format::header::Header;
+use crate::format::layout::RingSize;
+use crate::format::position::Position;
+use crate::seam::memory::{RingMemory, RingPositions, RingView};
+use crate::seam::role::Role;
 
 /// Memory of which the holder is the one producer.
 #[derive(Debug)]
@@ -21,34 +19,9 @@ pub(crate) struct Claimed<M: RingMemory>(M);
 
 impl<M: RingMemory> Claimed<M> {
     /// Claims the memory, or gives it back.
-    pub(crate) fn new(memory: M) -> Result<Self, AttachFailed<M>> {
+    pub(crate) fn new(memory: M) -> Result<Self, M> {
         // SAFETY: whoever holds the value made here is the producer; dropping it gives the claim back.
-        if unsafe { memory.claim_producer() } {
-            Ok(Self(memory))
-        } else {
-            Err(AttachFailed::new(AttachError::AlreadyAttached, memory))
-        }
-    }
-
-    /// Looks at every record in the ring, and finds out where its holder may begin.
-    ///
-    /// What samples and lanes of an earlier producer still write lies in records that say busy until it is written: a
-    /// walk comes to those bytes, if at all, through the header whose acquire load says that they are.
-    ///
-    /// # Safety
-    /// Meanwhile the holder writes no header: it reserves nothing, and no other thread does.
-    pub(crate) unsafe fn open(&self) -> Result<Opening, AttachError> {
-        // SAFETY: the claim is held by `self`; as above, and by the caller's promise, plain writes happened before.
-        let view = unsafe { WrittenHere::new(&self.0) };
-        let records = Records::new(view).map_err(AttachError::Corrupted)?;
-        let opening = Opening { position: records.end(), limit: records.position().advance(self.0.size().bytes_u64()) };
-        for record in records {
-            let record = record.map_err(|damage| AttachError::Damaged { damage })?;
-            if record.state == RecordState::Busy {
-                return Err(AttachError::Busy { record });
-            }
-        }
-        Ok(opening)
+        if unsafe { memory.claim_producer() } { Ok(Self(memory)) } else { Err(memory) }
     }
 
     /// Gives the claim up, and the memory back.
@@ -63,15 +36,6 @@ impl<M: RingMemory> Claimed<M> {
         // SAFETY: `new` got the claim, and its holder goes now.
         unsafe { self.0.release_producer() };
     }
-}
-
-/// Where a producer begins on a ring.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Opening {
-    /// The end of what is in the ring.
-    pub(crate) position: Position,
-    /// A consumer position plus the ring's size.
-    pub(crate) limit: Position,
 }
 
 impl<M: RingMemory> Deref for Claimed<M> {

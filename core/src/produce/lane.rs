@@ -5,12 +5,12 @@
 
 use core::ops::{Deref, DerefMut};
 
-use crate::busy::BusyRecord;
-use crate::error::{BeyondSample, ReserveError};
-use crate::layout::record_extent;
-use crate::memory::RingMemory;
-use crate::payload::Payload;
-use crate::position::Position;
+use crate::error::ReserveError;
+use crate::format::layout::record_extent;
+use crate::format::position::Position;
+use crate::produce::busy::BusyRecord;
+use crate::produce::payload::{BeyondSample, Payload};
+use crate::seam::memory::RingMemory;
 
 /// A stretch of the ring for one thread at a time. Each sample is visible as soon as it is submitted.
 ///

@@ -3,8 +3,9 @@
 //! Pure arithmetic, no memory. Kernel counterpart: `round_up(sample_len + BPF_RINGBUF_HDR_SZ, 8)` and the limits in
 //! `__bpf_user_ringbuf_peek`, the dynptr limit in `bpf_dynptr_check_size`.
 
-use crate::error::SizeError;
-use crate::header::HEADER_LEN;
+use core::fmt;
+
+use crate::format::header::{HEADER_LEN, Header};
 
 /// Longest sample that the kernel hands to a program: 2^24 - 1 bytes (`DYNPTR_MAX_SIZE`). A longer one jams the ring
 /// with -E2BIG, even when it is busy or discarded.
@@ -66,6 +67,21 @@ impl RingSize {
     }
 }
 
+/// A ring size that no ring has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SizeError {
+    /// The size asked for, in bytes.
+    pub bytes: u64,
+}
+
+impl fmt::Display for SizeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a ring of {} bytes: the size must be a power of two from 8 to 2147483648", self.bytes)
+    }
+}
+
+impl core::error::Error for SizeError {}
+
 /// A sample length in bytes that was checked against a ring: from 0 to [`RingSize::max_sample_len`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
@@ -105,7 +121,7 @@ impl SampleLen {
 /// `len` is what 30 bits hold (bits above are dropped), so the result is at most 2^30 + 8 and never overflows.
 #[inline]
 pub const fn record_extent(len: u32) -> u32 {
-    let len = crate::header::Header::submitted(len).len();
+    let len = Header::submitted(len).len();
     (len + HEADER_LEN + RECORD_ALIGN - 1) & !(RECORD_ALIGN - 1)
 }
 

@@ -7,14 +7,14 @@
 
 use core::time::Duration;
 
-use crate::error::{BeyondSample, ReserveError};
-use crate::header::{Header, RecordState};
-use crate::layout::{SampleLen, filler_len};
-use crate::memory::RingMemory;
-use crate::payload::taken_up_again;
-use crate::position::Position;
-use crate::producer::{Seen, look_for_room};
-use crate::role::Role;
+use crate::error::ReserveError;
+use crate::format::header::{Header, RecordState};
+use crate::format::layout::{SampleLen, filler_len};
+use crate::format::position::Position;
+use crate::produce::payload::{BeyondSample, taken_up_again};
+use crate::produce::room::{Seen, look_for_room};
+use crate::seam::memory::RingMemory;
+use crate::seam::role::Role;
 use crate::wait::{BlockingError, Until, Wait, block_on, or_not_yet};
 
 /// A handle on a ring that others may produce into as well, for the C ABI and for those who share a ring with libbpf.

@@ -6,12 +6,12 @@
 
 use core::fmt;
 
-use crate::header::RecordState;
-use crate::kernel::KernelError;
-use crate::layout::{MAX_SAMPLE_LEN, record_extent};
-use crate::memory::RingView;
-use crate::position::{Corruption, Position};
-use crate::role::Role;
+use crate::format::header::RecordState;
+use crate::format::layout::{MAX_SAMPLE_LEN, record_extent};
+use crate::format::position::{Corruption, Position};
+use crate::seam::kernel::KernelError;
+use crate::seam::memory::RingView;
+use crate::seam::role::Role;
 
 /// One record as it stands in the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

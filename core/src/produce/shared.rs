@@ -24,17 +24,19 @@
 
 use core::time::Duration;
 
-use crate::busy::BusyRecord;
-use crate::claim::Claimed;
-use crate::detached::DetachedSample;
 use crate::error::{AttachError, AttachFailed, ReserveError};
-use crate::lane::Lane;
-use crate::layout::{RingSize, SampleLen};
-use crate::memory::RingMemory;
-use crate::position::{Corruption, Position};
-use crate::producer::Producer;
-use crate::reservations::Reservations;
-use crate::role::Role;
+use crate::format::layout::{RingSize, SampleLen};
+use crate::format::position::{Corruption, Position};
+use crate::produce::busy::BusyRecord;
+use crate::produce::detached::DetachedSample;
+use crate::produce::lane::Lane;
+use crate::produce::opening::Opening;
+use crate::produce::producer::Producer;
+use crate::produce::reservations::Reservations;
+use crate::produce::room::Room;
+use crate::seam::claim::Claimed;
+use crate::seam::memory::RingMemory;
+use crate::seam::role::Role;
 use crate::wait::{BlockingError, Until, Wait, block_on, or_not_yet, room};
 
 /// A producer for many threads: share it by reference, which costs nothing to copy and needs no allocator, or by `Arc`.
@@ -77,7 +79,7 @@ impl<M: RingMemory> Shared<M> {
     /// # Errors
     /// As [`Producer::attach`].
     pub fn attach(memory: M) -> Result<Self, AttachError> {
-        Producer::attach(memory).map(Producer::into_shared)
+        Self::try_attach(memory).map_err(AttachError::from)
     }
 
     /// As [`attach`](Self::attach), and gives the memory back where it fails.
@@ -85,10 +87,11 @@ impl<M: RingMemory> Shared<M> {
     /// # Errors
     /// As [`Producer::try_attach`].
     pub fn try_attach(memory: M) -> Result<Self, AttachFailed<M>> {
-        Producer::try_attach(memory).map(Producer::into_shared)
+        let (memory, Opening { position, limit }) = Opening::attach(memory)?;
+        Ok(Self::new(memory, position, limit))
     }
 
-    pub(crate) fn new(memory: Claimed<M>, position: Position, limit: Position) -> Self {
+    fn new(memory: Claimed<M>, position: Position, limit: Position) -> Self {
         let reservations = Alone(memory.new_word(Reservations::none_in_flight(position).0));
         let limit = memory.new_word(limit.get());
         Self { memory, reservations, limit }
@@ -236,7 +239,7 @@ impl<M: RingMemory> Shared<M> {
     pub fn resume(&self) -> Result<Position, AttachError> {
         let found = self.hold()?;
         // SAFETY: nobody was in flight when the word was held, and nobody takes room before it is stored below.
-        let opened = unsafe { self.memory.open() };
+        let opened = unsafe { Opening::of(&self.memory) };
         let next = opened.as_ref().map_or(found, |opening| {
             // No room is known of any more, so the next thread looks, and sees with acquire that the walk is over. One that
             // still finds the old limit writes behind it only, where the walk has not been.
@@ -267,7 +270,7 @@ impl<M: RingMemory> Shared<M> {
         let limit = Position::new(self.memory.load_word(&self.limit, Role::LoadLimit));
         let (_, position) = self.ends();
         let Self { memory, .. } = self;
-        Producer::from_parts(memory, position, limit)
+        Producer::from_room(Room::new(memory, position, limit))
     }
 
     /// Gives the memory back, and the claim on it up. As [`Producer::into_memory`].
@@ -458,5 +461,13 @@ impl<M: RingMemory> Shared<M> {
             return Err(ReserveError::Full { needed, available });
         }
         Ok(Some(limit))
+    }
+}
+
+impl<M: RingMemory> Producer<M> {
+    /// Makes a producer for many threads of this one. [`Shared::into_producer`] is the way back.
+    pub fn into_shared(self) -> Shared<M> {
+        let (memory, position, limit) = self.into_room().into_parts();
+        Shared::new(memory, position, limit)
     }
 }

@@ -7,10 +7,10 @@
 
 use core::fmt;
 
-use crate::header::Header;
-use crate::layout::RingSize;
-use crate::position::Position;
-use crate::role::Role;
+use crate::format::header::Header;
+use crate::format::layout::RingSize;
+use crate::format::position::Position;
+use crate::seam::role::Role;
 
 /// What may be loaded of a ring at any time: its size and its positions.
 ///

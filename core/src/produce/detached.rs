@@ -5,12 +5,11 @@
 
 use core::ops::{Deref, DerefMut};
 
-use crate::busy::BusyRecord;
-use crate::error::BeyondSample;
-use crate::lane::Lane;
-use crate::memory::RingMemory;
-use crate::payload::Payload;
-use crate::position::Position;
+use crate::format::position::Position;
+use crate::produce::busy::BusyRecord;
+use crate::produce::lane::Lane;
+use crate::produce::payload::{BeyondSample, Payload};
+use crate::seam::memory::RingMemory;
 
 /// Room for one sample that is not bound to its producer: fill it through [`Payload`], then submit it.
 ///

@@ -1,26 +1,23 @@
 //! One exclusive writer, which publishes late: nothing is visible to the kernel before submit.
 //!
-//! Invariants: `position` is what this producer last stored into `producer_pos`. `limit` is a consumer position seen
-//! plus the ring's size, so the bytes from `position` to `limit` are free and stay so: the consumer only moves on. They
-//! are never more than the ring has; none if the limit lies behind. Every reservation compares `producer_pos` with
-//! `position` before it hands out room, so a second producer that has come and gone is noticed before a byte is written.
-//! Kernel counterpart: `__bpf_user_ringbuf_peek`, which reads what is published here.
+//! Invariant: whatever is reserved lies in the producer's `Room`, and borrows the producer until it is submitted or
+//! dropped. Kernel counterpart: `__bpf_user_ringbuf_peek`, which reads what is published here.
 
 use core::time::Duration;
 
-use crate::batch::Batch;
-use crate::busy::BusyRecord;
-use crate::claim::{Claimed, Opening};
-use crate::detached::DetachedSample;
 use crate::error::{AttachError, AttachFailed, ReserveError};
-use crate::lane::Lane;
-use crate::layout::{MAX_SAMPLE_LEN, RingSize, SampleLen};
-use crate::memory::RingMemory;
-use crate::payload::OwnPayload;
-use crate::position::{Corruption, Position};
-use crate::role::Role;
-use crate::sample::Sample;
-use crate::shared::Shared;
+use crate::format::layout::RingSize;
+use crate::format::position::{Corruption, Position};
+use crate::produce::batch::Batch;
+use crate::produce::busy::BusyRecord;
+use crate::produce::detached::DetachedSample;
+use crate::produce::lane::Lane;
+use crate::produce::opening::Opening;
+use crate::produce::payload::OwnPayload;
+use crate::produce::room::{Room, publish};
+use crate::produce::sample::Sample;
+use crate::seam::memory::RingMemory;
+use crate::seam::role::Role;
 use crate::wait::{BlockingError, Until, Wait, block_on, or_not_yet, room};
 
 /// The one writer of a ring.
@@ -45,9 +42,7 @@ use crate::wait::{BlockingError, Until, Wait, block_on, or_not_yet, room};
 #[derive(Debug)]
 #[doc(alias = "BPF_MAP_TYPE_USER_RINGBUF")]
 pub struct Producer<M: RingMemory> {
-    memory: Claimed<M>,
-    position: Position,
-    limit: Position,
+    room: Room<M>,
 }
 
 impl<M: RingMemory> Producer<M> {
@@ -72,12 +67,8 @@ impl<M: RingMemory> Producer<M> {
     /// # Errors
     /// [`AttachFailed`], with the memory and what [`attach`](Self::attach) would say.
     pub fn try_attach(memory: M) -> Result<Self, AttachFailed<M>> {
-        let memory = Claimed::new(memory)?;
-        // SAFETY: the claim was got just now, and nothing is reserved before the walk is over.
-        match unsafe { memory.open() } {
-            Ok(Opening { position, limit }) => Ok(Self { memory, position, limit }),
-            Err(error) => Err(AttachFailed::new(error, memory.into_memory())),
-        }
+        let (memory, Opening { position, limit }) = Opening::attach(memory)?;
+        Ok(Self { room: Room::new(memory, position, limit) })
     }
 
     /// Goes on from where another producer has left the ring: after [`ReserveError::ForeignProducer`], or at the
@@ -91,10 +82,7 @@ impl<M: RingMemory> Producer<M> {
     /// # Errors
     /// As [`attach`](Self::attach), without [`AttachError::AlreadyAttached`]. The producer stays as it was then.
     pub fn resume(&mut self) -> Result<Position, AttachError> {
-        // SAFETY: `self` is borrowed exclusively, so nothing is reserved before the walk is over.
-        let Opening { position, limit } = unsafe { self.memory.open() }?;
-        (self.position, self.limit) = (position, limit);
-        Ok(position)
+        self.room.reopen()
     }
 
     /// Reserves a sample of `len` bytes, to be filled in place and submitted. The kernel sees nothing of it before.
@@ -105,11 +93,11 @@ impl<M: RingMemory> Producer<M> {
     /// [`ReserveError::Corrupted`] if the positions can't be those of a ring. Nothing has changed then.
     #[inline]
     pub fn reserve(&mut self, len: usize) -> Result<Sample<'_, M>, ReserveError> {
-        let len = self.make_room(self.position, len)?;
-        let Self { memory, position, .. } = self;
+        let len = self.room.make_room(self.room.position(), len)?;
+        let (memory, position) = self.room.parts();
         // SAFETY: `make_room` found the record's extent free from `position` on; this is the ring's one producer, and
         // the sample borrows it, so nobody else takes these bytes.
-        let payload = unsafe { OwnPayload::new(&**memory, *position, len) };
+        let payload = unsafe { OwnPayload::new(memory, *position, len) };
         Ok(Sample::new(payload, position))
     }
 
@@ -135,8 +123,8 @@ impl<M: RingMemory> Producer<M> {
         waiter: &mut W,
         timeout: Option<Duration>,
     ) -> Result<Sample<'_, M>, BlockingError<W::Error>> {
-        let ring = self.memory.ring_id();
-        block_on(waiter, ring, timeout, Until::Woken, || or_not_yet(self.make_room(self.position, len)))?;
+        let ring = self.memory().ring_id();
+        block_on(waiter, ring, timeout, Until::Woken, || or_not_yet(self.room.make_room(self.room.position(), len)))?;
         // Only this producer takes room, so what was found is still there.
         Ok(self.reserve(len)?)
     }
@@ -170,12 +158,12 @@ impl<M: RingMemory> Producer<M> {
         waiter: &mut W,
         timeout: Option<Duration>,
     ) -> Result<(), BlockingError<W::Error>> {
-        let size = self.memory.size();
+        let size = self.memory().size();
         let bytes = room(size, bytes)?;
-        block_on(waiter, self.memory.ring_id(), timeout, Until::Woken, || {
-            let found = self.memory.load_producer(Role::LoadOwnProducer);
-            if found != self.position {
-                return Err(ReserveError::ForeignProducer { expected: self.position, found }.into());
+        block_on(waiter, self.memory().ring_id(), timeout, Until::Woken, || {
+            let (expected, found) = (self.position(), self.memory().load_producer(Role::LoadOwnProducer));
+            if found != expected {
+                return Err(ReserveError::ForeignProducer { expected, found }.into());
             }
             Ok((self.free()? >= bytes).then_some(()))
         })
@@ -193,15 +181,15 @@ impl<M: RingMemory> Producer<M> {
         waiter: &mut W,
         timeout: Option<Duration>,
     ) -> Result<(), BlockingError<W::Error>> {
-        let end = self.position;
+        let end = self.position();
         if !end.has_reached(position) {
             return Err(BlockingError::NotSubmitted { position, end });
         }
         // Only this producer takes room, so a ring of which something was consumed stays one that is not full: no wake is
         // forgotten.
-        block_on(waiter, self.memory.ring_id(), timeout, Until::Woken, || {
-            let consumer = self.memory.load_consumer();
-            end.occupied(consumer, self.memory.size())?;
+        block_on(waiter, self.memory().ring_id(), timeout, Until::Woken, || {
+            let consumer = self.memory().load_consumer();
+            end.occupied(consumer, self.memory().size())?;
             Ok(consumer.has_reached(position).then_some(()))
         })
     }
@@ -209,7 +197,7 @@ impl<M: RingMemory> Producer<M> {
     /// Begins a batch: records that the kernel sees all at once, or not at all.
     #[inline]
     pub fn batch(&mut self) -> Batch<'_, M> {
-        Batch::new(self)
+        Batch::new(&mut self.room)
     }
 
     /// Reserves a sample that is not bound to this producer: several may be outstanding, each may be submitted from
@@ -224,11 +212,12 @@ impl<M: RingMemory> Producer<M> {
     where
         M: Clone,
     {
-        let len = self.make_room(self.position, len)?;
+        let len = self.room.make_room(self.room.position(), len)?;
+        let (memory, position) = self.room.parts();
         // SAFETY: `make_room` found the record's extent free from `position` on, this is the ring's one producer, and
         // the position moves past the record before anything else is reserved. It is published below.
-        let record = unsafe { BusyRecord::new(M::clone(&self.memory), self.position, len) };
-        publish(&*self.memory, &mut self.position, record.end());
+        let record = unsafe { BusyRecord::new(M::clone(memory), *position, len) };
+        publish(memory, position, record.end());
         Ok(DetachedSample::new(record))
     }
 
@@ -249,24 +238,20 @@ impl<M: RingMemory> Producer<M> {
     /// Records of [`DetachedSample`]s and [`Lane`]s that are still open stay busy: whoever attaches next is refused until
     /// they are submitted or dropped.
     pub fn into_memory(self) -> M {
-        self.memory.into_memory()
-    }
-
-    /// Makes a producer for many threads of this one. [`Shared::into_producer`] is the way back.
-    pub fn into_shared(self) -> Shared<M> {
-        Shared::new(self.memory, self.position, self.limit)
+        let (memory, ..) = self.room.into_parts();
+        memory.into_memory()
     }
 
     /// Size of the ring's data area.
     #[inline]
     pub fn ring_size(&self) -> RingSize {
-        self.memory.size()
+        self.memory().size()
     }
 
     /// Longest sample that this ring takes, in bytes.
     #[inline]
     pub fn max_sample_len(&self) -> usize {
-        self.memory.size().max_sample_len() as usize
+        self.memory().size().max_sample_len() as usize
     }
 
     /// Bytes that records take up now, header and padding included: published and not yet consumed.
@@ -274,7 +259,7 @@ impl<M: RingMemory> Producer<M> {
     /// # Errors
     /// [`Corruption`] if the consumer position can't be that of this ring.
     pub fn used(&self) -> Result<u32, Corruption> {
-        self.position.occupied(self.memory.load_consumer(), self.memory.size())
+        self.position().occupied(self.memory().load_consumer(), self.memory().size())
     }
 
     /// Bytes that are free now. The longest sample that fits has 8 fewer.
@@ -282,13 +267,13 @@ impl<M: RingMemory> Producer<M> {
     /// # Errors
     /// As [`used`](Self::used).
     pub fn free(&self) -> Result<u32, Corruption> {
-        Ok(self.memory.size().bytes() - self.used()?)
+        Ok(self.memory().size().bytes() - self.used()?)
     }
 
     /// Where the next record begins, in bytes since the ring was made: the end of everything submitted or reserved so far.
     #[inline]
     pub fn position(&self) -> Position {
-        self.position
+        self.room.position()
     }
 
     /// Whether the kernel has taken everything up to `position`, as [`Sample::submit`] returned it.
@@ -297,127 +282,20 @@ impl<M: RingMemory> Producer<M> {
     /// not checked: where it may be wrong, ask [`wait_consumed`](Self::wait_consumed) with no time to wait.
     #[inline]
     pub fn is_consumed(&self, position: Position) -> bool {
-        self.memory.load_consumer().has_reached(position)
+        self.memory().load_consumer().has_reached(position)
     }
 
     /// The memory that this producer works on.
     #[inline]
     pub fn memory(&self) -> &M {
-        &self.memory
+        self.room.memory()
     }
 
-    /// Makes sure that a record of `len` fits between `at` and the limit. `at` is `position`, or the end of a batch.
-    #[inline]
-    pub(crate) fn make_room(&mut self, at: Position, len: usize) -> Result<SampleLen, ReserveError> {
-        let checked = SampleLen::in_some_ring(len);
-        // A word that only this producer stores, so it's in this core's cache until somebody else stores there.
-        let found = self.memory.load_producer(Role::LoadOwnProducer);
-        // The room is at most the ring's size, so what fits into it needs no look at the ring's own limit.
-        if found != self.position
-            || checked.is_none_or(|len| !self.limit.has_reached(at.advance(u64::from(len.extent()))))
-        {
-            // Values only, no reference to `self`: a producer that no call sees can stay in registers.
-            let seen = Seen { size: self.memory.size(), found, consumer: self.memory.load_consumer() };
-            match look_for_room(seen, self.position, at, len) {
-                Ok(limit) => self.limit = limit,
-                Err(why) => {
-                    // A producer that has met an error knows of no room, so it looks at the consumer again each time.
-                    self.limit = self.position;
-                    return Err(why);
-                }
-            }
-        }
-        // What no ring takes was an error above. The result holds only what was asked, so a constant stays one.
-        checked.ok_or(ReserveError::TooLarge { len, max: MAX_SAMPLE_LEN })
+    pub(crate) fn from_room(room: Room<M>) -> Self {
+        Self { room }
     }
 
-    /// Makes sure that `producer_pos` is where this producer left it.
-    #[inline]
-    pub(crate) fn check_position(&self) -> Result<(), ReserveError> {
-        let found = self.memory.load_producer(Role::LoadOwnProducer);
-        if found == self.position {
-            return Ok(());
-        }
-        moved(Seen { size: self.memory.size(), found, consumer: self.memory.load_consumer() }, self.position)
+    pub(crate) fn into_room(self) -> Room<M> {
+        self.room
     }
-
-    /// Parts for a batch, which keeps its own end: the memory, and the published position.
-    #[inline]
-    pub(crate) fn parts(&mut self) -> (&M, &mut Position) {
-        (&self.memory, &mut self.position)
-    }
-
-    /// Makes an exclusive producer of the parts of one that was shared.
-    pub(crate) fn from_parts(memory: Claimed<M>, position: Position, limit: Position) -> Self {
-        Self { memory, position, limit }
-    }
-}
-
-/// Shows everything before `end` to the kernel.
-#[inline]
-pub(crate) fn publish<M: RingMemory>(memory: &M, position: &mut Position, end: Position) -> Position {
-    // Pairs with the acquire load of producer_pos in the kernel's peek: headers and samples are written by now.
-    // SAFETY: `position` is that of the ring's one producer, which has the claim.
-    unsafe { memory.publish_producer(end) };
-    // Last: behind a release store the compiler reads everything anew, and so a loop would wait for this one.
-    *position = end;
-    end
-}
-
-/// What the slow path has found in the shared memory.
-#[derive(Clone, Copy)]
-pub(crate) struct Seen {
-    pub(crate) size: RingSize,
-    pub(crate) found: Position,
-    pub(crate) consumer: Position,
-}
-
-impl Seen {
-    /// Whether the positions are those of a ring, and the producer's the one that was left there.
-    #[inline(always)]
-    fn check(self, expected: Position) -> Result<(), ReserveError> {
-        let Self { size, found, consumer } = self;
-        found.occupied(consumer, size)?;
-        if found == expected { Ok(()) } else { Err(ReserveError::ForeignProducer { expected, found }) }
-    }
-}
-
-/// What is wrong with a position that was moved.
-#[cold]
-#[inline(never)]
-fn moved(seen: Seen, expected: Position) -> Result<(), ReserveError> {
-    seen.check(expected)
-}
-
-/// The slow path: the limit up to which the kernel has made room, if the ring is still ours and a record of `len` fits
-/// between `at` and there.
-#[cold]
-#[inline(never)]
-pub(crate) fn look_for_room(
-    seen: Seen,
-    expected: Position,
-    at: Position,
-    len: usize,
-) -> Result<Position, ReserveError> {
-    let Seen { size, consumer, .. } = seen;
-    let len = size.sample_len(len).ok_or(ReserveError::TooLarge { len, max: size.max_sample_len() })?;
-    seen.check(expected)?;
-    let needed = len.extent();
-    let left = size.bytes_u64().saturating_sub(at.distance_from(expected));
-    if u64::from(needed) > left {
-        return Err(ReserveError::BatchFull { needed, left: narrow(left) });
-    }
-    let limit = consumer.advance(size.bytes_u64());
-    // A limit behind the end of a batch, of a consumer that went back, leaves nothing.
-    let room = limit.distance_from(at);
-    let available = if room <= size.bytes_u64() { room } else { 0 };
-    if u64::from(needed) > available {
-        return Err(ReserveError::Full { needed, available: narrow(available) });
-    }
-    Ok(limit)
-}
-
-/// A count of bytes in the ring, which is at most the ring's size.
-fn narrow(bytes: u64) -> u32 {
-    u32::try_from(bytes).unwrap_or(u32::MAX)
 }

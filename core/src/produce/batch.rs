@@ -7,11 +7,11 @@
 
 use core::ops::{Deref, DerefMut};
 
-use crate::error::{BeyondSample, ReserveError};
-use crate::memory::RingMemory;
-use crate::payload::{OwnPayload, Payload};
-use crate::position::Position;
-use crate::producer::{Producer, publish};
+use crate::error::ReserveError;
+use crate::format::position::Position;
+use crate::produce::payload::{BeyondSample, OwnPayload, Payload};
+use crate::produce::room::{Room, publish};
+use crate::seam::memory::RingMemory;
 
 /// Records on their way to the ring together. Dropping the batch leaves nothing of them behind.
 ///
@@ -19,7 +19,7 @@ use crate::producer::{Producer, publish};
 #[derive(Debug)]
 #[must_use = "a batch that is dropped is discarded: submit it"]
 pub struct Batch<'p, M: RingMemory> {
-    producer: &'p mut Producer<M>,
+    room: &'p mut Room<M>,
     tail: Position,
     /// Why the batch can't be submitted any more.
     lost: Option<ReserveError>,
@@ -27,28 +27,28 @@ pub struct Batch<'p, M: RingMemory> {
 
 impl<'p, M: RingMemory> Batch<'p, M> {
     #[inline]
-    pub(crate) fn new(producer: &'p mut Producer<M>) -> Self {
-        let tail = producer.position();
-        Self { producer, tail, lost: None }
+    pub(crate) fn new(room: &'p mut Room<M>) -> Self {
+        let tail = room.position();
+        Self { room, tail, lost: None }
     }
 
     /// Reserves the batch's next sample.
     ///
     /// # Errors
-    /// As [`Producer::reserve`], and [`ReserveError::BatchFull`] if the record and the batch together are larger than
+    /// As [`Producer::reserve`](crate::Producer::reserve), and [`ReserveError::BatchFull`] if the record and the batch together are larger than
     /// the ring. The batch stays as it is, and may be submitted without the sample; but after
     /// [`ReserveError::ForeignProducer`] or [`ReserveError::Corrupted`] the batch is lost, and
     /// [`submit`](Self::submit) fails with the same error.
     #[inline]
     pub fn reserve(&mut self, len: usize) -> Result<BatchSample<'_, M>, ReserveError> {
-        let len = self.producer.make_room(self.tail, len).inspect_err(|why| {
+        let len = self.room.make_room(self.tail, len).inspect_err(|why| {
             if why.is_loss() {
                 self.lost = Some(*why);
             }
         })?;
         // SAFETY: `make_room` found the record's extent free from `tail` on; the batch borrows the ring's one
         // producer, and the sample borrows the batch, so nobody else takes these bytes.
-        let payload = unsafe { OwnPayload::new(self.producer.memory(), self.tail, len) };
+        let payload = unsafe { OwnPayload::new(self.room.memory(), self.tail, len) };
         Ok(BatchSample { payload, tail: &mut self.tail })
     }
 
@@ -73,7 +73,7 @@ impl<'p, M: RingMemory> Batch<'p, M> {
     /// # Errors
     /// [`ReserveError::ForeignProducer`] and [`ReserveError::Corrupted`] if a reservation of this batch met that, or if
     /// the position was moved since. Nothing of the batch is visible then; push its samples again after
-    /// [`Producer::resume`].
+    /// [`Producer::resume`](crate::Producer::resume).
     #[inline]
     pub fn submit(self) -> Result<Position, ReserveError> {
         if let Some(why) = self.lost {
@@ -82,8 +82,8 @@ impl<'p, M: RingMemory> Batch<'p, M> {
         if self.is_empty() {
             return Ok(self.tail);
         }
-        self.producer.check_position()?;
-        let (memory, position) = self.producer.parts();
+        self.room.check_position()?;
+        let (memory, position) = self.room.parts();
         Ok(publish(memory, position, self.tail))
     }
 
@@ -94,7 +94,7 @@ impl<'p, M: RingMemory> Batch<'p, M> {
     /// Bytes that the batch takes so far, headers and padding included.
     #[inline]
     pub fn bytes(&self) -> u64 {
-        self.tail.distance_from(self.producer.position())
+        self.tail.distance_from(self.room.position())
     }
 
     /// Whether nothing was added yet.

@@ -4,7 +4,7 @@
 //! modulo the ring size. Everything here is wrapping arithmetic, so a ring goes on across 2^64 as across any other
 //! multiple of its size. Kernel counterpart: `consumer_pos` and `producer_pos` of `struct bpf_ringbuf`.
 
-use crate::layout::RingSize;
+use crate::format::layout::RingSize;
 
 /// Why two positions can't be those of a working ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,13 +2,13 @@
 
 use core::fmt;
 
-use crate::header::RecordState;
-use crate::kernel::KernelError;
-use crate::layout::RingSize;
-use crate::memory::RingView;
-use crate::position::{Corruption, Position};
-use crate::records::{Damage, Record, Records};
-use crate::role::Role;
+use crate::format::header::RecordState;
+use crate::format::layout::RingSize;
+use crate::format::position::{Corruption, Position};
+use crate::observe::records::{Damage, Record, Records};
+use crate::seam::kernel::KernelError;
+use crate::seam::memory::RingView;
+use crate::seam::role::Role;
 
 /// Records of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
