@@ -8,10 +8,7 @@ use core::ops::Deref;
 use core::ptr;
 
 use crate::format::header::Header;
-use crate::format::layout::RingSize;
-use crate::format::position::Position;
-use crate::seam::memory::{RingMemory, RingPositions, RingView};
-use crate::seam::role::Role;
+use crate::seam::memory::{RingMemory, RingView};
 
 /// Memory of which the holder is the one producer.
 #[derive(Debug)]
@@ -65,19 +62,9 @@ impl<'m, M: RingMemory> WrittenHere<'m, M> {
     }
 }
 
-// SAFETY: the memory keeps each obligation.
-unsafe impl<M: RingMemory> RingPositions for WrittenHere<'_, M> {
-    fn size(&self) -> RingSize {
-        self.0.size()
-    }
-
-    fn load_consumer(&self) -> Position {
-        self.0.load_consumer()
-    }
-
-    fn load_producer(&self, role: Role) -> Position {
-        self.0.load_producer(role)
-    }
+crate::forward_memory! {
+    // SAFETY: the memory keeps each obligation.
+    unsafe impl [M: RingMemory] RingPositions for WrittenHere<'_, M> { |this| this.0 }
 }
 
 // SAFETY: 1: `new` was promised that nothing of this process writes plainly where this reads. 2: the memory's own.

@@ -3,6 +3,8 @@
 
 #[expect(unsafe_code, reason = "gives its own claim back")]
 pub(crate) mod claim;
+#[expect(unsafe_code, reason = "passes promises on")]
+pub(crate) mod forward;
 pub mod kernel;
 #[expect(unsafe_code, reason = "the contract of the seam")]
 pub(crate) mod memory;
