@@ -7,9 +7,9 @@ use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
 use user_ringbuf_linux::{
-    AsyncError, AsyncIoProducer, AsyncIoShared, AsyncProducer, AsyncShared, BlockingError, DrainOptions, DrainProgram,
-    EpollWaiter, Map, Mapping, Producer, Reactor, ReactorError, Recheck, ReserveError, RingId, Shared, TokioShared,
-    WakeFd, WakeupFlags,
+    AsyncError, AsyncIoProducer, AsyncIoShared, AsyncProducer, AsyncSet, AsyncShared, BlockingError, DrainOptions,
+    DrainProgram, EpollWaiter, Map, Mapping, Producer, Reactor, ReactorError, Recheck, ReserveError, RingId, Shared,
+    TokioShared, WakeFd, WakeupFlags,
 };
 
 #[expect(dead_code, reason = "tasks need little of what the others share")]
@@ -29,6 +29,7 @@ macro_rules! over_each_reactor {
 }
 
 mod line;
+mod set;
 
 const WAKING: DrainOptions = DrainOptions::new();
 const SILENT: DrainOptions = DrainOptions::new().wakeup(WakeupFlags::NEVER);

@@ -35,6 +35,11 @@ pub(super) struct Kinds {
     pub(super) consumption: bool,
 }
 
+impl Kinds {
+    /// Nobody waits.
+    pub(super) const NONE: Self = Self { room: false, consumption: false };
+}
+
 #[derive(Debug, Default)]
 struct Places {
     next_ticket: u64,
@@ -112,18 +117,16 @@ impl Line {
         first.into_iter().chain(reached).for_each(Waker::wake);
     }
 
-    /// Who still waits. If nobody does, the line ceases to be watched.
-    pub(super) fn still_waiting(&self) -> Kinds {
+    /// Whether the line ceases to be watched, because nobody waits any more.
+    pub(super) fn ceases(&self) -> bool {
         let mut places = self.lock();
-        let kinds = places.kinds();
-        places.watched = kinds.room || kinds.consumption;
-        kinds
+        places.kinds() == Kinds::NONE && mem::replace(&mut places.watched, false)
     }
 
-    /// The line can't be watched: everyone is to try it, and see why.
-    pub(super) fn give_up(&self) {
+    /// The line can't be watched: everyone is to try it, and see why. Whether it was watched.
+    pub(super) fn give_up(&self) -> bool {
         let mut places = self.lock();
-        places.watched = false;
+        let watched = mem::replace(&mut places.watched, false);
         let everyone: Vec<Waker> = places
             .in_order
             .iter()
@@ -134,6 +137,7 @@ impl Line {
             .collect();
         drop(places);
         everyone.into_iter().for_each(Waker::wake);
+        watched
     }
 
     pub(super) fn kinds(&self) -> Kinds {

@@ -104,14 +104,14 @@ fn someone_watches_as_long_as_anyone_waits() {
     assert!(place.take_turn(waker).watches);
     assert!(!place.take_turn(waker).watches, "it is watched");
     let other = line.join(Service::InOrder);
-    assert_eq!(line.still_waiting(), Kinds { room: true, consumption: true });
+    assert_eq!((line.ceases(), line.kinds()), (false, Kinds { room: true, consumption: true }));
     assert!(!other.take_turn(waker).watches);
     drop(place);
-    assert_eq!(line.still_waiting(), Kinds { room: true, consumption: false });
-    line.give_up();
+    assert_eq!((line.ceases(), line.kinds()), (false, Kinds { room: true, consumption: false }));
+    assert_eq!([line.give_up(), line.give_up()], [true, false]);
     assert!(other.take_turn(waker).watches);
     drop(other);
-    assert_eq!(line.still_waiting(), Kinds { room: false, consumption: false });
+    assert_eq!([line.ceases(), line.ceases()], [true, false]);
     assert!(line.join(Service::InOrder).take_turn(waker).watches, "nobody waited");
 }
 

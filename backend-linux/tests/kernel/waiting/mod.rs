@@ -3,6 +3,7 @@
 mod ending;
 mod refilled;
 mod room;
+mod set;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, ScopedJoinHandle, sleep};
