@@ -119,11 +119,11 @@ impl<R: Reactor> Watch<R> {
         begun: &mut bool,
         attempt: &mut impl FnMut() -> Result<Option<T>, AsyncError>,
     ) -> Poll<Result<T, AsyncError>> {
-        let turn = place.take_turn(cx.waker());
-        if turn.watches {
+        let duties = place.duties(cx.waker());
+        if duties.watches {
             self.look().map_err(BlockingError::Wait)?;
         }
-        if turn.attempts {
+        if duties.attempts {
             if let Some(done) = attempt()? {
                 return Poll::Ready(Ok(done));
             }
