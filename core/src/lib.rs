@@ -25,7 +25,7 @@ mod wait;
 
 pub use error::{AttachError, AttachFailed, ReserveError};
 pub use format::header::{BUSY_BIT, DISCARD_BIT, HEADER_LEN, Header, RecordState};
-pub use format::layout::{MAX_EXTENT, MAX_SAMPLE_LEN, RECORD_ALIGN, RingSize, SampleLen, SizeError, record_extent};
+pub use format::layout::{MAX_SAMPLE_LEN, RingSize, SampleLen, SizeError, record_extent};
 pub use format::position::{Corruption, Position};
 pub use observe::records::{Damage, Record, Records};
 pub use observe::repair::{Repair, plan_repair, repair};

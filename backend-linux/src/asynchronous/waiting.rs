@@ -136,15 +136,15 @@ impl<R: Reactor> Watch<R> {
         begun: &mut bool,
         attempt: &mut impl FnMut() -> Result<Option<T>, AsyncError>,
     ) -> Poll<Result<T, AsyncError>> {
-        let turn = place.take_turn(cx.waker());
-        if turn.watches {
+        let duties = place.duties(cx.waker());
+        if duties.watches {
             // Relaxed: whoever looks acquires it by the exchange in `look`.
             self.watched.fetch_add(1, Ordering::Relaxed);
             let fd = self.reactor.wake_fd();
             self.rings.look_in_time(ring, fd).map_err(ReactorError::from).map_err(BlockingError::Wait)?;
             self.look().map_err(BlockingError::Wait)?;
         }
-        if turn.attempts {
+        if duties.attempts {
             if let Some(done) = attempt()? {
                 return Poll::Ready(Ok(done));
             }
