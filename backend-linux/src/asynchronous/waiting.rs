@@ -7,14 +7,16 @@
 //! What was fetched before it left its waker, its attempt sees; what is fetched later wakes it. A future that is dropped
 //! leaves the line, and nothing else of it stays: what it wants is reserved in the very poll that completes it.
 
+use core::fmt;
 use core::future::poll_fn;
 use core::task::{Context, Poll};
 use core::time::Duration;
+use std::boxed::Box;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Wake, Waker};
 
-use user_ringbuf_core::{BlockingError, ReserveError, RingId};
+use user_ringbuf_core::{BlockingError, Position, ReserveError, RingId, RingPositions};
 
 use super::line::{Kinds, Line, Place, Service};
 use super::{AsyncError, Reactor, ReactorError, WakeFd};
@@ -32,7 +34,7 @@ pub(super) struct Waiting<R> {
 #[derive(Debug)]
 struct Watch<R> {
     reactor: R,
-    consumer: ConsumerPage,
+    consumer: Consumer,
     line: Line,
     clock: Mutex<Clock>,
     /// [`IDLE`], [`LOOKING`] or [`AGAIN`].
@@ -47,6 +49,15 @@ const IDLE: u8 = 0;
 const LOOKING: u8 = 1;
 /// Somebody looks, and has to do it once more.
 const AGAIN: u8 = 2;
+
+/// Tells how far the consumer has come: by a page of the watch's own, so that a map's memory need not outlive its tasks.
+struct Consumer(Box<dyn Fn() -> Position + Send + Sync>);
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Consumer").field(&(self.0)()).finish()
+    }
+}
 
 /// When the descriptor becomes readable by itself.
 #[derive(Debug)]
@@ -80,8 +91,20 @@ impl<R: Reactor> Waiting<R> {
         if ring != producer {
             return Err(ReactorError::OtherRing { map: ring, producer });
         }
-        let consumer = ConsumerPage::map(map)?;
-        let reactor = R::register(WakeFd::new(map)?)?;
+        let page = ConsumerPage::map(map)?;
+        Self::over(WakeFd::new(Some(map))?, Consumer(Box::new(move || page.position())), recheck)
+    }
+
+    /// Waits where no map is: for simulated memory.
+    pub(super) fn simulated<M>(memory: M, recheck: Recheck) -> Result<Self, ReactorError>
+    where
+        M: RingPositions + Send + Sync + 'static,
+    {
+        Self::over(WakeFd::new(None)?, Consumer(Box::new(move || memory.load_consumer())), recheck)
+    }
+
+    fn over(fd: WakeFd, consumer: Consumer, recheck: Recheck) -> Result<Self, ReactorError> {
+        let reactor = R::register(fd)?;
         let watch = Arc::new_cyclic(|watch: &Weak<Watch<R>>| Watch {
             reactor,
             consumer,
@@ -91,6 +114,11 @@ impl<R: Reactor> Waiting<R> {
             waker: Arc::new(Bell(Weak::clone(watch))).into(),
         });
         Ok(Self { watch })
+    }
+
+    /// Wakes those whose time may have come.
+    pub(super) fn look(&self) {
+        self.watch.wake_reached();
     }
 
     /// Attempts until one succeeds. An attempt returns `None` for "not yet".
@@ -170,7 +198,7 @@ impl<R: Reactor> Watch<R> {
             let events = fd.fetch()?;
             if events.drained || events.other {
                 self.clock().note(events.drained);
-                self.line.wake_reached(self.consumer.position());
+                self.wake_reached();
             }
             let kinds = self.line.still_waiting();
             if !kinds.room && !kinds.consumption {
@@ -182,6 +210,10 @@ impl<R: Reactor> Watch<R> {
                 Poll::Ready(readable) => readable?,
             }
         }
+    }
+
+    fn wake_reached(&self) {
+        self.line.wake_reached((self.consumer.0)());
     }
 
     fn clock(&self) -> MutexGuard<'_, Clock> {

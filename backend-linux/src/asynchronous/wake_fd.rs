@@ -29,7 +29,8 @@ pub struct WakeFd {
 }
 
 impl WakeFd {
-    pub(super) fn new(map: &Map) -> Result<Self, WaiterError> {
+    /// Without a map only the time to look again makes it readable.
+    pub(super) fn new(map: Option<&Map>) -> Result<Self, WaiterError> {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags).map_err(named("timerfd_create"))?;
         // Edge-triggered, so that an expiry is gone once it was fetched, without a read of the timer.

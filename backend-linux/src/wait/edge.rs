@@ -65,20 +65,22 @@ pub(crate) struct Events {
 #[derive(Debug)]
 pub(crate) struct Edge {
     epoll: OwnedFd,
-    /// Ours, so that the registration lives whatever becomes of the caller's.
-    _map: OwnedFd,
+    /// Ours, so that the registration lives whatever becomes of the caller's. `None` if the ring is simulated.
+    _map: Option<OwnedFd>,
 }
 
 impl Edge {
-    /// Registers the map, and `other` for what `interest` says.
-    pub(crate) fn new(map: &Map, other: &OwnedFd, interest: epoll::EventFlags) -> Result<Self, WaiterError> {
-        let map = duplicate(map)?;
+    /// Registers the map, if there is one, and `other` for what `interest` says.
+    pub(crate) fn new(map: Option<&Map>, other: &OwnedFd, interest: epoll::EventFlags) -> Result<Self, WaiterError> {
+        let map = map.map(duplicate).transpose()?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(named("epoll_create1"))?;
         let add = |fd: &OwnedFd, data, flags| {
             epoll::add(borrow(&epoll), borrow(fd), epoll::EventData::new_u64(data), flags)
                 .map_err(named("epoll_ctl(EPOLL_CTL_ADD)"))
         };
-        add(&map, MAP, epoll::EventFlags::OUT | epoll::EventFlags::ET)?;
+        if let Some(map) = &map {
+            add(map, MAP, epoll::EventFlags::OUT | epoll::EventFlags::ET)?;
+        }
         add(other, OTHER, interest)?;
         Ok(Self { epoll, _map: map })
     }

@@ -78,7 +78,7 @@ impl EpollWaiter {
     pub fn cancelled_by(map: &Map, recheck: Recheck, canceller: Canceller) -> Result<Self, WaiterError> {
         let Canceller { cancel } = canceller;
         // Level-triggered: once cancelled, a waiter stays so.
-        let edge = Edge::new(map, &cancel, EventFlags::IN)?;
+        let edge = Edge::new(Some(map), &cancel, EventFlags::IN)?;
         Ok(Self { edge, cancel, pace: Pace::new(recheck), map_id: map.id() })
     }
 
