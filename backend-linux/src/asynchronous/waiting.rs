@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 
-use user_ringbuf_core::{BlockingError, ReserveError, RingId};
+use user_ringbuf_core::{BlockingError, ReserveError, RingId, RingPositions};
 
 use super::line::{Place, Service};
 use super::rings::{Ring, Rings};
@@ -79,6 +79,21 @@ impl<R: Reactor> Waiting<R> {
         check_ring(map, producer)?;
         let ring = watch.rings.add(map, watch.reactor.wake_fd())?;
         Ok(Self { watch: Arc::clone(watch), ring })
+    }
+
+    /// Over simulated memory, in a watch of its own.
+    pub(super) fn simulated<M>(memory: M, recheck: Recheck) -> Result<Self, ReactorError>
+    where
+        M: RingPositions + Send + Sync + 'static,
+    {
+        let watch = Watch::<R>::new(recheck)?;
+        let ring = watch.rings.add_simulated(memory, watch.reactor.wake_fd())?;
+        Ok(Self { watch, ring })
+    }
+
+    /// Wakes those whose time may have come.
+    pub(super) fn look(&self) {
+        self.ring.wake_reached();
     }
 
     /// Attempts until one succeeds. An attempt returns `None` for "not yet".
@@ -209,7 +224,7 @@ impl<R: Reactor> Watch<R> {
 
     /// Wakes those whose time may have come, and goes on watching if somebody is left.
     fn serve(&self, ring: &Ring) -> Result<(), ReactorError> {
-        ring.line.wake_reached(ring.consumer.position());
+        ring.wake_reached();
         self.settle(ring);
         self.rings.look_in_time(ring, self.reactor.wake_fd())?;
         Ok(())

@@ -172,6 +172,17 @@ over_each_reactor! {
         });
     }
 
+    fn a_look_wakes_after_a_silent_drain<R>() {
+        let (_map, ring, mut program) = half_full::<R>(Recheck::Never);
+        scope(|scope| {
+            let thread = scope.spawn(|| R::block_on(ring.reserve(WANTED)).map(drop));
+            sleep(20 * MS);
+            drain(&mut program, SILENT);
+            ring.look();
+            thread.join().unwrap().unwrap();
+        });
+    }
+
     fn a_first_that_is_polled_all_the_while_still_looks_for_the_others<R>() {
         let pause = 50 * MS;
         let (_map, ring, mut program) = half_full::<R>(Recheck::Backoff { first: pause, longest: pause });
