@@ -11,6 +11,7 @@
 //!
 //! Nothing here panics, whatever the shared memory says: what is read from it is checked before it is used.
 #![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
 
 #[cfg(feature = "alloc")]
@@ -42,3 +43,8 @@ pub use seam::kernel::{self, KernelError};
 pub use seam::memory::{ContiguousMemory, RingId, RingMemory, RingPositions, RingView};
 pub use seam::role::Role;
 pub use wait::{BlockingError, MAX_TIMEOUT, Wait, Wake};
+
+/// The examples in `README.md` are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
