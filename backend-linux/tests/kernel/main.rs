@@ -5,6 +5,7 @@
 
 mod drain;
 mod map;
+mod map_of_rings;
 mod probe;
 mod support;
 mod waiting;

@@ -37,6 +37,13 @@ pub(crate) fn map(map_type: u32, key_size: u32, value_size: u32, max_entries: u3
     bpf_fd(0, &mut [pair(map_type, key_size), pair(value_size, max_entries), 0, 0])
 }
 
+/// A hash of maps like `inner`.
+pub(crate) fn hash_of_maps(inner: impl AsFd) -> OwnedFd {
+    const HASH_OF_MAPS: u32 = 13;
+    let inner = u32::try_from(inner.as_fd().as_raw_fd()).unwrap();
+    bpf_fd(0, &mut [pair(HASH_OF_MAPS, 4), pair(4, 8), pair(0, inner), 0])
+}
+
 /// An arena of a page; `None` if this kernel has none (before Linux 6.9, and on some machines).
 pub(crate) fn arena() -> Option<OwnedFd> {
     const ARENA: u32 = 33;
