@@ -61,7 +61,10 @@ pub use drain::{DrainError, DrainOptions, DrainProgram, Drained, MAX_LOG, Sample
 #[cfg(feature = "alloc")]
 pub use holders::Holders;
 pub use holders::{Claimant, Holder};
-pub use map::{Capability, FromFdError, MAX_NAME, MAX_SIZE, Map, MapError, PathTail, map_type_name, rounded_size};
+pub use map::{
+    Capability, FromFdError, MAX_NAME, MAX_SIZE, Map, MapError, MapOfRings, MapOfRingsError, PathTail, map_type_name,
+    rounded_size,
+};
 pub use mapping::{Claim, Mapping, MappingError, MappingRef, MappingView};
 pub use probe::{KernelRelease, Obstacle, Probe, Support, probe};
 pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};

@@ -35,10 +35,7 @@ fn links(text: &str) -> Vec<&str> {
 /// What a heading is called in a link.
 fn slug(heading: &str) -> String {
     let text = heading.trim_start_matches('#').trim().to_lowercase();
-    text.chars()
-        .filter(|&c| c.is_alphanumeric() || " -_".contains(c))
-        .map(|c| if c == ' ' { '-' } else { c })
-        .collect()
+    text.chars().filter(|&c| c.is_alphanumeric() || " -_".contains(c)).map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
 #[test]

@@ -5,5 +5,6 @@
 
 mod drain;
 mod map;
+mod map_of_rings;
 mod probe;
 mod waiting;

@@ -53,6 +53,16 @@ pub(crate) fn max_entries(map: impl AsFd) -> io::Result<u32> {
     Ok(info[4])
 }
 
+/// A hash of maps like `inner`.
+///
+/// # Panics
+/// If the kernel refuses.
+pub fn hash_of_maps(inner: impl AsFd) -> OwnedFd {
+    const HASH_OF_MAPS: u32 = 13;
+    bpf_fd(MAP_CREATE, &mut [pair(HASH_OF_MAPS, 4), pair(4, 8), pair(0, raw_fd(&inner)), 0])
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
 /// A program that returns 0, of this type and loaded with these flags.
 ///
 /// # Panics
