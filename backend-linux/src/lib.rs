@@ -1,10 +1,35 @@
-//! The real kernel behind `user-ringbuf`: `BPF_MAP_TYPE_USER_RINGBUF` maps, without libbpf.
+//! BPF user ring buffers (`BPF_MAP_TYPE_USER_RINGBUF`) on the real kernel, without libbpf.
 //!
-//! - [`Map`] finds or makes a map, and says what the kernel says about it.
-//! - [`Mapping`] is its memory, on which the core's [`Producer`] and [`Shared`] work; [`MappingView`] only looks.
-//! - [`EpollWaiter`] sleeps until a drain makes room.
+//! - [`Map`] opens a map (by pin, id or descriptor) or creates one, and reports what the kernel says about it.
+//! - [`Mapping`] is the map's memory, on which the core's producers work. [`MappingView`] is read-only.
+//! - [`EpollWaiter`] sleeps until a drain makes room; [`Spin`] and [`Yield`] don't sleep.
 //! - [`DrainProgram`] is a consumer in the kernel, for self-tests.
-//! - [`probe()`] says what this kernel has, and what this process may do.
+//! - [`probe()`] finds out what this kernel supports, and what this process may do.
+//!
+//! # Example
+//! A ring and both of its ends in one program. Creating a map and loading the consumer need `CAP_BPF`; a producer needs only
+//! access to the map, which usually comes from [`Map::from_pin`].
+//! ```
+//! use user_ringbuf_linux::{DrainOptions, DrainProgram, Map, Mapping, Producer};
+//!
+//! # if std::env::var_os("USER_RINGBUF_REQUIRE_KERNEL").is_none() && Map::create("example", 65536).is_err() {
+//! #     return Ok(()); // no rights here, or an older kernel
+//! # }
+//! let map = Map::create("example", 65536)?;
+//! let mut consumer = DrainProgram::load(&map, 4096)?;
+//!
+//! let mapping = Mapping::new(&map)?;
+//! let mut producer = Producer::attach(&mapping)?;
+//! let mut sample = producer.reserve(5)?;
+//! sample.copy_from_slice(b"hello");
+//! let end = sample.submit();
+//!
+//! let drained = consumer.run(&DrainOptions::new())?;
+//! assert_eq!(drained.returned(), Ok(1));
+//! assert!(drained.samples().eq([b"hello"]));
+//! assert!(producer.is_consumed(end));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! # Which producer
 //! `Producer<&Mapping>` borrows its memory and lives in a scope. `Producer<Mapping>` owns it: a struct can hold one, and a
