@@ -3,9 +3,9 @@
 //! [`AsyncShared`] is a producer for many tasks, [`AsyncProducer`] one for a single task. Both work over any
 //! [`Reactor`], which says when a descriptor is readable; the `tokio` and `async-io` features bring one each.
 //!
-//! All waiting is in [`waiting`]: tasks stand in [`line`], and the reactor wakes the line, which wakes those whose time may
-//! have come. What the reactor watches is the [`WakeFd`], readable when a drain has woken or when it is time to look
-//! again. Kernel counterpart: as for the blocking waiters, whose edge-triggered epoll instance it shares.
+//! All waiting is in [`waiting`]: tasks queue in [`line`]. The reactor wakes the line, which wakes the tasks that may
+//! be able to continue. What the reactor watches is the [`WakeFd`], readable when a drain has woken or when it is time
+//! to look again. Kernel counterpart: as for the blocking waiters, whose edge-triggered epoll instance it shares.
 
 mod error;
 mod line;

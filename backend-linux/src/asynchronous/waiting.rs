@@ -1,11 +1,12 @@
 //! Waiting in a task: attempts in its own polls, and one watch over the reactor for all tasks.
 //!
 //! What the reactor wakes is not a task but the [`Watch`], which looks on the reactor's own thread: it fetches what the
-//! descriptor has to say, wakes those in the [`Line`] whose time may have come, and asks the reactor to be woken again.
+//! descriptor reports, wakes the tasks in the [`Line`] that may be able to continue, and asks the reactor for the next
+//! wake.
 //!
-//! No wake is lost: a task leaves its waker with the line, sees to it that the line is watched, and only then attempts.
-//! What was fetched before it left its waker, its attempt sees; what is fetched later wakes it. A future that is dropped
-//! leaves the line, and nothing else of it stays: what it wants is reserved in the very poll that completes it.
+//! No wake is lost: a task leaves its waker with the line, makes sure that the line is watched, and only then attempts.
+//! Its attempt sees what was fetched before it left its waker; what is fetched later wakes it. A future that is dropped
+//! leaves the line and nothing else behind, since it reserves only in the poll that completes it.
 
 use core::future::poll_fn;
 use core::task::{Context, Poll};
@@ -41,18 +42,18 @@ struct Watch<R> {
     waker: Waker,
 }
 
-/// Nobody looks.
+/// No thread looks.
 const IDLE: u8 = 0;
-/// Somebody looks.
+/// A thread looks.
 const LOOKING: u8 = 1;
-/// Somebody looks, and has to do it once more.
+/// A thread looks, and has to look once more.
 const AGAIN: u8 = 2;
 
 /// When the descriptor becomes readable by itself.
 #[derive(Debug)]
 struct Clock {
     pace: Pace,
-    /// Looks since somebody began to wait.
+    /// Looks since a task began to wait.
     round: u32,
     /// When the next look is due, on the monotonic clock; `None` if that is to be set.
     due: Option<Duration>,
@@ -68,7 +69,7 @@ impl<R: Reactor> Wake for Bell<R> {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if let Some(watch) = self.0.upgrade() {
-            // Where it fails, every task was woken and will see why.
+            // On failure every task was woken, and will find out why.
             let _ = watch.look();
         }
     }
@@ -127,7 +128,7 @@ impl<R: Reactor> Watch<R> {
             if let Some(done) = attempt()? {
                 return Poll::Ready(Ok(done));
             }
-            // Once per place: a task that is polled for other reasons too must not begin the pauses anew each time.
+            // Once per place: a task that is polled for other reasons too must not restart the pauses each time.
             if !core::mem::replace(begun, true) {
                 self.begin_pauses().map_err(BlockingError::Wait)?;
             }
@@ -135,7 +136,7 @@ impl<R: Reactor> Watch<R> {
         Poll::Pending
     }
 
-    /// Somebody has just begun to wait: looks come in short pauses first.
+    /// A task has just begun to wait: the first looks come after short pauses.
     fn begin_pauses(&self) -> Result<(), ReactorError> {
         let kinds = self.line.kinds();
         let mut clock = self.clock();
@@ -143,10 +144,10 @@ impl<R: Reactor> Watch<R> {
         clock.set(self.reactor.wake_fd(), kinds)
     }
 
-    /// Looks once more, or lets the one who is looking do so. Several threads may be woken for one event, and a reactor
-    /// may wake while it is asked.
+    /// Looks once more, or has the thread that is looking do so. Several threads may be woken for one event, and a
+    /// reactor may wake while it is polled.
     fn look(&self) -> Result<(), ReactorError> {
-        // Both exchanges acquire and release, so that who looks sees what was there for the other to see.
+        // Both exchanges acquire and release, so that the thread that looks sees what the other one would have seen.
         if self.state.swap(AGAIN, Ordering::AcqRel) != IDLE {
             return Ok(());
         }
@@ -162,11 +163,11 @@ impl<R: Reactor> Watch<R> {
         }
     }
 
-    /// Takes what the descriptor has to say, until the reactor knows whom to wake for what comes next.
+    /// Fetches what the descriptor reports, until the reactor has the waker for what comes next.
     fn look_and_watch(&self) -> Result<(), ReactorError> {
         let fd = self.reactor.wake_fd();
         loop {
-            // Whatever the reactor says: not every one can tell that a descriptor is still readable.
+            // Whatever the reactor returned: not every reactor can tell that a descriptor is still readable.
             let events = fd.fetch()?;
             if events.drained || events.other {
                 self.clock().note(events.drained);
@@ -194,11 +195,11 @@ impl Clock {
     fn note(&mut self, drained: bool) {
         self.pace.note(drained);
         self.round = self.round.saturating_add(1);
-        // The next pause begins now: a timer that goes on from an earlier one would say that drains don't wake.
+        // The next pause begins now: a timer that continued an earlier one would suggest that drains don't wake.
         self.due = None;
     }
 
-    /// Sees to it that there is a look in time. A look that was to come earlier still does.
+    /// Makes sure that there is a look in time. An earlier look that is already due stays due.
     fn set(&mut self, fd: &WakeFd, kinds: Kinds) -> Result<(), ReactorError> {
         let room = self.pace.pause(self.round).filter(|_| kinds.room);
         let consumption = kinds.consumption.then(|| self.pace.pause_for_consumption(self.round));
@@ -221,7 +222,7 @@ pub(super) fn or_not_yet<T>(reserved: Result<T, ReserveError>) -> Result<Option<
     }
 }
 
-/// A wait that was not to wait, as an attempt.
+/// A wait with a timeout of zero, as an attempt.
 pub(super) fn waited_or_not_yet(
     waited: Result<(), BlockingError<core::convert::Infallible>>,
 ) -> Result<Option<()>, AsyncError> {
@@ -230,7 +231,7 @@ pub(super) fn waited_or_not_yet(
         Err(BlockingError::Reserve(why)) => Err(why.into()),
         Err(BlockingError::NotSubmitted { position, end }) => Err(BlockingError::NotSubmitted { position, end }),
         Err(BlockingError::BeyondRing { bytes, size }) => Err(BlockingError::BeyondRing { bytes, size }),
-        // Of the rest only the timeout can come, and it is zero.
+        // Of the other errors only the timeout can occur, and it is zero.
         Err(_) => Ok(None),
     }
 }

@@ -13,11 +13,11 @@ use crate::wait::{Edge, Events, WaiterError, named, timespec};
 
 /// A descriptor that is readable when a drain has woken since it was last looked at, or when it is time to look again.
 ///
-/// It is an epoll instance of its own, with the map, edge-triggered, and a timer in it: so it serves reactors that are
-/// edge-triggered, level-triggered or one-shot alike, needs no timer of theirs, and can be registered wherever the map
-/// is registered already.
+/// It is an epoll instance that holds the map, edge-triggered, and a timer. So it works with edge-triggered,
+/// level-triggered and one-shot reactors alike, needs no timer of theirs, and can be registered where the map is
+/// registered already.
 ///
-/// As [`EpollWaiter`](crate::EpollWaiter) it relies on the wakeup of `bpf_user_ringbuf_drain` and on
+/// Like [`EpollWaiter`](crate::EpollWaiter) it relies on the wakeup of `bpf_user_ringbuf_drain` and on
 /// `ringbuf_map_poll_user`.
 ///
 /// # Minimum kernel version
@@ -37,12 +37,12 @@ impl WakeFd {
         Ok(Self { edge, timer })
     }
 
-    /// Takes what has made the descriptor readable: a drain, the timer, both, or nothing.
+    /// Fetches what has made the descriptor readable: a drain, the timer, both, or nothing.
     pub(super) fn fetch(&self) -> Result<Events, WaiterError> {
         self.edge.fetch(Some(Duration::ZERO))
     }
 
-    /// Makes the descriptor readable in `pause` from now, instead of whenever was said before.
+    /// Makes the descriptor readable in `pause` from now, instead of the time set before.
     pub(super) fn look_in(&self, pause: Duration) -> Result<(), WaiterError> {
         let once = Timespec { tv_sec: 0, tv_nsec: 0 };
         let time = Itimerspec { it_interval: once, it_value: timespec(pause) };
