@@ -72,3 +72,28 @@ fn a_shared_producer_does_not_follow_a_consumer_that_no_kernel_moves() {
     assert!(shared.used().is_err() && shared.free().is_err());
     assert_eq!(shared.ring_size(), RingSize::new(SIZE).unwrap());
 }
+
+#[test]
+fn a_consumer_that_moves_between_two_loads_does_not_make_a_shared_producer_see_a_wrong_ring() {
+    let memory = HeapMemory::new(SIZE).unwrap();
+    // What the next load of the consumer position finds, and what those after it find.
+    let finds = Cell::new([0, 0]);
+    let hooked = Hooked::new(
+        &memory,
+        at_each_load(|_| {
+            let [next, later] = finds.get();
+            finds.set([later; 2]);
+            memory.set_consumer(next);
+        }),
+    );
+    let shared = Shared::attach(&hooked).unwrap();
+    for drained in [0, 48, 96] {
+        finds.set([drained; 2]);
+        shared.push(&[0; 40]).unwrap();
+    }
+    // The ring ends at 144. An old position is loaded first: taken together they would be no ring of this size.
+    finds.set([0, 96]);
+    assert_eq!((shared.used(), shared.position().get()), (Ok(48), 144));
+    finds.set([48, 96]);
+    assert_eq!(shared.free(), Ok(16));
+}
