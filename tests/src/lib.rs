@@ -6,13 +6,15 @@
 //! - [`bpffs`], [`objects`] and [`usage`] are the surroundings: pins, BPF objects of other kinds, what a process holds;
 //!   [`fork`] is another process.
 //! - [`send`] sends [`stamp`]ed samples through every interface, [`kernel`] drains them and [`tally`] counts what arrived;
-//!   [`crash`] kills the sender, [`jam`] jams the ring, [`fidelity`] asks the real kernel and the fake one. [`outcome`] is
+//!   [`crash`] kills the sender, [`jam`] jams the ring, [`fidelity`] asks the real kernel and the fake one.
+//!   [`framing`] is the body of a fuzz target. [`outcome`] is
 //!   how a program ends, [`percentiles`] what it says of many times.
 
 pub mod bpffs;
 pub mod crash;
 pub mod fidelity;
 pub mod fork;
+pub mod framing;
 pub mod interpreter;
 pub mod jam;
 pub mod kernel;

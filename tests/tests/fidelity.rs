@@ -1,6 +1,6 @@
 //! The comparison of the fake kernel with the real one, compared itself: it finds what is planted, and meets every rule.
 
-use user_ringbuf_sim::Fault;
+use user_ringbuf_sim::proof::Fault;
 use user_ringbuf_tests::fidelity::compare::Pair;
 use user_ringbuf_tests::fidelity::image::Ground;
 use user_ringbuf_tests::fidelity::outcome::Outcome;

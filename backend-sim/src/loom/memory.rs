@@ -24,7 +24,7 @@ use ::loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use user_ringbuf_core::{HEADER_LEN, Header, Position, RingId, RingMemory, RingPositions, RingSize, RingView, Role};
 
 use super::access::{Access, tracked};
-use crate::kernel_memory::ring_id_at;
+use crate::memory::ring_id_at;
 use crate::{KernelMemory, Orderings, Unsliced};
 
 const GRANULE: usize = 8;
@@ -160,8 +160,9 @@ impl LoomMemory {
         self
     }
 
-    /// Whether a byte is free, as `ringbuf_map_poll_user` loads it: anybody may ask, at any time.
-    pub(super) fn is_writable(&self) -> bool {
+    /// Whether a byte is free, as `ringbuf_map_poll_user` loads it: any thread may ask, at any time.
+    #[cfg(feature = "proof")]
+    pub(crate) fn is_writable(&self) -> bool {
         self.turn();
         let consumer = self.consumer_pos.load(Ordering::Acquire);
         self.turn();

@@ -67,16 +67,10 @@
 //!   [`LoomMemory::without_reduction`] says when, and what to do about it. The models here are run both ways.
 //! - It takes loads and stores in program order, and only lets a load find an older value than the newest. A store
 //!   that overtakes an earlier load does not occur; none of the roles is there to prevent that alone.
-//! - Spurious failures of [`exchange_word`](crate::core::RingMemory::exchange_word) do not occur.
+//! - Spurious failures of [`exchange_word`](crate::RingMemory::exchange_word) do not occur.
 
-mod access;
-mod alone;
-mod finding;
+pub(crate) mod access;
 #[expect(unsafe_code, reason = "reads and writes the tracked cells")]
 mod memory;
-pub mod models;
-pub mod table;
 
-pub use alone::{run_alone, run_if_asked};
-pub use finding::{Finding, HARMS, NoOutcome, Outcome};
 pub use memory::{LoomMemory, LoomWord, STALE_BYTE, STALE_LEN};

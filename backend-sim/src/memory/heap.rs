@@ -10,9 +10,8 @@ use user_ringbuf_core::{HEADER_LEN, Header, Position, RingId, RingMemory, RingPo
 
 use super::image::{BeyondRing, RingImage, WrongSize};
 use super::positions::Positions;
+use super::{KernelMemory, Unsliced, ring_id_at};
 use super::{MemoryError, RawAccess};
-use crate::kernel_memory::{KernelMemory, Unsliced, ring_id_at};
-use crate::orderings::Orderings;
 
 /// Bytes in a word of the data area.
 const WORD: usize = 4;
@@ -46,21 +45,12 @@ impl HeapMemory {
     /// # Errors
     /// [`MemoryError::Size`] for other sizes, [`MemoryError::TooLarge`] if the heap has no room.
     pub fn new(bytes: u64) -> Result<Self, MemoryError> {
-        Self::with_orderings(bytes, Orderings::of_the_protocol())
-    }
-
-    /// As [`new`](Self::new), with the producer's accesses in these orderings.
-    ///
-    /// # Errors
-    /// As [`new`](Self::new).
-    pub fn with_orderings(bytes: u64, orderings: Orderings) -> Result<Self, MemoryError> {
         let size = RingSize::new(bytes)?;
         let count = size.bytes() as usize / WORD;
         let mut words = Vec::new();
         words.try_reserve_exact(count).map_err(|_| MemoryError::TooLarge { bytes })?;
         words.resize_with(count, || AtomicU32::new(0));
-        let positions = Positions::new(orderings);
-        Ok(Self { size, positions, words: words.into_boxed_slice() })
+        Ok(Self { size, positions: Positions::default(), words: words.into_boxed_slice() })
     }
 
     /// Stores `producer_pos`: any value.
@@ -152,7 +142,7 @@ mod seam {
         #[inline]
         unsafe fn load_header(&self, offset: u32) -> Header {
             // Pairs with the release store that commits a header: commit-header.
-            let ordering = self.positions.orderings.of_load(Role::ObserveHeader);
+            let ordering = Role::ObserveHeader.ordering();
             Header::from_word(self.word(offset as usize).load(ordering))
         }
     }
@@ -193,7 +183,7 @@ mod seam {
         #[inline]
         unsafe fn commit_header(&self, offset: u32, header: Header) {
             // Pairs with the acquire load in `kernel_load_header`, and in `load_header`.
-            let ordering = self.positions.orderings.of_store(Role::CommitHeader);
+            let ordering = Role::CommitHeader.ordering();
             self.word(offset as usize).store(header.word(), ordering);
         }
 

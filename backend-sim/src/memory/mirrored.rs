@@ -18,9 +18,8 @@ use user_ringbuf_core::{
 
 use super::image::{BeyondRing, RingImage, WrongSize};
 use super::positions::Positions;
+use super::{KernelMemory, ring_id_at};
 use super::{MemoryError, RawAccess};
-use crate::kernel_memory::{KernelMemory, ring_id_at};
-use crate::orderings::Orderings;
 
 /// A simulated ring whose samples are slices, as on the real map. Linux only; elsewhere take a
 /// [`HeapMemory`](super::HeapMemory).
@@ -70,12 +69,6 @@ use crate::orderings::Orderings;
 /// memory.kernel_end_drain();
 /// # }
 /// ```
-/// ```compile_fail,E0133
-/// # use user_ringbuf_sim::{FakeKernel, Fault, SimMemory};
-/// # fn show(memory: &SimMemory) {
-/// let kernel = FakeKernel::with_fault(memory, Fault::Rounding);
-/// # }
-/// ```
 /// ```compile_fail,E0277
 /// # use user_ringbuf_sim::{Fate, Hooked, SimMemory, Step};
 /// # fn show(memory: &SimMemory) {
@@ -84,7 +77,7 @@ use crate::orderings::Orderings;
 /// ```
 /// Nor does anyone walk the headers that a producer is writing; [`view`](Self::view) is for those who look:
 /// ```compile_fail,E0277
-/// # use user_ringbuf_sim::{SimMemory, core::Survey};
+/// # use user_ringbuf_sim::{SimMemory, Survey};
 /// # fn show(memory: &SimMemory) {
 /// let survey = Survey::of(memory);
 /// # }
@@ -104,14 +97,6 @@ impl SimMemory {
     /// [`MemoryError::Size`] unless `bytes` is a power of two up to 2^31, [`MemoryError::NotWholePages`] if it is
     /// smaller than a page, [`MemoryError::TooLarge`] and [`MemoryError::System`] if there is no such memory.
     pub fn new(bytes: u64) -> Result<Self, MemoryError> {
-        Self::with_orderings(bytes, Orderings::of_the_protocol())
-    }
-
-    /// As [`new`](Self::new), with the producer's accesses in these orderings.
-    ///
-    /// # Errors
-    /// As [`new`](Self::new).
-    pub fn with_orderings(bytes: u64, orderings: Orderings) -> Result<Self, MemoryError> {
         let size = RingSize::new(bytes)?;
         let page = u64::try_from(rustix::param::page_size()).unwrap_or(u64::MAX);
         if bytes % page != 0 {
@@ -121,8 +106,7 @@ impl SimMemory {
         ftruncate(&area, bytes).map_err(system("ftruncate"))?;
         let producer_side = Mapping::twice(area.as_fd(), size)?;
         let kernel_side = Mapping::twice(area.as_fd(), size)?;
-        let positions = Positions::new(orderings);
-        Ok(Self { size, positions, producer_side, kernel_side })
+        Ok(Self { size, positions: Positions::default(), producer_side, kernel_side })
     }
 
     /// The ring for those who only look, beside its producer.
@@ -258,7 +242,7 @@ unsafe impl RingPositions for SimView<'_> {
 unsafe impl RingView for SimView<'_> {
     unsafe fn load_header(&self, offset: u32) -> Header {
         // Pairs with the release store that commits a header: commit-header.
-        let ordering = self.0.positions.orderings.of_load(Role::ObserveHeader);
+        let ordering = Role::ObserveHeader.ordering();
         // SAFETY: the caller's promise is passed on.
         Header::from_word(unsafe { self.0.kernel_side.word(offset) }.load(ordering))
     }
@@ -286,7 +270,7 @@ unsafe impl RingMemory for SimMemory {
     #[inline]
     unsafe fn read_header(&self, offset: u32) -> Header {
         // Pairs with the release store that commits a header: commit-header.
-        let ordering = self.positions.orderings.of_load(Role::ObserveHeader);
+        let ordering = Role::ObserveHeader.ordering();
         // SAFETY: the caller's promise is passed on.
         Header::from_word(unsafe { self.producer_side.word(offset) }.load(ordering))
     }
@@ -306,7 +290,7 @@ unsafe impl RingMemory for SimMemory {
     #[inline]
     unsafe fn commit_header(&self, offset: u32, header: Header) {
         // Pairs with the acquire load in `kernel_load_header`, and in `load_header`.
-        let ordering = self.positions.orderings.of_store(Role::CommitHeader);
+        let ordering = Role::CommitHeader.ordering();
         // SAFETY: the caller's promise is passed on.
         unsafe { self.producer_side.word(offset) }.store(header.word(), ordering);
     }

@@ -10,9 +10,12 @@
 
 mod heap;
 mod image;
+#[expect(unsafe_code, reason = "the contract of the kernel's side")]
+mod kernel_side;
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "maps memory, and works on it through pointers")]
 mod mirrored;
+mod orderings;
 mod positions;
 
 use std::fmt;
@@ -20,11 +23,13 @@ use std::io;
 
 use user_ringbuf_core::{RingView, SizeError};
 
-use crate::kernel_memory::KernelMemory;
 pub use heap::HeapMemory;
 pub use image::{BeyondRing, RingImage, WrongSize};
+pub(crate) use kernel_side::ring_id_at;
+pub use kernel_side::{KernelMemory, Unsliced};
 #[cfg(target_os = "linux")]
 pub use mirrored::{SimMemory, SimView};
+pub use orderings::Orderings;
 
 /// What tests do behind the backs of producer and kernel: the ring's words and bytes, read and written raw.
 ///

@@ -7,8 +7,7 @@ use std::thread;
 use user_ringbuf_core::{AttachError, Header, Position, Producer, ReserveError, RingMemory, RingPositions, Role};
 
 use super::*;
-use crate::fake_kernel::FakeKernel;
-use crate::orderings::Orderings;
+use crate::kernel::FakeKernel;
 
 trait Memory: RingMemory + RawAccess + fmt::Debug + Send + Sync {}
 impl<M: RingMemory + RawAccess + fmt::Debug + Send + Sync> Memory for M {}
@@ -253,18 +252,4 @@ fn mappings_are_given_back() {
     let before = mapped();
     (0..100).for_each(|_| drop(SimMemory::new(page()).unwrap()));
     assert!(mapped() < before + 100, "{} mappings more", mapped() - before);
-}
-
-#[test]
-fn any_one_role_can_be_weakened_and_a_single_thread_notices_nothing() {
-    for &role in Role::ALL {
-        for orderings in [Orderings::weakened(role), Orderings::strengthened(role)] {
-            let memory = HeapMemory::with_orderings(64, orderings).unwrap();
-            let shared = Producer::attach(&memory).unwrap().into_shared();
-            for lap in 0..20 {
-                shared.push(&bytes(20, lap)).unwrap();
-                assert_eq!(FakeKernel::new(&memory).collect(0).1, [bytes(20, lap)]);
-            }
-        }
-    }
 }

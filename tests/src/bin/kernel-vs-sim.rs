@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use user_ringbuf_sim::Fault;
+use user_ringbuf_sim::proof::Fault;
 use user_ringbuf_tests::fidelity::trial::{Plan, Report, against_the_kernel};
 use user_ringbuf_tests::outcome::exit_code;
 

@@ -1,7 +1,7 @@
 //! Cases made up from a seed: legal rings and damaged ones, and what is near the limits more often than chance allows.
 
 use fastrand::Rng;
-use user_ringbuf_sim::Program;
+use user_ringbuf_sim::proof::Program;
 use user_ringbuf_sim::{BUSY_BIT, DISCARD_BIT, MAX_SAMPLE_LEN, record_extent};
 
 use super::image::{Call, Case, Ground, Image, Piece, Start, Tail, Work};

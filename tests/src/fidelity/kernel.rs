@@ -18,8 +18,7 @@ use rustix::event::{Timespec, epoll};
 use rustix::fd::OwnedFd;
 use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 use user_ringbuf_linux::{DISCARD_BIT, DrainOptions, DrainProgram, Map, Mapping, WakeupFlags};
-use user_ringbuf_sim::RingImage;
-use user_ringbuf_sim::RingSize;
+use user_ringbuf_sim::{RingImage, RingSize};
 
 use super::image::Call;
 use super::pages::Pages;

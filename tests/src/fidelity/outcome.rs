@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use user_ringbuf_fuzz::second_reading::{End, Reading};
+use user_ringbuf_sim::proof::second_reading::{End, Reading};
 
 use super::image::Call;
 

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use user_ringbuf_sim::RingImage;
-use user_ringbuf_sim::RingMemory;
+use user_ringbuf_sim::{RingImage, RingMemory};
 
 use super::image::Call;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde::Serialize;
-use user_ringbuf_sim::Fault;
+use user_ringbuf_sim::proof::Fault;
 
 use super::compare::{Difference, Pair};
 use super::draw::draw;
