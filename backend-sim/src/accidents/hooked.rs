@@ -1,6 +1,6 @@
 //! A wrapper that lets a test act between any two memory operations of a producer, or take one of them away.
 //!
-//! It goes around any memory, the model checker's too. Invariant: what reaches the inner memory is what the producer
+//! It wraps any memory, the model checker's too. Invariant: what reaches the inner memory is what the producer
 //! asked for, operation by operation and in its order; copies into a sample are cut into words of eight bytes, so
 //! that a test can act in the middle of one.
 
@@ -21,7 +21,7 @@ pub enum Step {
     Load(Role),
     /// The store of `producer_pos`.
     Publish(Position),
-    /// A header is written where nobody looks yet.
+    /// A header is written where nothing looks yet.
     WriteHeader {
         /// Where in the data area.
         offset: u32,
@@ -53,8 +53,8 @@ pub enum Step {
 pub enum Fate {
     /// It happens.
     Happens,
-    /// It does not: a store or write changes nothing. A load has nothing to change, and a private word nobody else to
-    /// see it, so they happen all the same; an exchange counts as done, lest a loop wait for it.
+    /// It does not: a store or write changes nothing. A load has nothing to change, and a private word is seen by
+    /// no other process, so they happen all the same; an exchange counts as done, lest a loop wait for it.
     IsLost,
 }
 
@@ -72,8 +72,8 @@ impl<F: Fn(Step) -> Fate> Hook for F {
 
 /// The memory `M`, with the hook `H` called before each operation.
 ///
-/// It goes around memory that is [`Unsliced`], and offers no slices of samples itself, because writes through a slice go past any hook: fill samples through
-/// [`Payload::write`](user_ringbuf_core::Payload::write).
+/// It wraps memory that is [`Unsliced`], and offers no slices of samples itself, because writes through a slice bypass any
+/// hook: fill samples through [`Payload::write`](user_ringbuf_core::Payload::write).
 ///
 /// ```
 /// use user_ringbuf_sim::{Fate, HeapMemory, Hooked, RawAccess, Step, Producer};
@@ -257,7 +257,7 @@ unsafe impl<M: RingMemory, H: Hook> RingMemory for Hooked<M, H> {
     }
 }
 
-// SAFETY: what the hook does beside an operation is its own affair; the memory within keeps both obligations.
+// SAFETY: the hook only decides whether an operation happens; the memory within keeps both obligations.
 unsafe impl<M: Unsliced, H> Unsliced for Hooked<M, H> {}
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! What a drain answers. Kernel counterpart: the return value of `bpf_user_ringbuf_drain`.
+//! What a drain returns. Kernel counterpart: the return value of `bpf_user_ringbuf_drain`.
 
 use user_ringbuf_core::KernelError;
 
-/// The answer of one drain, and what the kernel keeps to itself.
+/// The result of one drain, and what the kernel keeps to itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a drain may have failed"]
 pub struct Drained {
@@ -13,7 +13,7 @@ pub struct Drained {
     pub consumed: u32,
     /// Discarded records skipped.
     pub discarded: u32,
-    /// Whether the drain wakes those who wait for room.
+    /// Whether the drain wakes the waiters.
     pub woke: bool,
 }
 
@@ -26,7 +26,7 @@ impl Drained {
         }
     }
 
-    /// A drain that ended before it looked at a record. It wakes nobody, FORCE_WAKEUP or not.
+    /// A drain that ended before it looked at a record. It wakes no waiter, FORCE_WAKEUP or not.
     pub(crate) const fn refused(why: KernelError) -> Self {
         Self { returned: Err(why), consumed: 0, discarded: 0, woke: false }
     }

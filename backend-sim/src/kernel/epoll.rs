@@ -1,6 +1,6 @@
-//! Readiness as epoll reports it for a user ring buffer: level- and edge-triggered.
+//! Readiness as epoll reports it for a user ring buffer, level- and edge-triggered.
 //!
-//! Invariant: a watch has at most one event to give, whatever number of drains have woken since. Kernel counterpart:
+//! Invariant: a watch has at most one event to give, however many drains have woken since. Kernel counterpart:
 //! `ringbuf_map_poll_user` for the level, `wake_up_all(&rb->waitq)` for the edge, and epoll's ready list between them:
 //! epoll looks at the level only of what is on that list, and takes off it what turns out not to be ready.
 
@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::memory::KernelMemory;
 
-/// How many drains have woken: what `rb->waitq` tells those who wait.
+/// How many drains have woken: what `rb->waitq` tells the waiters.
 #[derive(Debug, Default)]
 pub(crate) struct WaitQueue(AtomicU64);
 
 impl WaitQueue {
     pub(crate) fn wake(&self) {
-        // Pairs with the acquire load below: who sees the wake sees the consumer position that came with it.
+        // Pairs with the acquire load below: a thread that sees the wake sees the consumer position that came with it.
         self.0.fetch_add(1, Ordering::Release);
     }
 
@@ -47,7 +47,7 @@ pub enum Trigger {
 ///
 /// producer.push(b"first")?;
 /// assert!(kernel.collect(NO_WAKEUP).0.returned.is_ok());
-/// assert!(!watch.event(), "this drain wakes nobody");
+/// assert!(!watch.event(), "this drain wakes no waiter");
 ///
 /// producer.push(b"second")?;
 /// assert!(kernel.collect(0).0.woke);
@@ -113,7 +113,7 @@ mod tests {
         let mut watch = kernel.watch(Trigger::Edge);
         assert_eq!([watch.event(), watch.event()], [true, false]);
         one(&memory);
-        assert!(!watch.event(), "a sample of one's own is no event");
+        assert!(!watch.event(), "the producer's own sample is not an event");
         for (flags, event) in [(0, true), (0, false), (NO_WAKEUP, false), (FORCE_WAKEUP, true)] {
             let _ = kernel.collect(flags);
             assert_eq!([watch.event(), watch.event()], [event, false], "{flags}");

@@ -47,7 +47,7 @@ pub struct FakeKernel<M, R: Rules + ?Sized = KernelRules> {
     waiters: WaitQueue,
 }
 
-/// What `__bpf_user_ringbuf_peek` answers.
+/// What `__bpf_user_ringbuf_peek` returns.
 enum Peek {
     /// A sample of `len` bytes behind the header at `offset`; releasing it stores `end`.
     Sample { offset: u32, len: u32, end: Position },
@@ -134,7 +134,7 @@ impl<M: KernelMemory, R: Rules + ?Sized> FakeKernel<M, R> {
         (drained, samples)
     }
 
-    /// What comes before the first record.
+    /// What a drain does before the first record.
     pub(crate) fn begin(&self, flags: u64) -> Result<UnderWay, KernelError> {
         // The kernel looks at the flags before it looks whether another drain is at work.
         if flags & !(NO_WAKEUP | FORCE_WAKEUP) != 0 {
@@ -175,7 +175,7 @@ impl<M: KernelMemory, R: Rules + ?Sized> FakeKernel<M, R> {
         }
     }
 
-    /// What comes after the last record.
+    /// What a drain does after the last record.
     pub(crate) fn end(&self, drain: UnderWay) -> Drained {
         let UnderWay { flags, back_on_error, consumed, discarded, error, .. } = drain;
         if let (Some(back), Some(_)) = (back_on_error, error) {

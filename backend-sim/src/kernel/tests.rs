@@ -1,4 +1,4 @@
-//! The fake kernel's answers, one by one, on rings laid out by hand.
+//! What the fake kernel returns, case by case, on rings laid out by hand.
 
 use std::cell::{Cell, RefCell};
 
@@ -6,7 +6,7 @@ use user_ringbuf_core::{Header, RingId, RingSize, record_extent};
 
 use super::*;
 
-/// The least that a drain needs: bytes and positions that a test sets as it likes. Every index is checked, so a read
+/// The minimum that a drain needs: bytes and positions that a test sets as it likes. Every index is checked, so a read
 /// outside would panic.
 pub(crate) struct Bytes {
     size: RingSize,
@@ -105,7 +105,7 @@ fn err(why: KernelError, samples: u32, discarded: u32) -> Drained {
 }
 
 #[test]
-fn an_empty_ring_gives_nothing_and_wakes_nobody() {
+fn an_empty_ring_gives_nothing_and_wakes_no_waiter() {
     let kernel = FakeKernel::new(Bytes::new(64));
     assert_eq!(kernel.collect(0), (ok(0, 0), vec![]));
     assert!(!kernel.memory().busy.get());

@@ -8,10 +8,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use user_ringbuf_core::{HEADER_LEN, Header, Position, RingId, RingMemory, RingPositions, RingSize, RingView, Role};
 
-use super::image::{BeyondRing, RingImage, WrongSize};
 use super::positions::Positions;
-use super::{KernelMemory, Unsliced, ring_id_at};
-use super::{MemoryError, RawAccess};
+use super::{BeyondRing, KernelMemory, MemoryError, RawAccess, RingImage, Unsliced, WrongSize, ring_id_at};
 
 /// Bytes in a word of the data area.
 const WORD: usize = 4;
@@ -58,7 +56,7 @@ impl HeapMemory {
         self.positions.set_producer(position);
     }
 
-    /// Stores `consumer_pos`: any value, also such as no kernel stores.
+    /// Stores `consumer_pos`: any value, also one that no kernel stores.
     pub fn set_consumer(&self, position: u64) {
         self.positions.kernel_store_consumer(position);
     }
@@ -85,7 +83,7 @@ impl HeapMemory {
         let mut bytes = bytes.into_iter().peekable();
         while bytes.peek().is_some() {
             let word = self.word(at);
-            // The bytes around belong to the same record, so nobody else writes them meanwhile.
+            // The bytes around belong to the same record, so nothing else writes them meanwhile.
             let mut value = word.load(Ordering::Relaxed).to_ne_bytes();
             for (byte, new) in value[at % WORD..].iter_mut().zip(&mut bytes) {
                 *byte = new;

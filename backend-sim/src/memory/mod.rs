@@ -31,13 +31,13 @@ pub use kernel_side::{KernelMemory, Unsliced};
 pub use mirrored::{SimMemory, SimView};
 pub use orderings::Orderings;
 
-/// What tests do behind the backs of producer and kernel: the ring's words and bytes, read and written raw.
+/// The ring's words and bytes, read and written directly: what a test does without producer and kernel noticing.
 ///
-/// A position that neither kernel nor producer stored gives room away that is not free, and another sample may get the
+/// A position that neither kernel nor producer stored gives away room that is not free, and another sample may get the
 /// bytes of one whose slice is in use. [`HeapMemory`] has no slices and takes anything at any time: there the same
 /// functions are safe.
 pub trait RawAccess: KernelMemory {
-    /// The ring for those who only look.
+    /// The ring for observers.
     fn view(&self) -> impl RingView;
 
     /// Stores `producer_pos`: any value.
@@ -47,7 +47,7 @@ pub trait RawAccess: KernelMemory {
     #[expect(unsafe_code, reason = "may make the kernel skip a sample, whose bytes are then given away")]
     unsafe fn set_producer(&self, position: u64);
 
-    /// Stores `consumer_pos`: any value, also such as no kernel stores.
+    /// Stores `consumer_pos`: any value, also one that no kernel stores.
     ///
     /// # Safety
     /// As for [`set_producer`](Self::set_producer).
@@ -75,7 +75,7 @@ pub trait RawAccess: KernelMemory {
     fn restore(&mut self, image: &RingImage) -> Result<(), WrongSize>;
 }
 
-/// Why there is no simulated memory.
+/// Why simulated memory can't be made.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum MemoryError {

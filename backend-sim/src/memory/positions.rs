@@ -24,7 +24,7 @@ pub(super) struct Positions {
     claimed: AtomicBool,
 }
 
-/// The claim to be the one producer, which is no part of the ring.
+/// The claim to be the one producer, which is not part of the ring.
 impl Positions {
     pub(super) fn claim_producer(&self) -> bool {
         // Pairs with the release store below: what the last producer did is over.

@@ -110,7 +110,7 @@ fn a_shared_producer_and_a_drainer_on_other_threads_lose_nothing(memory: impl Me
                             false
                         }
                     });
-                    assert!(sent, "nobody drains any more");
+                    assert!(sent, "nothing drains any more");
                 }
             });
         }
@@ -146,7 +146,7 @@ fn a_snapshot_restores_positions_bytes_and_ends_a_drain(mut memory: impl Memory)
 fn raw_bytes_wrap_at_the_end_and_reach_nothing_beyond(memory: impl Memory) {
     let size = RingPositions::size(&memory).bytes();
     let write = |offset, bytes: &[u8]| {
-        // SAFETY: nobody has a sample of this ring.
+        // SAFETY: there are no samples of this ring.
         unsafe { memory.write_raw(offset, bytes) }
     };
     write(size - 3, &bytes(8, 1)).unwrap();

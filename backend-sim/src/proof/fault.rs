@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn every_planted_fault_shows_in_an_answer() {
+    fn every_planted_fault_shows_in_a_result() {
         let too_big_and_beyond = || {
             let ring = Bytes::with_records(64, 0, &[0]);
             ring.set_header(0, Header::submitted(100));
@@ -191,11 +191,11 @@ mod tests {
                 Fault::Rounding => &|| Bytes::with_records(64, 0, &[8]),
                 Fault::ConsumerKeptOnError => &error_behind_sample,
             };
-            let answers = [None, Some(*fault)].map(|fault| {
+            let results = [None, Some(*fault)].map(|fault| {
                 let kernel = faulty(ring(), fault);
                 (kernel.drain(0, |_| ControlFlow::Continue(())), kernel.memory().consumer.get())
             });
-            assert_ne!(answers[0], answers[1], "{fault}");
+            assert_ne!(results[0], results[1], "{fault}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Runs a program on a ring and holds every answer, every position and every byte against the reference model.
+//! Runs a program on a ring and holds every result, every position and every byte against the reference model.
 //!
 //! Invariant: from [`Tampering`] to the next repair the model is silent, and only that nothing panics, hangs or reaches
 //! outside is shown; a repair must leave a ring that the model can take up again.

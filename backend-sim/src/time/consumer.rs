@@ -66,7 +66,7 @@ impl<M: KernelMemory> ScriptedConsumer<M> {
         Self::with_clock(memory, script, VirtualClock::new())
     }
 
-    /// A consumer of this ring, on a clock that others go by too. Drains due before now happen at the next chance.
+    /// A consumer of this ring, on a clock that is shared with others. Drains that are overdue happen at the next chance.
     pub fn with_clock(memory: M, script: Script, clock: VirtualClock) -> Self {
         let state = State { script, slow: None, sample: Vec::new(), taken: Vec::new(), drains: Vec::new() };
         Self { kernel: FakeKernel::new(memory), clock, state: Mutex::new(state) }
@@ -93,7 +93,7 @@ impl<M: KernelMemory> ScriptedConsumer<M> {
         self.state().taken.clone()
     }
 
-    /// Every drain that has ended so far: when, and with what answer.
+    /// Every drain that has ended so far, and when.
     pub fn drains(&self) -> Vec<(Duration, Drained)> {
         self.state().drains.clone()
     }
@@ -178,14 +178,14 @@ impl<M: KernelMemory> ScriptedConsumer<M> {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing is left half done where a panic could come.
+        // Nothing is left half done where a panic can occur.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
     fn next_event(&self) -> Option<Duration> {
-        // One thread drains: what falls due during a slow drain comes after it.
+        // One thread drains: what falls due during a slow drain happens after it.
         self.slow.as_ref().map_or_else(|| self.script.next(), |slow| Some(slow.returns))
     }
 }

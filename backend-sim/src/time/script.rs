@@ -15,7 +15,7 @@ use user_ringbuf_core::kernel::{FORCE_WAKEUP, NO_WAKEUP};
 /// let stalling = Script::at(Duration::ZERO).and_at(ms(3));
 /// // Every 10 ms, 200 microseconds a sample, at most 16 samples a drain.
 /// let slow = Script::every(ms(10)).per_sample(Duration::from_micros(200)).at_most(16);
-/// // As some user-space schedulers do: nobody who waits for room is told.
+/// // As some user-space schedulers do: no waiter is told of the room.
 /// let wakeup_less = Script::every(ms(1)).no_wakeup();
 /// # let _ = (stalling, slow, wakeup_less);
 /// ```
@@ -74,21 +74,21 @@ impl Script {
         self
     }
 
-    /// Drains with `BPF_RB_NO_WAKEUP`: those who wait are not woken.
+    /// Drains with `BPF_RB_NO_WAKEUP`: waiters are not woken.
     #[must_use]
     pub fn no_wakeup(mut self) -> Self {
         self.flags |= NO_WAKEUP;
         self
     }
 
-    /// Drains with `BPF_RB_FORCE_WAKEUP`: those who wait are woken by empty drains too.
+    /// Drains with `BPF_RB_FORCE_WAKEUP`: waiters are woken by empty drains too.
     #[must_use]
     pub fn force_wakeup(mut self) -> Self {
         self.flags |= FORCE_WAKEUP;
         self
     }
 
-    /// Drains with these flags: also such as the kernel refuses.
+    /// Drains with these flags, also those that the kernel refuses.
     #[must_use]
     pub fn with_flags(mut self, flags: u64) -> Self {
         self.flags = flags;

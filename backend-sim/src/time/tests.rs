@@ -133,7 +133,7 @@ fn a_wait_that_nothing_ends_is_an_error_and_no_hang() {
         let mut waiter = consumer.waiter();
         let waited = producer.reserve_blocking(8, &mut waiter, None).map(drop).unwrap_err();
         assert!(matches!(waited, BlockingError::Wait(NeverWoken { .. })), "{waited:?}");
-        // Who waits for consumption looks by itself too, so only where nothing is ever consumed.
+        // A wait for consumption looks by itself too, so only where nothing is ever consumed.
         if consumer.drains().iter().all(|(_, drained)| drained.consumed == 0) {
             let shared = producer.into_shared();
             let waited = shared.wait_consumed(shared.position(), &mut consumer.waiter(), None).unwrap_err();
@@ -208,7 +208,7 @@ fn a_waiter_for_another_ring_is_refused_and_does_not_wait_forever() {
     assert_eq!(producer.reserve_blocking(8, &mut ours.waiter(), None).map(drop), Ok(()));
 }
 
-/// Whenever somebody waits, one sample is drained, and the ring is full again before epoll is asked.
+/// At each wait, one sample is drained, and the ring is full again before epoll is asked.
 struct RefilledAtOnce<'k, 'm> {
     shared: &'k Shared<&'m HeapMemory>,
     kernel: &'k FakeKernel<&'m HeapMemory>,

@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_micros(1);
 /// How long a wait without a deadline goes on before it is taken to last forever.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
-/// A time to return that is no farther away is a look of the core's own, on behalf of who waits for consumption.
+/// A time to return that is no farther away is a look of the core's own, for a wait until consumption.
 const LOOK_OF_THE_CORE: Duration = Duration::from_millis(20);
 
 /// Waits on the virtual clock for a [`ScriptedConsumer`] to drain.

@@ -9,6 +9,8 @@ use user_ringbuf_sim::{HeapMemory, Raw, ReserveError, RingMemory, RingPositions,
 
 use super::{Journal, Memory, SIZE};
 
+type RawCalls = fn(&RawHandle<'_>, &RawHandle<'_>, &[Vec<u8>]);
+
 pub(super) struct Deed {
     pub(super) name: &'static str,
     /// Published late, in one step: a crash leaves no trace.
@@ -18,7 +20,7 @@ pub(super) struct Deed {
     /// Operations, as text.
     program: &'static str,
     /// Calls on two handles that do as the program does with its samples, in its place. One thread is the lock.
-    pub(super) raw: Option<fn(&RawHandle<'_>, &RawHandle<'_>, &[Vec<u8>])>,
+    pub(super) raw: Option<RawCalls>,
 }
 
 const fn late(name: &'static str, submits: usize, program: &'static str) -> Deed {

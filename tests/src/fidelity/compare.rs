@@ -1,4 +1,4 @@
-//! One case on both sides: every answer compared, and with a second reading of the rules as well.
+//! One case on both sides: every result compared, with the other side and with a second reading of the rules.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use super::outcome::{Met, Outcome};
 use super::script::record;
 use super::side::{Answer, Side};
 
-/// Rings up to this size are wiped whole between two cases, larger ones where they were written.
+/// Rings up to this size are wiped entirely between two cases, larger ones where they were written.
 const WIPED: u32 = 1 << 16;
 
 /// Drains in which a repaired ring must be empty.
@@ -32,7 +32,7 @@ pub struct Pair<R, F> {
 pub struct Difference {
     /// In which step.
     pub step: String,
-    /// What the real one answered.
+    /// What the real one did.
     pub real: String,
     /// What the fake one did, or the second reading.
     pub fake: String,
@@ -258,6 +258,6 @@ impl Answer {
                 told += &format!(", {name} {value}");
             }
         }
-        told + if self.woke { ", woke" } else { ", woke nobody" }
+        told + if self.woke { ", woke" } else { ", woke no waiter" }
     }
 }

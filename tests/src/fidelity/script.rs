@@ -19,7 +19,11 @@ pub(super) struct Recording {
 }
 
 /// Runs `program` on `side`, whose positions are at its start. `expected` are the other side's drains.
-pub(super) fn record<S: Side>(program: &Program, side: &mut S, expected: Option<&[Answer]>) -> anyhow::Result<Recording> {
+pub(super) fn record<S: Side>(
+    program: &Program,
+    side: &mut S,
+    expected: Option<&[Answer]>,
+) -> anyhow::Result<Recording> {
     side.write(0, stale_ring(program.size, 0).data());
     let memory = side.memory();
     let mut recorder = Recorder { side, drains: Vec::new(), expected, failure: None };

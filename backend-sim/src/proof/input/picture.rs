@@ -92,7 +92,7 @@ impl Picture {
             // Mapped, so that only what is written takes memory.
             let memory = SimMemory::new(bytes).unwrap_or_else(|error| panic!("{error}"));
             for (offset, word) in &self.headers {
-                // SAFETY: nobody has a sample of this ring.
+                // SAFETY: there are no samples of this ring.
                 unsafe { memory.write_raw(*offset, &word.to_ne_bytes()) }.unwrap_or_else(|error| panic!("{error}"));
             }
             // SAFETY: as above.

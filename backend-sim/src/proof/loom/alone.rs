@@ -18,7 +18,7 @@ const JOB: &str = "USER_RINGBUF_LOOM_MODEL";
 /// Has `command`, a program that calls [`run_if_asked`], run one model.
 ///
 /// # Errors
-/// If there is no such process, or it ended without an outcome ([`NoEnding`](super::NoEnding)).
+/// If there is no such process, or it ended without saying how ([`NoEnding`](super::NoEnding)).
 pub fn run_alone(command: &mut Command, model: &Model, change: Change, depth: Depth) -> io::Result<Ending> {
     let job = Job { model, change, depth };
     let output = command.env(JOB, job.to_string()).stdin(Stdio::null()).output()?;
@@ -29,7 +29,7 @@ pub fn run_alone(command: &mut Command, model: &Model, change: Change, depth: De
 /// other.
 ///
 /// # Panics
-/// If nobody can have asked for what is asked for.
+/// If it is asked for something that `run_alone` does not ask for.
 pub fn run_if_asked() {
     let Ok(asked) = env::var(JOB) else { return };
     let Job { model, change, depth } = Job::parse(&asked).unwrap_or_else(|| panic!("{JOB} asks for {asked:?}"));

@@ -22,7 +22,7 @@ pub struct Output {
     pub returned: Result<u32, KernelError>,
     /// The samples, in order.
     pub samples: Vec<Vec<u8>>,
-    /// Whether it woke those who wait, if that can be known.
+    /// Whether it woke the waiters, if that can be known.
     pub woke: Option<bool>,
 }
 
@@ -309,7 +309,7 @@ mod tests {
         assert_eq!(queue.drain(0, None).samples, [vec![1; 3]]);
         assert_eq!(queue.drain(0, None).woke, Some(false));
         queue.discard(busy);
-        assert_eq!(queue.drain(0, None).samples, [vec![]]);
+        assert_eq!(queue.drain(0, None).samples, [b""]);
         assert_eq!((queue.consumer(), queue.producer()), (168, 168));
     }
 

@@ -1,4 +1,4 @@
-//! What each operation must answer, by the model.
+//! What each operation must result in, by the model.
 
 use user_ringbuf_core::{AttachError, BeyondSample, Position, ReserveError};
 

@@ -259,8 +259,7 @@ impl Reader<'_> {
                 1 => Tampering::Consumer(self.distance()?),
                 _ => Tampering::Header { offset: self.len()?, word: self.word()? },
             }),
-            // The mask leaves no other.
-            _ => Operation::Repair,
+            opcode::REPAIR.. => Operation::Repair,
         })
     }
 }

@@ -79,7 +79,11 @@ pub struct ParseError {
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { line, text } = self;
-        write!(f, "line {line}: {text:?} is not {}", if *line == 1 { "\"ring SIZE from START\"" } else { "an operation" })
+        write!(
+            f,
+            "line {line}: {text:?} is not {}",
+            if *line == 1 { "\"ring SIZE from START\"" } else { "an operation" }
+        )
     }
 }
 
@@ -133,9 +137,10 @@ fn operation(line: &str) -> Option<Operation> {
         ["sample", len, "write", at, count, end] => {
             Operation::Sample { len: number(len)?, at: number(at)?, count: number(count)?, finish: finish(end)? }
         }
-        ["batch", ref lens @ .., end @ ("submit" | "discard")] => {
-            Operation::Batch { lens: lens.iter().map(|len| number(len)).collect::<Option<_>>()?, submit: end == "submit" }
-        }
+        ["batch", ref lens @ .., end @ ("submit" | "discard")] => Operation::Batch {
+            lens: lens.iter().map(|len| number(len)).collect::<Option<_>>()?,
+            submit: end == "submit",
+        },
         ["detach", at, len] => Operation::Detach { place: place(at)?, len: number(len)? },
         ["finish", at, end] => Operation::Finish { place: place(at)?, finish: finish(end)? },
         ["lane", at, len] => Operation::Lane { place: place(at)?, len: number(len)? },

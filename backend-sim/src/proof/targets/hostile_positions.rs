@@ -12,7 +12,7 @@ use crate::proof::model::{Event, Output};
 use crate::proof::program::{Operation, PLACES, Program};
 use crate::{Fate, HeapMemory, Hook, KernelMemory, Step};
 
-/// How much an input tried. Sums of these show that many inputs were no empty ones.
+/// How much an input tried. Sums of these show that many inputs were not empty ones.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
     /// Times that a position was changed.
@@ -21,9 +21,9 @@ pub struct Counts {
     pub stores: u64,
     /// Samples and lanes reserved.
     pub reserved: u64,
-    /// Reservations refused because a position can't be.
+    /// Reservations refused because a position is impossible.
     pub corrupted: u64,
-    /// Reservations refused because somebody else moved the producer position.
+    /// Reservations refused because another producer moved the producer position.
     pub foreign: u64,
     /// Other refusals.
     pub refused: u64,

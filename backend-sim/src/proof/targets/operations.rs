@@ -6,7 +6,7 @@ use crate::proof::{DecodeError, Program, run_on, run_on_heap};
 /// What one input does: on the heap, and where the size allows it on mirrored memory too.
 ///
 /// # Errors
-/// [`DecodeError`] if it is no program; nothing was done then.
+/// [`DecodeError`] if it is not a program; nothing was done then.
 ///
 /// # Panics
 /// Where the ring does not do as the model says.

@@ -34,7 +34,7 @@ impl Judge for Repaired<'_> {
             expected.push(sample);
         });
         let mut done = Vec::new();
-        // SAFETY: the ring was painted just now, and nobody produces into it.
+        // SAFETY: the ring was painted just now, and has no producer.
         let result = unsafe { repair(memory, |repair| done.push(repair)) };
         assert_eq!((result, &done), (plan, &planned), "what was planned was not done");
         if picture.consumer % 8 != 0 {
@@ -70,7 +70,7 @@ fn drained<M: RawAccess>(memory: &M, consumer: u64, mut end: u64, expected: &[Ve
     if end < consumer {
         // Across 2^64 the kernel falls silent. The same bytes half of all positions further on, it does not.
         end = end.wrapping_sub(1 << 63);
-        // SAFETY: nobody has a sample of this ring.
+        // SAFETY: there are no samples of this ring.
         unsafe {
             memory.set_consumer(consumer.wrapping_sub(1 << 63));
             memory.set_producer(end);

@@ -168,7 +168,7 @@ fn attach<M: RingMemory + RawAccess>(picture: &Picture, memory: &M) {
         assert_eq!(last, sample);
         assert_eq!(memory.kernel_load_consumer(), end);
     }
-    // As it was, for whoever comes next.
+    // As it was, for what comes next.
     // SAFETY: the producer has no sample left, and used none as a slice.
     unsafe {
         memory.set_consumer(picture.consumer);

@@ -7,7 +7,7 @@ use user_ringbuf_core::Producer;
 
 use super::{Model, kernel, verify};
 
-/// Three records through a ring that holds two, one pushed before anybody drains.
+/// Three records through a ring that holds two, one pushed before the first drain.
 pub(super) const TWO: Model = Model {
     name: "two-drainers",
     about: "two drainers share the samples without taking one twice, and the one that comes too late hears EBUSY",

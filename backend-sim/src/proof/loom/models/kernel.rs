@@ -30,7 +30,7 @@ pub(super) fn check(returned: Result<u32, KernelError>) -> Option<u32> {
     match returned {
         Ok(count) => Some(count),
         Err(KernelError::Busy) => None,
-        // Memory that a correct producer wrote jams no kernel: what was read there was no header yet.
+        // Memory that a correct producer wrote does not jam a kernel: what was read there was not a header yet.
         Err(error) => panic!("stale header: {error}"),
     }
 }

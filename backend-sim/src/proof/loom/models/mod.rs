@@ -35,6 +35,7 @@ use crate::loom::LoomMemory;
 pub struct Model {
     name: &'static str,
     about: &'static str,
+    /// Most involuntary thread switches in one run, or `None` for any number. Where there is a bound, a comment says why.
     preemptions: Option<usize>,
     cases: u32,
     body: fn(Setup),
@@ -89,14 +90,7 @@ impl Model {
         self.about
     }
 
-    /// Most involuntary thread switches that are explored in one run, or `None` if all are. The model's source says
-    /// why, where there is a bound.
-    pub const fn preemption_bound(&self) -> Option<usize> {
-        self.preemptions
-    }
-
-    /// Runs the model in all its interleavings with these orderings, as far as `depth` says, and tells how many those
-    /// were.
+    /// Runs the model in all its interleavings with these orderings, as far as `depth` says. Returns how many those were.
     ///
     /// # Panics
     /// At the first interleaving in which something is wrong: a data race, a lost, torn or invented sample, a deadlock.
@@ -130,15 +124,15 @@ impl Model {
 }
 
 /// Preemptions that are tried where not all are. A weakened ordering takes one or two to show.
-pub const FEW_PREEMPTIONS: usize = 2;
+const FEW_PREEMPTIONS: usize = 2;
 
 /// How far a model is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// With [`FEW_PREEMPTIONS`]: a second at most, to find what is easily found.
+    /// With 2 preemptions: a second at most, to find what is easily found.
     Quick,
-    /// Twice: as loom explores, up to the model's [preemption bound](Model::preemption_bound) if it has one; and with
-    /// [`FEW_PREEMPTIONS`], [without the reduction](LoomMemory::without_reduction) that loom applies.
+    /// Twice: as loom explores, up to the model's own preemption bound if it has one; and with 2 preemptions,
+    /// [without the reduction](LoomMemory::without_reduction) that loom applies.
     Full,
 }
 

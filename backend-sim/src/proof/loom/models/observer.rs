@@ -31,7 +31,7 @@ fn known(found: &[Record], known: &[(u64, u32, RecordState)]) {
 
 use RecordState::{Busy, Discarded, Submitted};
 
-/// Nobody drains. The lane lies over an earlier lap's records; the last sample is the exclusive producer's.
+/// Nothing drains. The lane lies over an earlier lap's records; the last sample is the exclusive producer's.
 pub(super) const LANE: Model = Model {
     name: "observe-lane",
     about: "a walk beside a lane finds a header wherever a record may begin",
@@ -66,7 +66,7 @@ pub(super) const LANE: Model = Model {
     },
 };
 
-/// The second sample takes the place of the first, in the next lap, while somebody walks and the kernel drains.
+/// The second sample takes the place of the first, in the next lap, while a thread walks and the kernel drains.
 ///
 /// On memory on which a store becomes visible to all at once: on weaker one the walk may take the next lap's header for
 /// one of this lap, as [`LoomMemory::multi_copy_atomic`] says.

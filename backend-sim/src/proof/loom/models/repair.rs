@@ -9,7 +9,7 @@ use super::exclusive::push;
 use super::{Model, kernel, verify};
 use crate::loom::LoomMemory;
 
-/// Repairs `memory` while another thread drains it, twice, and answers what was drained and what was done. Before the
+/// Repairs `memory` while another thread drains it, twice, and returns what was drained and what was done. Before the
 /// repair has got there, drains may be refused; afterwards a new producer takes over.
 fn repair_beside_drainer(memory: &Arc<LoomMemory>) -> (Vec<Vec<u8>>, Vec<Repair>) {
     let drainer = {
@@ -40,7 +40,7 @@ fn repair_beside_drainer(memory: &Arc<LoomMemory>) -> (Vec<Vec<u8>>, Vec<Repair>
 
 fn mend(memory: &Arc<LoomMemory>) -> Vec<Repair> {
     let mut done = Vec::new();
-    // SAFETY: whoever produced into this ring has been dropped.
+    // SAFETY: the ring's producer has been dropped.
     unsafe { repair(&**memory, |step| done.push(step)) }.expect("false alarm: the consumer position is sound");
     done
 }
@@ -87,7 +87,7 @@ pub(super) const DAMAGED: Model = Model {
         // SAFETY: the producer is gone, and the offset is that of its second record.
         unsafe { memory.write_header(damaged, Header::submitted(4000)) };
         if setup.case == 1 {
-            // SAFETY: nobody has the claim.
+            // SAFETY: no producer has the claim.
             unsafe { memory.publish_producer(second.advance(3)) };
         }
         let (taken, done) = repair_beside_drainer(&memory);
@@ -104,7 +104,7 @@ pub(super) const MISPLACED: Model = Model {
     cases: 1,
     body: |setup| {
         let memory = setup.ring(32, 64);
-        // SAFETY: nobody has the claim.
+        // SAFETY: no producer has the claim.
         unsafe { memory.publish_producer(Position::new(64 + 48)) };
         let (_, done) = repair_beside_drainer(&memory);
         // The kernel may have come to the end before the repair did.

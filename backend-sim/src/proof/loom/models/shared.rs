@@ -63,7 +63,7 @@ pub(super) const THREE: Model = Model {
 /// the drainer in between the two producers, and one more to let each of these into the other.
 pub(super) const FULL: Model = Model {
     name: "shared-full",
-    about: "two producers at a full ring: one takes the room that the kernel has left, whoever found it",
+    about: "two producers at a full ring: one takes the room that the kernel has left, whichever found it",
     preemptions: Some(3),
     cases: 1,
     body: |setup| {

@@ -35,7 +35,7 @@ fn difference(got: &[u8], want: &[u8]) -> &'static str {
     }
 }
 
-/// As [`same`], for samples of which nobody can say which comes first.
+/// As [`same`], for samples that may come in any order.
 #[track_caller]
 pub(super) fn same_in_any_order(taken: &[Vec<u8>], sent: &[&[u8]]) {
     let mut expected: Vec<&[u8]> = sent.to_vec();

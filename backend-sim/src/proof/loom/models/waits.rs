@@ -108,7 +108,7 @@ pub(super) const ROOM: Model = Model {
 /// The same for a position: when the wait is over, the samples have been taken, and their place may be written over.
 pub(super) const CONSUMED: Model = Model {
     name: "wait-consumed",
-    about: "who waits until its samples are consumed wakes up, and then has the ring to itself",
+    about: "a producer that waits until its samples are consumed wakes up, and then has the ring to itself",
     preemptions: None,
     cases: 1,
     body: |setup| {
@@ -136,7 +136,7 @@ pub(super) const CONSUMED: Model = Model {
 /// tells, and only time does.
 pub(super) const REFILLED: Model = Model {
     name: "wait-refilled",
-    about: "who waits until its sample is consumed learns of it, also if the ring is full again at once",
+    about: "a thread that waits until its sample is consumed learns of it, also if the ring is full again at once",
     preemptions: None,
     cases: 1,
     body: |setup| {

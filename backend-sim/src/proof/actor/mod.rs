@@ -1,17 +1,20 @@
 //! The one interpreter: the core's producers, doing what a program says, under the eyes of a [`Witness`].
 
+mod waiter;
+
 use std::time::Duration;
 
 use user_ringbuf_core::{
-    AttachError, BlockingError, DetachedSample, Lane, Payload, Position, Producer, ReserveError, RingId, RingMemory,
-    Shared, Wait, Wake, record_extent,
+    AttachError, BlockingError, DetachedSample, Lane, Payload, Position, Producer, ReserveError, RingMemory, Shared,
+    record_extent,
 };
 
 use super::model::{Event, Output, Predictor, pattern, second_write};
 use super::program::{Finish, Operation, PLACES};
 use crate::accidents::{Crash, Hook, Hooked};
+use waiter::DrainingWaiter;
 
-/// What watches an actor: each memory operation beforehand, as a [`Hook`], and what its producer answers.
+/// What watches an actor: each memory operation beforehand, as a [`Hook`], and what its producer replies.
 pub trait Witness: Hook + Copy {
     /// The producer is about to be asked for a position or for room.
     fn asks(&self) {}
@@ -374,36 +377,4 @@ fn write_again<M: RingMemory>(payload: &mut Payload<M>, n: u64, (at, count): (u3
         _ => payload.write(at as usize, &bytes),
     };
     written.err().map(Event::Beyond)
-}
-
-/// Waits on a clock that moves to the one drain that is due, or to the deadline.
-struct DrainingWaiter<'d> {
-    drain: DrainWith<'d>,
-    now: Duration,
-    drain_at: Option<Duration>,
-    events: Vec<Event>,
-}
-
-impl Wait for DrainingWaiter<'_> {
-    type Error = std::convert::Infallible;
-
-    fn ring(&self) -> Option<RingId> {
-        None
-    }
-
-    fn now(&self) -> Duration {
-        self.now
-    }
-
-    fn wait(&mut self, _round: u32, until: Option<Duration>) -> Result<Wake, Self::Error> {
-        let Some(until) = until else { return Ok(Wake::Cancelled) };
-        match self.drain_at.take_if(|at| *at <= until) {
-            Some(at) => {
-                self.now = at;
-                self.events.push(Event::Drained((self.drain)(0, None)));
-            }
-            None => self.now = until,
-        }
-        Ok(Wake::Look)
-    }
 }

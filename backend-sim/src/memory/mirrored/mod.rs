@@ -5,21 +5,20 @@
 //! as with a real kernel. Invariants: both mappings are `2 * size` bytes, readable and writable, and live as long as
 //! the value. Kernel counterpart: the double mapping of the data pages in `bpf_ringbuf_area_alloc`.
 
-use std::io;
-use std::ptr;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+mod mapping;
 
-use rustix::fd::{AsFd, BorrowedFd};
+use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fd::AsFd;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
-use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 use user_ringbuf_core::{
     ContiguousMemory, HEADER_LEN, Header, Position, RingId, RingMemory, RingPositions, RingSize, RingView, Role,
 };
 
-use super::image::{BeyondRing, RingImage, WrongSize};
 use super::positions::Positions;
-use super::{KernelMemory, ring_id_at};
-use super::{MemoryError, RawAccess};
+use super::{BeyondRing, KernelMemory, MemoryError, RawAccess, RingImage, WrongSize, ring_id_at};
+use mapping::{Mapping, system};
 
 /// A simulated ring whose samples are slices, as on the real map. Linux only; elsewhere take a
 /// [`HeapMemory`](super::HeapMemory).
@@ -75,7 +74,7 @@ use super::{MemoryError, RawAccess};
 /// let hooked = Hooked::new(memory, |_: Step| Fate::IsLost);
 /// # }
 /// ```
-/// Nor does anyone walk the headers that a producer is writing; [`view`](Self::view) is for those who look:
+/// Nor can an observer walk the headers that a producer is writing; it takes a [`view`](Self::view):
 /// ```compile_fail,E0277
 /// # use user_ringbuf_sim::{SimMemory, Survey};
 /// # fn show(memory: &SimMemory) {
@@ -109,7 +108,7 @@ impl SimMemory {
         Ok(Self { size, positions: Positions::default(), producer_side, kernel_side })
     }
 
-    /// The ring for those who only look, beside its producer.
+    /// The ring for observers, beside its producer.
     pub fn view(&self) -> SimView<'_> {
         SimView(self)
     }
@@ -133,72 +132,6 @@ impl SimMemory {
     }
 }
 
-fn system(call: &'static str) -> impl Fn(rustix::io::Errno) -> MemoryError {
-    move |errno| MemoryError::System { call, why: io::Error::from(errno) }
-}
-
-/// The data area mapped twice in a row.
-#[derive(Debug)]
-struct Mapping {
-    base: *mut u8,
-    len: usize,
-}
-
-impl Mapping {
-    fn twice(area: BorrowedFd<'_>, size: RingSize) -> Result<Self, MemoryError> {
-        let one = size.bytes() as usize;
-        let len = one.checked_mul(2).ok_or(MemoryError::TooLarge { bytes: size.bytes_u64() })?;
-        // SAFETY: a new mapping at an address of the system's choice touches no memory that anyone has.
-        let base = unsafe { mmap_anonymous(ptr::null_mut(), len, ProtFlags::empty(), MapFlags::PRIVATE) }
-            .map_err(system("mmap"))?;
-        // Unmapped on the way out if one of the next fails.
-        let mapping = Self { base: base.cast(), len };
-        let access = ProtFlags::READ | ProtFlags::WRITE;
-        for copy in 0..2 {
-            // SAFETY: the half replaced lies within the address range that was just reserved, and nobody uses it yet.
-            unsafe {
-                let half = mapping.base.add(copy * one);
-                mmap(half.cast(), one, access, MapFlags::SHARED | MapFlags::FIXED, area, 0).map_err(system("mmap"))?;
-            }
-        }
-        Ok(mapping)
-    }
-
-    /// The byte at `offset`.
-    ///
-    /// # Safety
-    /// `offset` is less than the ring's size.
-    #[inline(always)]
-    unsafe fn at(&self, offset: u32) -> *mut u8 {
-        // SAFETY: the mapping has twice the ring's size.
-        unsafe { self.base.add(offset as usize) }
-    }
-
-    /// The length word at `offset`.
-    ///
-    /// # Safety
-    /// `offset` is a multiple of 4 and less than the ring's size.
-    #[inline(always)]
-    unsafe fn word(&self, offset: u32) -> &AtomicU32 {
-        // SAFETY: four bytes from a multiple of 4 lie in the mapping, which is aligned to a page and lives as long as
-        // `self`. Other accesses to a header are atomic too, or ordered by the protocol.
-        unsafe { AtomicU32::from_ptr(self.at(offset).cast()) }
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: `base` and `len` are those of the mapping made in `twice`, and nobody can use it any more. Nothing
-        // can be done about a failure.
-        let _ = unsafe { munmap(self.base.cast(), self.len) };
-    }
-}
-
-// SAFETY: the mapping belongs to no thread, and is used through shared references as the seam's contract allows.
-unsafe impl Send for Mapping {}
-// SAFETY: as above.
-unsafe impl Sync for Mapping {}
-
 // SAFETY: 1. `size` is never written. 2. Callers keep offsets below the size, and orderings are those of the role. 3.
 // There are no clones; a reference is the same ring.
 unsafe impl RingPositions for SimMemory {
@@ -218,7 +151,7 @@ unsafe impl RingPositions for SimMemory {
     }
 }
 
-/// A simulated ring for those who only look: through the kernel's side of it, where no producer writes.
+/// A simulated ring for observers: through the kernel's side of it, where no producer writes.
 #[derive(Clone, Copy, Debug)]
 pub struct SimView<'m>(&'m SimMemory);
 
@@ -414,7 +347,7 @@ impl RawAccess for SimMemory {
 
     fn restore(&mut self, image: &RingImage) -> Result<(), WrongSize> {
         WrongSize::check(image, self.size)?;
-        // SAFETY: `&mut self`, so nobody has a sample of this ring. The image has the ring's size.
+        // SAFETY: `&mut self`, so there is no sample of this ring. The image has the ring's size.
         let _ = unsafe { self.write_raw(0, image.data()) };
         self.positions.kernel_store_consumer(image.consumer);
         self.positions.set_producer(image.producer);
