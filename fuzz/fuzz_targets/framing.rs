@@ -2,6 +2,6 @@
 #![no_main]
 
 #[path = "../../tests/src/framing.rs"]
-mod framing;
+pub mod framing;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| framing::run(bytes));

@@ -1,4 +1,4 @@
-//! A wrapper that lets a test act between any two memory operations of a producer, or take one of them away.
+//! A wrapper that lets a test act between any two memory operations of a producer, or drop one of them.
 //!
 //! It wraps any memory, the model checker's too. Invariant: what reaches the inner memory is what the producer
 //! asked for, operation by operation and in its order; copies into a sample are cut into words of eight bytes, so
@@ -48,7 +48,7 @@ pub enum Step {
     Word(Role),
 }
 
-/// What becomes of an operation.
+/// What happens to an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It happens.

@@ -78,7 +78,7 @@ impl HeapMemory {
         &self.words[(at / WORD) & (self.words.len() - 1)]
     }
 
-    /// Writes bytes from `at` on. Orders nothing: what makes the bytes visible does.
+    /// Writes bytes from `at` on, unordered: whatever makes them visible orders them.
     fn write_bytes(&self, mut at: usize, bytes: impl IntoIterator<Item = u8>) {
         let mut bytes = bytes.into_iter().peekable();
         while bytes.peek().is_some() {

@@ -1,11 +1,11 @@
 //! The kernel's own view of a ring: what `bpf_user_ringbuf_drain` reads and writes, and in which ordering.
 //!
-//! The fake kernel is written once over this trait; ordinary simulated memory and the model checker's memory supply
-//! it. Its orderings are the kernel's and are never weakened: what the tests weaken is the producer's side.
+//! The fake kernel is generic over this trait, which ordinary simulated memory and the model checker's memory implement.
+//! Its orderings are the kernel's and are never weakened: the tests weaken the producer's side.
 
 use user_ringbuf_core::{Header, RingId, RingSize};
 
-/// No other object has this address as long as the memory lives there.
+/// An identity: no other object has this address while the memory lives there.
 pub(crate) fn ring_id_at<T>(address: *const T) -> RingId {
     RingId::new(address.addr() as u64)
 }
@@ -24,7 +24,7 @@ pub unsafe trait KernelMemory {
     /// Size of the data area.
     fn size(&self) -> RingSize;
 
-    /// Which ring this is: what its producer's memory says too, so that a waiter for another one is refused.
+    /// The ring's identity, the same as its producer's memory reports, so that a waiter for another ring is refused.
     fn kernel_ring_id(&self) -> RingId;
 
     /// `smp_load_acquire(&rb->producer_pos)` in `__bpf_user_ringbuf_peek`.

@@ -65,10 +65,10 @@ pub trait RawAccess: KernelMemory {
     #[expect(unsafe_code, reason = "changes bytes that a slice may stand for")]
     unsafe fn write_raw(&self, offset: u32, bytes: &[u8]) -> Result<(), BeyondRing>;
 
-    /// Positions and bytes as they stand.
+    /// Positions and bytes as they are now.
     fn snapshot(&self) -> RingImage;
 
-    /// Puts positions and bytes back; a drain that was under way is forgotten.
+    /// Restores positions and bytes; a drain that was under way is forgotten.
     ///
     /// # Errors
     /// [`WrongSize`] if the image is one of a ring of another size.
@@ -79,7 +79,7 @@ pub trait RawAccess: KernelMemory {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum MemoryError {
-    /// The size is none that a ring may have.
+    /// A ring can't have this size.
     Size(SizeError),
     /// A mirrored ring is mapped, and only whole pages can be.
     NotWholePages {

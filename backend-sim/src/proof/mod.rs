@@ -23,7 +23,7 @@ pub mod targets;
 
 pub use actor::{Actor, DrainWith, Witness};
 pub use fault::{Fault, UnknownFault};
-pub use model::Output;
+pub use model::DrainResult;
 pub use program::{DecodeError, Finish, MAX_OPERATIONS, Operation, PLACES, ParseError, Program, Tampering};
 pub use runner::{Bench, Mismatch, SimBench, Totals, run, run_on, run_on_heap, stale_ring};
 

@@ -10,7 +10,7 @@ use user_ringbuf_core::{Position, RingMemory, RingSize, repair};
 
 use super::actor::Actor;
 use super::fault::Fault;
-use super::model::{Event, Output, Predictor, Queue};
+use super::model::{DrainResult, Event, Predictor, Queue};
 use super::program::{Operation, Program, Tampering};
 use crate::accidents::Crash;
 use crate::kernel::{FakeKernel, Rules};
@@ -28,9 +28,9 @@ const FEW: u32 = 64;
 /// A ring from outside: what drains it, and what can be seen of it.
 pub trait Bench {
     /// Drains once. `stop_after` is the number of samples after which the callback stops; 0 counts as 1.
-    fn drain(&mut self, flags: u64, stop_after: Option<u32>) -> Output;
+    fn drain(&mut self, flags: u64, stop_after: Option<u32>) -> DrainResult;
 
-    /// Positions and bytes as they stand.
+    /// Positions and bytes as they are now.
     fn snapshot(&self) -> RingImage;
 
     /// Consumer and producer position.
@@ -58,14 +58,14 @@ impl<'m, M: RawAccess> SimBench<'m, M> {
 }
 
 impl<M: RawAccess> Bench for SimBench<'_, M> {
-    fn drain(&mut self, flags: u64, stop_after: Option<u32>) -> Output {
+    fn drain(&mut self, flags: u64, stop_after: Option<u32>) -> DrainResult {
         let mut samples = Vec::new();
         let drained = self.kernel.drain(flags, |sample| {
             samples.push(sample.to_vec());
             let enough = stop_after.is_some_and(|most| samples.len() >= most.max(1) as usize);
             if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        Output { returned: drained.returned, samples, woke: Some(drained.woke) }
+        DrainResult { returned: drained.returned, samples, woke: Some(drained.woke) }
     }
 
     fn snapshot(&self) -> RingImage {
@@ -371,7 +371,7 @@ impl<M: RingMemory, B: Bench> Run<'_, '_, M, B> {
 /// Where a bench can't know whether a drain woke a waiter, nothing is expected.
 fn forget_unknown_wakes(expected: &mut [Event], found: &[Event]) {
     for (expected, found) in expected.iter_mut().zip(found) {
-        if let (Event::Drained(expected), Event::Drained(Output { woke: None, .. })) = (expected, found) {
+        if let (Event::Drained(expected), Event::Drained(DrainResult { woke: None, .. })) = (expected, found) {
             expected.woke = None;
         }
     }

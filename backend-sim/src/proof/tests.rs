@@ -110,7 +110,7 @@ fn a_ring_that_loses_delays_or_changes_a_sample_is_noticed() {
         lie: usize,
     }
     impl Bench for Liar<'_> {
-        fn drain(&mut self, flags: u64, stop_after: Option<u32>) -> Output {
+        fn drain(&mut self, flags: u64, stop_after: Option<u32>) -> DrainResult {
             let mut output = self.inner.drain(flags, stop_after);
             match self.lie {
                 1 => drop(output.samples.pop()),

@@ -24,12 +24,12 @@ impl VirtualClock {
         Duration::from_nanos(self.nanos.load(Ordering::Relaxed))
     }
 
-    /// Moves on to `time`, unless it is past that already.
+    /// Advances to `time`, unless it is past that already.
     pub fn advance_to(&self, time: Duration) {
         self.nanos.fetch_max(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// Moves on by `time`.
+    /// Advances by `time`.
     pub fn advance(&self, time: Duration) {
         self.advance_to(self.now().saturating_add(time));
     }

@@ -43,7 +43,7 @@ pub struct ScriptedConsumer<M> {
 #[derive(Debug)]
 struct State {
     script: Script,
-    /// Ends of callbacks that are under way.
+    /// The drain whose callback is under way.
     slow: Option<SlowDrain>,
     /// The sample that is being handed out, or was last.
     sample: Vec<u8>,
@@ -72,8 +72,8 @@ impl<M: KernelMemory> ScriptedConsumer<M> {
         Self { kernel: FakeKernel::new(memory), clock, state: Mutex::new(state) }
     }
 
-    /// The clock, to be read. What moves it on its own passes scripted drains, which then happen late: move it with
-    /// [`run_until`](Self::run_until).
+    /// The clock, for reading. Advancing it directly passes over scripted drains, which then happen late: use
+    /// [`run_until`](Self::run_until) instead.
     pub fn clock(&self) -> &VirtualClock {
         &self.clock
     }
@@ -83,7 +83,7 @@ impl<M: KernelMemory> ScriptedConsumer<M> {
         &self.kernel
     }
 
-    /// Changes what is to come. A drain under way ends as it began.
+    /// Replaces the script. A drain that is under way is not affected.
     pub fn set_script(&self, script: Script) {
         self.state().script = script;
     }
@@ -116,7 +116,7 @@ impl<M: KernelMemory> ScriptedConsumer<M> {
         self.run_until(self.clock.now().saturating_add(time));
     }
 
-    /// Drains once more, besides the script and at once, with these flags; keeps the samples.
+    /// Drains at once, in addition to the script, with these flags; keeps the samples.
     pub fn drain_now(&self, flags: u64) -> Drained {
         let mut state = self.state();
         let (drained, samples) = self.kernel.collect(flags);

@@ -13,7 +13,7 @@ use user_ringbuf_core::kernel::{FORCE_WAKEUP, NO_WAKEUP};
 /// let ms = Duration::from_millis;
 /// // Drains at once and after 3 ms, then goes quiet.
 /// let stalling = Script::at(Duration::ZERO).and_at(ms(3));
-/// // Every 10 ms, 200 microseconds a sample, at most 16 samples a drain.
+/// // Every 10 ms, 200 microseconds per sample, at most 16 samples per drain.
 /// let slow = Script::every(ms(10)).per_sample(Duration::from_micros(200)).at_most(16);
 /// // As some user-space schedulers do: no waiter is told of the room.
 /// let wakeup_less = Script::every(ms(1)).no_wakeup();

@@ -14,7 +14,7 @@ use crate::memory::KernelMemory;
 /// What each look at the ring costs on the virtual clock: about a system call. It makes waiting that spins use time.
 const LOOK: Duration = Duration::from_micros(1);
 
-/// How long a wait without a deadline goes on before it is taken to last forever.
+/// How long a wait without a deadline may last before it is assumed to last forever.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// A time to return that is no farther away is a look of the core's own, for a wait until consumption.
@@ -114,7 +114,7 @@ impl<M: KernelMemory> Wait for SimWaiter<'_, M> {
     }
 }
 
-/// A wait without a deadline that nothing will end: the script holds no drain that wakes, or none for an hour of virtual
+/// A wait without a deadline that nothing will end: the script has no drain that wakes, or none for an hour of virtual
 /// time. On a real ring the thread would hang.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NeverWoken {

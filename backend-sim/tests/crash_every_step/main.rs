@@ -70,13 +70,13 @@ fn attach(memory: Memory<'_>) -> Producer<Memory<'_>> {
 }
 
 /// A ring as it was left by earlier producers: its positions, and what a drain of it gives.
-struct State {
+struct RingState {
     name: &'static str,
     image: RingImage,
     holds: Vec<Vec<u8>>,
 }
 
-fn states() -> Vec<State> {
+fn states() -> Vec<RingState> {
     let old = |n: u8, len: usize| vec![n; len];
     let near_the_end_of_positions = u64::MAX - 5 * SIZE + 1;
     [
@@ -106,7 +106,7 @@ fn states() -> Vec<State> {
                 holds.push(sample);
             }
         }
-        State { name, image, holds }
+        RingState { name, image, holds }
     })
     .collect()
 }
@@ -161,7 +161,7 @@ struct Tried {
     held_up: usize,
 }
 
-fn die_at_each_step(deed: &Deed, state: &State) -> Tried {
+fn die_at_each_step(deed: &Deed, state: &RingState) -> Tried {
     let before = Predictor::new(match deed.raw {
         None => Queue::from_image(&state.image).unwrap(),
         // What finds no room is left out one by one in a program, and together here.

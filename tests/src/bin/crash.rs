@@ -24,11 +24,11 @@ struct Args {
     #[arg(long)]
     json: bool,
     #[command(subcommand)]
-    role: Option<Role>,
+    child: Option<ChildCommand>,
 }
 
 #[derive(Subcommand)]
-enum Role {
+enum ChildCommand {
     /// The process that is killed
     #[command(hide = true)]
     Child {
@@ -43,9 +43,9 @@ enum Role {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    exit_code(match args.role {
+    exit_code(match args.child {
         // SAFETY: the parent left these two open for us, and nothing else in this process has them.
-        Some(Role::Child { api, map, board }) => unsafe { child::run(api, map, board) }.map(|()| false),
+        Some(ChildCommand::Child { api, map, board }) => unsafe { child::run(api, map, board) }.map(|()| false),
         None => kill(&args),
     })
 }

@@ -1,7 +1,7 @@
 //! A program of the operation language on one side, every drain of it kept.
 
 use anyhow::anyhow;
-use user_ringbuf_sim::proof::{Bench, Mismatch, Output, Program, Tampering, Totals, run, stale_ring};
+use user_ringbuf_sim::proof::{Bench, DrainResult, Mismatch, Program, Tampering, Totals, run, stale_ring};
 use user_ringbuf_sim::{KernelError, RingImage};
 
 use super::image::Call;
@@ -60,7 +60,7 @@ impl<S: Side> Recorder<'_, S> {
 }
 
 impl<S: Side> Bench for Recorder<'_, S> {
-    fn drain(&mut self, flags: u64, stop_after: Option<u32>) -> Output {
+    fn drain(&mut self, flags: u64, stop_after: Option<u32>) -> DrainResult {
         let call = Call { flags, stop_after: stop_after.map_or(0, |samples| samples.max(1)), nested: false };
         let (returned, answer) = self.try_drain(&call).unwrap_or_else(|error| {
             self.failure.get_or_insert(error);
@@ -69,7 +69,7 @@ impl<S: Side> Bench for Recorder<'_, S> {
         let samples = answer.samples.iter().map(<[u8]>::to_vec).collect();
         let woke = Some(answer.woke);
         self.drains.push(answer);
-        Output { returned, samples, woke }
+        DrainResult { returned, samples, woke }
     }
 
     fn snapshot(&self) -> RingImage {

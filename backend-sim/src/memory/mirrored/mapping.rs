@@ -13,12 +13,12 @@ use crate::memory::MemoryError;
 
 /// The data area mapped twice in a row.
 #[derive(Debug)]
-pub(super) struct Mapping {
+pub(super) struct Mirror {
     pub(super) base: *mut u8,
     len: usize,
 }
 
-impl Mapping {
+impl Mirror {
     pub(super) fn twice(area: BorrowedFd<'_>, size: RingSize) -> Result<Self, MemoryError> {
         let one = size.bytes() as usize;
         let len = one.checked_mul(2).ok_or(MemoryError::TooLarge { bytes: size.bytes_u64() })?;
@@ -60,7 +60,7 @@ impl Mapping {
     }
 }
 
-impl Drop for Mapping {
+impl Drop for Mirror {
     fn drop(&mut self) {
         // SAFETY: `base` and `len` are those of the mapping made in `twice`, and nothing can use it any more. Nothing
         // can be done about a failure.
@@ -69,9 +69,9 @@ impl Drop for Mapping {
 }
 
 // SAFETY: the mapping belongs to no thread, and is used through shared references as the seam's contract allows.
-unsafe impl Send for Mapping {}
+unsafe impl Send for Mirror {}
 // SAFETY: as above.
-unsafe impl Sync for Mapping {}
+unsafe impl Sync for Mirror {}
 
 pub(super) fn system(call: &'static str) -> impl Fn(rustix::io::Errno) -> MemoryError {
     move |errno| MemoryError::System { call, why: io::Error::from(errno) }

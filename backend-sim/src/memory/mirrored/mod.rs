@@ -18,7 +18,7 @@ use user_ringbuf_core::{
 
 use super::positions::Positions;
 use super::{BeyondRing, KernelMemory, MemoryError, RawAccess, RingImage, WrongSize, ring_id_at};
-use mapping::{Mapping, system};
+use mapping::{Mirror, system};
 
 /// A simulated ring whose samples are slices, as on the real map. Linux only; elsewhere take a
 /// [`HeapMemory`](super::HeapMemory).
@@ -85,8 +85,8 @@ use mapping::{Mapping, system};
 pub struct SimMemory {
     size: RingSize,
     positions: Positions,
-    producer_side: Mapping,
-    kernel_side: Mapping,
+    producer_side: Mirror,
+    kernel_side: Mirror,
 }
 
 impl SimMemory {
@@ -103,8 +103,8 @@ impl SimMemory {
         }
         let area = memfd_create("user-ringbuf-sim", MemfdFlags::CLOEXEC).map_err(system("memfd_create"))?;
         ftruncate(&area, bytes).map_err(system("ftruncate"))?;
-        let producer_side = Mapping::twice(area.as_fd(), size)?;
-        let kernel_side = Mapping::twice(area.as_fd(), size)?;
+        let producer_side = Mirror::twice(area.as_fd(), size)?;
+        let kernel_side = Mirror::twice(area.as_fd(), size)?;
         Ok(Self { size, positions: Positions::default(), producer_side, kernel_side })
     }
 

@@ -9,7 +9,7 @@ use user_ringbuf_core::{
     record_extent,
 };
 
-use super::model::{Event, Output, Predictor, pattern, second_write};
+use super::model::{DrainResult, Event, Predictor, pattern, second_write};
 use super::program::{Finish, Operation, PLACES};
 use crate::accidents::{Crash, Hook, Hooked};
 use waiter::DrainingWaiter;
@@ -32,9 +32,9 @@ pub trait Witness: Hook + Copy {
 impl Witness for &Crash {}
 
 /// Drains once with these flags, and stops after so many samples.
-pub type DrainWith<'d> = &'d mut dyn FnMut(u64, Option<u32>) -> Output;
+pub type DrainWith<'d> = &'d mut dyn FnMut(u64, Option<u32>) -> DrainResult;
 
-enum Handle<M: RingMemory> {
+enum AnyProducer<M: RingMemory> {
     Exclusive(Producer<M>),
     Shared(Shared<M>),
 }
@@ -49,7 +49,7 @@ type Watched<'m, M, W> = Hooked<&'m M, W>;
 /// A producer, and the samples and lanes that it holds.
 pub struct Actor<'m, M: RingMemory, W: Witness> {
     memory: Watched<'m, M, W>,
-    handle: Option<Handle<Watched<'m, M, W>>>,
+    handle: Option<AnyProducer<Watched<'m, M, W>>>,
     places: [Option<Held<Watched<'m, M, W>>>; PLACES as usize],
 }
 
@@ -95,11 +95,11 @@ impl<'m, M: RingMemory, W: Witness> Actor<'m, M, W> {
         let ends = [queue.consumer(), queue.first_end(), queue.producer()].map(Position::new);
         let (room, found, consumed) = match &self.handle {
             None => return Ok(()),
-            Some(Handle::Exclusive(producer)) => {
+            Some(AnyProducer::Exclusive(producer)) => {
                 let room = (producer.used(), producer.free());
                 (Some(room), producer.position(), ends.map(|end| producer.is_consumed(end)))
             }
-            Some(Handle::Shared(shared)) => (None, shared.position(), ends.map(|end| shared.is_consumed(end))),
+            Some(AnyProducer::Shared(shared)) => (None, shared.position(), ends.map(|end| shared.is_consumed(end))),
         };
         let room = room.map(|(used, free)| (used.map(u64::from), free.map(u64::from)));
         let (used, free) = (queue.used(), queue.size().bytes_u64() - queue.used());
@@ -127,12 +127,12 @@ impl<'m, M: RingMemory, W: Witness> Actor<'m, M, W> {
             Operation::Sample { len, at, count, finish } => self.sample(n, *len, (*at, *count), *finish),
             Operation::Batch { lens, submit } => self.batch(n, lens, *submit),
             Operation::Detach { place, len } => self.hold(*place, *len, |handle, len| match handle {
-                Handle::Exclusive(producer) => producer.reserve_detached(len).map(Held::Sample),
-                Handle::Shared(shared) => shared.reserve_owned(len).map(Held::Sample),
+                AnyProducer::Exclusive(producer) => producer.reserve_detached(len).map(Held::Sample),
+                AnyProducer::Shared(shared) => shared.reserve_owned(len).map(Held::Sample),
             }),
             Operation::Lane { place, len } => self.hold(*place, *len, |handle, len| match handle {
-                Handle::Exclusive(producer) => producer.lane(len).map(Held::Lane),
-                Handle::Shared(shared) => shared.lane_owned(len).map(Held::Lane),
+                AnyProducer::Exclusive(producer) => producer.lane(len).map(Held::Lane),
+                AnyProducer::Shared(shared) => shared.lane_owned(len).map(Held::Lane),
             }),
             Operation::Finish { place, finish } => self.let_go(*place, |held| match held {
                 Held::Sample(mut sample) => {
@@ -164,8 +164,8 @@ impl<'m, M: RingMemory, W: Witness> Actor<'m, M, W> {
         let attached = Producer::attach(self.memory);
         self.memory.hook().attached(attached.as_ref().map(Producer::position).map_err(|why| *why));
         match attached {
-            Ok(producer) if shared => self.handle = Some(Handle::Shared(producer.into_shared())),
-            Ok(producer) => self.handle = Some(Handle::Exclusive(producer)),
+            Ok(producer) if shared => self.handle = Some(AnyProducer::Shared(producer.into_shared())),
+            Ok(producer) => self.handle = Some(AnyProducer::Exclusive(producer)),
             Err(why) => return vec![Event::NotAttached(why)],
         }
         vec![]
@@ -175,8 +175,8 @@ impl<'m, M: RingMemory, W: Witness> Actor<'m, M, W> {
         self.memory.hook().asks();
         let resumed = match &mut self.handle {
             None => return vec![],
-            Some(Handle::Exclusive(producer)) => producer.resume(),
-            Some(Handle::Shared(shared)) => shared.resume(),
+            Some(AnyProducer::Exclusive(producer)) => producer.resume(),
+            Some(AnyProducer::Shared(shared)) => shared.resume(),
         };
         self.memory.hook().attached(resumed);
         vec![resumed.map_or_else(Event::NotAttached, Event::Resumed)]
@@ -186,11 +186,11 @@ impl<'m, M: RingMemory, W: Witness> Actor<'m, M, W> {
     fn ask(&mut self) -> Vec<Event> {
         let (used, free) = match &self.handle {
             None => return vec![],
-            Some(Handle::Exclusive(producer)) => {
+            Some(AnyProducer::Exclusive(producer)) => {
                 producer.is_consumed(producer.position());
                 (producer.used(), producer.free())
             }
-            Some(Handle::Shared(shared)) => {
+            Some(AnyProducer::Shared(shared)) => {
                 shared.is_consumed(shared.position());
                 (shared.used(), shared.free())
             }
@@ -208,10 +208,10 @@ impl<'m, M: RingMemory, W: Witness> Actor<'m, M, W> {
         let whole = bytes.len() == len as usize;
         let handle = self.handle.as_mut()?;
         let pushed = ask(&self.memory, false, || match handle {
-            Handle::Exclusive(producer) if whole => producer.push(&bytes),
-            Handle::Shared(shared) if whole => shared.push(&bytes),
-            Handle::Exclusive(producer) => producer.reserve(len as usize).map(|sample| sample.submit()),
-            Handle::Shared(shared) => shared.reserve(len as usize).map(|sample| sample.submit()),
+            AnyProducer::Exclusive(producer) if whole => producer.push(&bytes),
+            AnyProducer::Shared(shared) if whole => shared.push(&bytes),
+            AnyProducer::Exclusive(producer) => producer.reserve(len as usize).map(|sample| sample.submit()),
+            AnyProducer::Shared(shared) => shared.reserve(len as usize).map(|sample| sample.submit()),
         });
         Some(pushed.map_or_else(Event::Refused, Event::Ended))
     }
@@ -220,15 +220,17 @@ impl<'m, M: RingMemory, W: Witness> Actor<'m, M, W> {
         let mut events = vec![];
         let event = match &mut self.handle {
             None => None,
-            Some(Handle::Exclusive(producer)) => match ask(&self.memory, true, || producer.reserve(len as usize)) {
-                Err(why) => Some(Event::Refused(why)),
-                Ok(mut sample) => {
-                    fill(&mut sample, n);
-                    events.extend(write_again(&mut sample, n, second));
-                    end!(sample, finish)
+            Some(AnyProducer::Exclusive(producer)) => {
+                match ask(&self.memory, true, || producer.reserve(len as usize)) {
+                    Err(why) => Some(Event::Refused(why)),
+                    Ok(mut sample) => {
+                        fill(&mut sample, n);
+                        events.extend(write_again(&mut sample, n, second));
+                        end!(sample, finish)
+                    }
                 }
-            },
-            Some(Handle::Shared(shared)) => match ask(&self.memory, false, || shared.reserve(len as usize)) {
+            }
+            Some(AnyProducer::Shared(shared)) => match ask(&self.memory, false, || shared.reserve(len as usize)) {
                 Err(why) => Some(Event::Refused(why)),
                 Ok(mut sample) => {
                     fill(&mut sample, n);
@@ -243,7 +245,7 @@ impl<'m, M: RingMemory, W: Witness> Actor<'m, M, W> {
 
     /// Every other sample is pushed, the others are reserved and filled.
     fn batch(&mut self, n: u64, lens: &[u32], submit: bool) -> Vec<Event> {
-        let Some(Handle::Exclusive(producer)) = &mut self.handle else { return vec![] };
+        let Some(AnyProducer::Exclusive(producer)) = &mut self.handle else { return vec![] };
         let size = self.memory.inner().size().bytes();
         let mut events = vec![];
         let mut batch = producer.batch();
@@ -281,7 +283,7 @@ impl<'m, M: RingMemory, W: Witness> Actor<'m, M, W> {
         &mut self,
         place: u8,
         len: u32,
-        reserve: impl FnOnce(&mut Handle<Watched<'m, M, W>>, usize) -> Result<Held<Watched<'m, M, W>>, ReserveError>,
+        reserve: impl FnOnce(&mut AnyProducer<Watched<'m, M, W>>, usize) -> Result<Held<Watched<'m, M, W>>, ReserveError>,
     ) -> Vec<Event> {
         if self.handle.is_none() {
             return vec![];
@@ -324,16 +326,18 @@ impl<'m, M: RingMemory, W: Witness> Actor<'m, M, W> {
 
     fn wait(&mut self, n: u64, len: u32, waiter: &mut DrainingWaiter<'_>, timeout: Duration) -> Option<Event> {
         let submitted = match self.handle.as_mut()? {
-            Handle::Exclusive(producer) => {
+            AnyProducer::Exclusive(producer) => {
                 producer.reserve_blocking(len as usize, waiter, Some(timeout)).map(|mut sample| {
                     fill(&mut sample, n);
                     sample.submit()
                 })
             }
-            Handle::Shared(shared) => shared.reserve_blocking(len as usize, waiter, Some(timeout)).map(|mut sample| {
-                fill(&mut sample, n);
-                sample.submit()
-            }),
+            AnyProducer::Shared(shared) => {
+                shared.reserve_blocking(len as usize, waiter, Some(timeout)).map(|mut sample| {
+                    fill(&mut sample, n);
+                    sample.submit()
+                })
+            }
         };
         Some(match submitted {
             Ok(end) => Event::Ended(end),

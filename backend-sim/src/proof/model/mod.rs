@@ -17,7 +17,7 @@ use user_ringbuf_core::KernelError;
 
 /// What came out of a drain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Output {
+pub struct DrainResult {
     /// What the helper returned.
     pub returned: Result<u32, KernelError>,
     /// The samples, in order.
@@ -218,9 +218,9 @@ impl Queue {
     }
 
     /// `bpf_user_ringbuf_drain` on a ring in order.
-    pub(crate) fn drain(&mut self, flags: u64, stop_after: Option<u32>) -> Output {
+    pub(crate) fn drain(&mut self, flags: u64, stop_after: Option<u32>) -> DrainResult {
         if flags > 3 {
-            return Output { returned: Err(KernelError::Invalid), samples: vec![], woke: Some(false) };
+            return DrainResult { returned: Err(KernelError::Invalid), samples: vec![], woke: Some(false) };
         }
         let mut samples = vec![];
         let mut consumed = 0;
@@ -239,7 +239,7 @@ impl Queue {
             }
         }
         let woke = flags & 2 != 0 || (flags & 1 == 0 && consumed > 0);
-        Output { returned: Ok(narrow(samples.len() as u64)), samples, woke: Some(woke) }
+        DrainResult { returned: Ok(narrow(samples.len() as u64)), samples, woke: Some(woke) }
     }
 
     /// Compares a ring with this, down to the bytes.
@@ -368,6 +368,6 @@ mod tests {
         let mut queue = Queue::new(RingSize::new(64).unwrap(), u64::MAX - 15);
         queue.push(vec![1]);
         assert_eq!(queue.producer(), 0);
-        assert_eq!(queue.drain(0, None), Output { returned: Ok(0), samples: vec![], woke: Some(false) });
+        assert_eq!(queue.drain(0, None), DrainResult { returned: Ok(0), samples: vec![], woke: Some(false) });
     }
 }

@@ -2,7 +2,7 @@
 
 use user_ringbuf_core::{AttachError, BeyondSample, Position, ReserveError};
 
-use super::{Id, Output, Queue, extent, narrow};
+use super::{DrainResult, Id, Queue, extent, narrow};
 use crate::proof::program::{Finish, Operation, PLACES};
 
 /// One result of an operation, which has as many as it has parts that give one.
@@ -21,7 +21,7 @@ pub enum Event {
     /// A lane has so many bytes left.
     Left(u32),
     /// A drain ended.
-    Drained(Output),
+    Drained(DrainResult),
     /// A wait ended without room.
     TimedOut,
     /// A wait ended in a way in which none should.

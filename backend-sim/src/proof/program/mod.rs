@@ -42,99 +42,41 @@ pub struct Program {
     pub operations: Vec<Operation>,
 }
 
-/// One thing done to a ring. Lengths are sample lengths in bytes, and may be more than the ring takes. What does not
-/// apply, for example finishing a sample where none is held, does nothing.
+/// One thing done to a ring. Lengths are sample lengths in bytes, and may be more than the ring takes; places are below
+/// [`PLACES`]. What does not apply, for example finishing a sample where none is held, does nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "fields are named for what they are")]
 pub enum Operation {
     /// Reserves, writes and submits in one call.
-    Push {
-        /// Length of the sample.
-        len: u32,
-    },
-    /// Reserves a sample, writes the whole of it, writes once more into it, and lets go of it.
-    Sample {
-        /// Length reserved.
-        len: u32,
-        /// First byte of the second write.
-        at: u32,
-        /// Bytes in the second write, which may reach beyond the sample.
-        count: u32,
-        /// How it ends.
-        finish: Finish,
-    },
-    /// Writes samples and publishes them together. Only an exclusive producer does that.
-    Batch {
-        /// Lengths of the samples: at most 255 of them.
-        lens: Vec<u32>,
-        /// Whether it is submitted, or else discarded.
-        submit: bool,
-    },
+    Push { len: u32 },
+    /// Reserves a sample, writes the whole of it, writes `count` bytes from `at` on once more, perhaps beyond its end, and
+    /// lets go of it.
+    Sample { len: u32, at: u32, count: u32, finish: Finish },
+    /// Writes samples, at most 255, and publishes them together or discards them. Only an exclusive producer does that.
+    Batch { lens: Vec<u32>, submit: bool },
     /// Reserves a detached sample and holds it in a place. What was held there is dropped.
-    Detach {
-        /// Where: below [`PLACES`].
-        place: u8,
-        /// Length reserved.
-        len: u32,
-    },
+    Detach { place: u8, len: u32 },
     /// Writes and lets go of the sample held in a place. A lane held there is closed.
-    Finish {
-        /// Where: below [`PLACES`].
-        place: u8,
-        /// How it ends.
-        finish: Finish,
-    },
+    Finish { place: u8, finish: Finish },
     /// Takes a lane and holds it in a place. What was held there is dropped.
-    Lane {
-        /// Where: below [`PLACES`].
-        place: u8,
-        /// Length taken.
-        len: u32,
-    },
+    Lane { place: u8, len: u32 },
     /// Reserves, writes and lets go of a sample in the lane held in a place. A sample held there becomes a lane first.
-    LaneSample {
-        /// Where: below [`PLACES`].
-        place: u8,
-        /// Length reserved.
-        len: u32,
-        /// How it ends.
-        finish: Finish,
-    },
+    LaneSample { place: u8, len: u32, finish: Finish },
     /// Drops what is held in a place.
-    Close {
-        /// Where: below [`PLACES`].
-        place: u8,
-    },
+    Close { place: u8 },
     /// Reserves with a timeout, while a drain may come, and submits.
-    Wait {
-        /// Length of the sample.
-        len: u32,
-        /// The timeout in milliseconds.
-        timeout_ms: u8,
-        /// After how many milliseconds the drain comes, if it does.
-        drain_after_ms: Option<u8>,
-    },
-    /// The consumer drains.
-    Drain {
-        /// Flags: any value.
-        flags: u64,
-        /// After how many samples the callback stops the drain; 0 counts as 1.
-        stop_after: Option<u32>,
-    },
+    Wait { len: u32, timeout_ms: u8, drain_after_ms: Option<u8> },
+    /// The consumer drains with any flags, and stops after so many samples; 0 counts as 1.
+    Drain { flags: u64, stop_after: Option<u32> },
     /// Drops the producer and attaches another. What is held stays.
-    Attach {
-        /// Whether it is a shared producer.
-        shared: bool,
-    },
+    Attach { shared: bool },
     /// The producer goes on from where the ring is, as after another producer's turn.
     Resume,
     /// The producer is asked what is used, free and consumed.
     Ask,
-    /// The producing process dies during the next operation, after as many memory operations, or else right behind
+    /// The producing process dies during the next operation, after so many more memory operations, or else right after
     /// it. Then the ring is repaired and another producer attached.
-    Crash {
-        /// Memory operations that still happen.
-        after: u8,
-    },
+    Crash { after: u8 },
     /// The producing process ends, the ring is repaired, and another producer attached.
     Repair,
     /// Something else writes to the ring. Nothing is guaranteed from then on, until a repair.
@@ -146,7 +88,7 @@ pub enum Operation {
 pub enum Finish {
     /// It is submitted.
     Submit,
-    /// The first bytes of it are submitted; as many may be more than it has.
+    /// Its first bytes are submitted: this many, which may be more than it has.
     SubmitLen(u32),
     /// It is discarded.
     Discard,
@@ -154,18 +96,15 @@ pub enum Finish {
 
 /// What no producer and no kernel does to a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "fields are named for what they are")]
 pub enum Tampering {
     /// Moves the producer position by so many bytes, wrapping around.
     Producer(i64),
     /// Moves the consumer position by so many bytes, wrapping around. A real kernel's can't be written.
     Consumer(i64),
-    /// Writes a length word.
-    Header {
-        /// Bytes behind the consumer position, rounded down to a multiple of 8, modulo the ring's size.
-        offset: u32,
-        /// The length word, flags included.
-        word: u32,
-    },
+    /// Writes a length word, flags included, so many bytes behind the consumer position, rounded down to a multiple of 8,
+    /// modulo the ring's size.
+    Header { offset: u32, word: u32 },
 }
 
 impl Program {

@@ -8,13 +8,13 @@ use user_ringbuf_core::{AttachError, KernelError, Position, ReserveError, Role, 
 
 use crate::proof::actor::{Actor, Witness};
 use crate::proof::input::Source;
-use crate::proof::model::{Event, Output};
+use crate::proof::model::{DrainResult, Event};
 use crate::proof::program::{Operation, PLACES, Program};
 use crate::{Fate, HeapMemory, Hook, KernelMemory, Step};
 
 /// How much an input tried. Sums of these show that many inputs were not empty ones.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
+pub struct HostileCounts {
     /// Times that a position was changed.
     pub strikes: u64,
     /// Stores to the ring, each of them checked.
@@ -29,7 +29,7 @@ pub struct Counts {
     pub refused: u64,
 }
 
-impl AddAssign for Counts {
+impl AddAssign for HostileCounts {
     fn add_assign(&mut self, other: Self) {
         self.strikes += other.strikes;
         self.stores += other.stores;
@@ -45,9 +45,9 @@ impl AddAssign for Counts {
 ///
 /// # Panics
 /// Where a write goes where it may not.
-pub fn run(bytes: &[u8]) -> Counts {
+pub fn run(bytes: &[u8]) -> HostileCounts {
     let (program, hostile) = bytes.split_at(bytes.len() / 2);
-    let Ok((program, _)) = Program::decode_prefix(program) else { return Counts::default() };
+    let Ok((program, _)) = Program::decode_prefix(program) else { return HostileCounts::default() };
     let memory = HeapMemory::new(program.size.bytes_u64()).unwrap_or_else(|error| panic!("{error}"));
     memory.set_consumer(program.start);
     memory.set_producer(program.start);
@@ -66,7 +66,7 @@ pub fn run(bytes: &[u8]) -> Counts {
     };
     // SAFETY: this memory lends no slices.
     let mut actor = unsafe { Actor::new(&memory, &witness) };
-    let nothing = &mut |_, _| Output { returned: Err(KernelError::Busy), samples: vec![], woke: None };
+    let nothing = &mut |_, _| DrainResult { returned: Err(KernelError::Busy), samples: vec![], woke: None };
     let first = Operation::Attach { shared: false };
     for (n, operation) in (0..).zip([&first].into_iter().chain(&program.operations)) {
         witness.begin();
@@ -109,7 +109,7 @@ struct Eyewitness<'m> {
     held: RefCell<[Option<(u64, u64)>; PLACES as usize]>,
     /// Offsets and extents of the records whose headers this action wrote and did not publish yet.
     headers: RefCell<Vec<(u32, u64)>>,
-    counts: Cell<Counts>,
+    counts: Cell<HostileCounts>,
 }
 
 impl Eyewitness<'_> {
@@ -117,7 +117,7 @@ impl Eyewitness<'_> {
         u64::from(KernelMemory::size(self.memory).bytes())
     }
 
-    fn count(&self, what: impl FnOnce(&mut Counts)) {
+    fn count(&self, what: impl FnOnce(&mut HostileCounts)) {
         let mut counts = self.counts.get();
         what(&mut counts);
         self.counts.set(counts);

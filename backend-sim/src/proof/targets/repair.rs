@@ -13,14 +13,14 @@ use crate::{FakeKernel, RawAccess};
 /// Where the repair, or what it left, is wrong.
 pub fn run(bytes: &[u8]) {
     let picture = Picture::take(Source::new(bytes));
-    picture.show(Repaired { picture: &picture });
+    picture.show(RepairJudge { picture: &picture });
 }
 
-struct Repaired<'p> {
+struct RepairJudge<'p> {
     picture: &'p Picture,
 }
 
-impl Judge for Repaired<'_> {
+impl Judge for RepairJudge<'_> {
     fn judge<M: RingMemory + RawAccess>(self, memory: &M) {
         let picture = self.picture;
         let mut planned = Vec::new();

@@ -20,7 +20,7 @@ pub fn run(bytes: &[u8]) {
     let mut source = Source::new(bytes);
     let calls = (0..=source.byte() % 3).map(|_| call(&mut source)).collect();
     let picture = Picture::take(source);
-    picture.show(Drains { picture: &picture, calls });
+    picture.show(DrainJudge { picture: &picture, calls });
 }
 
 fn call(source: &mut Source<'_>) -> DrainCall {
@@ -31,12 +31,12 @@ fn call(source: &mut Source<'_>) -> DrainCall {
     DrainCall { flags, stop_after: source.byte().into() }
 }
 
-struct Drains<'p> {
+struct DrainJudge<'p> {
     picture: &'p Picture,
     calls: Vec<DrainCall>,
 }
 
-impl Judge for Drains<'_> {
+impl Judge for DrainJudge<'_> {
     fn judge<M: RingMemory + RawAccess>(self, memory: &M) {
         survey(self.picture, memory);
         attach(self.picture, memory);

@@ -3,7 +3,7 @@
 use user_ringbuf_sim::proof::Program;
 use user_ringbuf_sim::{BUSY_BIT, DISCARD_BIT, MAX_SAMPLE_LEN, record_extent};
 
-use super::{Draw, Stretch};
+use super::{Chain, Draw};
 use crate::fidelity::image::{Call, Case, Ground, Image, Piece, Start, Tail, Work};
 
 impl Draw {
@@ -88,7 +88,7 @@ impl Draw {
     /// The producer is further ahead than the ring is large: the kernel goes round and takes what it took before,
     /// until it comes upon the obstacle, or the callback has enough.
     pub(super) fn replayed(&mut self) -> Case {
-        let mut row = Stretch::new(self.page);
+        let mut row = Chain::new(self.page);
         let mut stop_after = 0;
         let obstacle = self.rng.bool();
         while row.left() > 0 {
@@ -154,7 +154,7 @@ impl Draw {
             4 => (self.flags() | self.rng.u32(limit + 1..size), size - 8),
             _ => (self.flags() | self.one_of(&[limit + 1, limit + 1, limit + 2, limit + 8]), 1 << 24),
         };
-        let mut row = Stretch::new(size);
+        let mut row = Chain::new(size);
         for _ in 0..self.rng.u32(..4) {
             self.record(&mut row, 0);
         }
@@ -180,7 +180,7 @@ impl Draw {
 
     /// Round and round, until one drain takes no more.
     pub(super) fn capped(&mut self) -> Case {
-        let mut row = Stretch::new(self.page);
+        let mut row = Chain::new(self.page);
         // Callbacks are dear, so that most of it is discarded.
         let submitted = self.once_in(8);
         for _ in 0..self.rng.u32(..8) {

@@ -41,13 +41,13 @@ struct Draw {
 }
 
 /// Records one behind the other.
-struct Stretch {
+struct Chain {
     size: u32,
     pieces: Vec<Piece>,
     end: u32,
 }
 
-impl Stretch {
+impl Chain {
     fn new(size: u32) -> Self {
         Self { size, pieces: Vec::new(), end: 0 }
     }
@@ -165,15 +165,15 @@ impl Draw {
         if self.once_in(8) { self.rng.u32(..) } else { 0 }
     }
 
-    fn record(&mut self, row: &mut Stretch, flags: u32) -> bool {
+    fn record(&mut self, row: &mut Chain, flags: u32) -> bool {
         let len = self.sample_len();
         let (pad, sample) = (self.pad(), self.sample(len));
         row.add(flags, pad, &sample)
     }
 
     /// Some records that the kernel takes.
-    fn row(&mut self, most: u32) -> Stretch {
-        let mut row = Stretch::new(self.page);
+    fn row(&mut self, most: u32) -> Chain {
+        let mut row = Chain::new(self.page);
         for _ in 0..self.rng.u32(..=most) {
             let flags = match self.rng.u32(..16) {
                 0..3 => DISCARD_BIT,
