@@ -2,11 +2,13 @@
 //!
 //! - [`ring`] is a ring with a consumer in the kernel.
 //! - [`send`] sends stamped samples through every interface, [`kernel`] drains them and [`tally`] counts what arrived;
-//!   [`crash`] kills the sender, [`jam`] jams the ring, [`fidelity`] asks the real kernel and the fake one. [`outcome`] is
+//!   [`crash`] kills the sender, [`jam`] jams the ring, [`fidelity`] asks the real kernel and the fake one.
+//!   [`framing`] is the body of a fuzz target. [`outcome`] is
 //!   how a program ends, [`percentiles`] what it says of many times.
 
 pub mod crash;
 pub mod fidelity;
+pub mod framing;
 pub mod jam;
 pub mod kernel;
 pub mod outcome;

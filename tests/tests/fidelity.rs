@@ -1,19 +1,19 @@
 //! The comparison of the fake kernel with the real one, compared itself: it finds what is planted, and meets every rule.
 
-use user_ringbuf_sim::Fault;
+use user_ringbuf_sim::proof::Fault;
 use user_ringbuf_tests::fidelity::compare::Pair;
 use user_ringbuf_tests::fidelity::image::Ground;
 use user_ringbuf_tests::fidelity::outcome::Outcome;
 use user_ringbuf_tests::fidelity::sim::SimRing;
-use user_ringbuf_tests::fidelity::trial::{Plan, Report, Trial, against_the_kernel, log_bytes};
+use user_ringbuf_tests::fidelity::trial::{Plan, Trial, TrialReport, against_the_kernel, log_bytes};
 use user_ringbuf_tests::kernel::Unavailable;
 
 /// The fake kernel against itself: on any machine, without rights.
-fn against_itself(plan: &Plan) -> Report {
+fn against_itself(plan: &Plan) -> TrialReport {
     on_pages_of(u32::try_from(rustix::param::page_size()).unwrap(), plan)
 }
 
-fn on_pages_of(page: u32, plan: &Plan) -> Report {
+fn on_pages_of(page: u32, plan: &Plan) -> TrialReport {
     let ring = |ground: Ground, fault| SimRing::new(ground.size(page), log_bytes(ground), fault).unwrap();
     let mut build = |ground| Ok(Pair::new(ring(ground, None), ring(ground, plan.plant)));
     Trial::new(page, &mut build).run(plan).unwrap()

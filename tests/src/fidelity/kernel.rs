@@ -19,8 +19,7 @@ use rustix::fd::OwnedFd;
 use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 use user_ringbuf_kit::raw::RawRing;
 use user_ringbuf_linux::{DISCARD_BIT, DrainOptions, DrainProgram, Map, Mapping, WakeupFlags};
-use user_ringbuf_sim::RingImage;
-use user_ringbuf_sim::RingSize;
+use user_ringbuf_sim::{RingImage, RingSize};
 
 use super::image::Call;
 use super::side::{Answer, Side};
