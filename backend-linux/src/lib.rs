@@ -57,10 +57,12 @@ pub use asynchronous::{AsyncIoProducer, AsyncIoShared};
 pub use asynchronous::{TokioProducer, TokioShared};
 pub use bpf::{BpfCommand, BpfError};
 pub use drain::{DrainError, DrainOptions, DrainProgram, Drained, MAX_LOG, Samples, WakeupFlags};
-#[cfg(feature = "alloc")]
-pub use holders::Holders;
 pub use holders::{Claimant, Holder};
-pub use map::{Capability, FromFdError, MAX_NAME, MAX_SIZE, Map, MapError, PathTail, map_type_name, rounded_size};
+#[cfg(feature = "alloc")]
+pub use holders::{Holders, OpenMaps};
+pub use map::{
+    Capability, FromFdError, MAX_NAME, MAX_SIZE, Map, MapError, MapIds, PathTail, map_type_name, rounded_size,
+};
 pub use mapping::{Claim, Mapping, MappingError, MappingRef, MappingView};
 pub use probe::{KernelRelease, Obstacle, Probe, Support, probe};
 pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
