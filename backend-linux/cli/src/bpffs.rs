@@ -60,7 +60,7 @@ pub(crate) fn in_words(path: &Path, error: MapError) -> String {
     }
 }
 
-/// Where a bpffs is, or what is pinned on the one that `path` is on. Empty for an error that has nothing to do with that.
+/// Where a bpffs is, or what is pinned on the one that `path` is on. Empty for any other error.
 fn hint(path: &Path, error: &MapError, mounts: &[Mount]) -> String {
     let mounted = mounts.iter().find(|mount| mount.is_bpffs).map(|mount| printable(&mount.at));
     match (error, mounted) {

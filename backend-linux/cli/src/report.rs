@@ -122,7 +122,7 @@ impl Output {
             Some(_) => "{bar:40} {human_pos}/{human_len} samples, {per_sec}",
             None => "{spinner} {human_pos} samples, {per_sec}",
         };
-        // The templates are constants that indicatif understands; its default is as good.
+        // The templates are constants that indicatif accepts; if not, its default will do.
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }

@@ -38,7 +38,7 @@ impl Target {
             Some(path) => {
                 Map::from_pin(path).map_err(|error| anyhow!("cannot open {self}: {}", bpffs::in_words(path, error)))
             }
-            // clap demands one of the three.
+            // clap requires one of the three.
             None => Map::from_id(self.id.unwrap_or_default()).with_context(|| format!("cannot open {self}")),
         }
     }

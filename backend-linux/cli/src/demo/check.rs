@@ -147,7 +147,7 @@ impl Check {
 mod tests {
     use super::*;
 
-    /// Runs one round of 10 samples from number 1000 on, of which `arrive` comes.
+    /// Runs one round of 10 samples from number 1000 on, of which those arrive that `arrive` leaves.
     fn round(len: usize, arrive: impl FnOnce(&mut Vec<Vec<u8>>)) -> Counts {
         let mut samples: Vec<Vec<u8>> = (1000..1010)
             .map(|number| {

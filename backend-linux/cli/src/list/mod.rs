@@ -114,7 +114,7 @@ impl Past {
     fn rates(&mut self, consumer: u64, producer: u64, now: Instant) -> Option<(f64, f64)> {
         let (old_consumer, old_producer, when) = self.seen.replace((consumer, producer, now))?;
         let time = now.saturating_duration_since(when);
-        // A position that a repair has moved back is no rate.
+        // A repair may have moved a position back.
         let rate = |old: u64, new: u64| per_second(new.checked_sub(old).unwrap_or(0), time);
         Some((rate(old_consumer, consumer), rate(old_producer, producer)))
     }

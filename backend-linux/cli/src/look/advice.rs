@@ -13,7 +13,7 @@ use crate::target::Target;
 /// What to say about a ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Advice {
-    /// How it stands with the ring.
+    /// The state of the ring.
     pub(crate) state: State,
     /// The same in a sentence.
     pub(crate) words: String,
@@ -21,7 +21,7 @@ pub(crate) struct Advice {
     pub(crate) todo: String,
 }
 
-/// What is known about a ring beside what is in it.
+/// What is known about a ring besides its contents.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Context<'a> {
     pub(crate) target: &'a Target,

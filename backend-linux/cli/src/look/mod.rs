@@ -1,8 +1,7 @@
 //! One look at a ring: what is in it, who claims it, what that means and what to do about it. Shared by the subcommands
 //! that show rings.
 //!
-//! Invariant: what a look reports of the ring and of its claim holds of the same moment, as far as that matters: a
-//! producer is called gone only if the obstacle that it left was still there after the claim was found free.
+//! Invariant: a producer is called gone only if the obstacle that it left was still there after its claim was found free.
 
 pub(crate) mod advice;
 pub(crate) mod cells;
@@ -33,8 +32,8 @@ pub(crate) fn look<S>(
     for _ in 0..TRIES {
         let seen = see();
         let claim = claim();
-        // A producer may have come to its end, in good order, between the two. An obstacle that is still there was
-        // there when no process had the claim.
+        // A producer may have submitted its record and ended between the two. An obstacle that is still there was there
+        // when no process had the claim.
         if claim != Claim::ByNobody || !is_obstacle(&survey(&seen).verdict) || is_still_stuck(view, survey(&seen)) {
             return (seen, claim);
         }

@@ -1,4 +1,4 @@
-//! How it stands with a ring, in one word, and whether that calls for somebody.
+//! The state of a ring in one word, and whether the ring is stuck.
 
 use std::time::Duration;
 
@@ -7,8 +7,7 @@ use user_ringbuf_linux::{Survey, Verdict};
 use super::STALE;
 use crate::producer::Claim;
 
-/// What the verdict comes to for those who read it. A ring that the kernel could drain is not called flowing when nothing
-/// drains it.
+/// The verdict as users read it. A ring that the kernel could drain is not called flowing when nothing drains it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum State {
     Empty,
@@ -23,7 +22,7 @@ pub(crate) enum State {
 }
 
 impl State {
-    /// What `survey` comes to. The ring was seen unchanged for `since`, if it is being watched.
+    /// The state that `survey` shows. If the ring is being watched, it has been unchanged for `since`.
     pub(crate) fn of(survey: &Survey, since: Option<Duration>) -> Self {
         match survey.verdict {
             Verdict::Empty => Self::Empty,
@@ -32,7 +31,7 @@ impl State {
             Verdict::Flowing if since.is_some_and(|since| since >= STALE) => Self::Undrained,
             Verdict::Flowing if is_full(survey) => Self::Full,
             Verdict::Flowing => Self::Flowing,
-            // The verdict names what is wrong with the positions, or with a kind of ring that is not known here.
+            // Wrong positions, or a verdict that is not known here: its text says what is wrong.
             _ => Self::Misplaced,
         }
     }
@@ -49,8 +48,8 @@ impl State {
         }
     }
 
-    /// Whether such a ring is stuck: nothing will move it but a repair, or a program that drains it. A busy record whose
-    /// producer is alive is about to be submitted, until it has been busy for a while.
+    /// Whether such a ring is stuck: only a repair will move it, or a program that drains it. A busy record whose producer is
+    /// alive does not count until it has been busy for a while.
     pub(crate) fn is_stuck(self, claim: &Claim, since: Option<Duration>) -> bool {
         match self {
             Self::Empty | Self::Flowing | Self::Full => false,

@@ -1,4 +1,4 @@
-//! Looks at simulated rings: what is counted, kept and advised, without a kernel.
+//! Looks at simulated rings: counts, records kept and advice, without a kernel.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! For how long a watched ring stands where it does.
+//! For how long a watched ring has not moved.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What sending needs of the world around it: when to read, when to stop, and whom to tell.
+//! What sending needs from its surroundings: when to read, when to stop, and where to report.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub(super) enum Stopped {
     PinReplaced(String),
 }
 
-/// The world around a sender.
+/// The surroundings of a sender.
 pub(super) trait Host {
     /// Says something on standard error.
     fn note(&mut self, text: &str);

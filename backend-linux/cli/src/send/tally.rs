@@ -141,7 +141,7 @@ impl Tally {
         self.open.is_some()
     }
 
-    /// Names the run that has come to its end, if there is one.
+    /// Names the run that has ended, if there is one.
     pub(super) fn close(&mut self, note: &mut dyn FnMut(&str)) {
         let Some((why, run)) = self.open.take() else { return };
         let unsent = match why {

@@ -1,4 +1,4 @@
-//! `create`: a ring that stays, and every way to miss one.
+//! `create`: a ring that stays, and every way to fail.
 
 use user_ringbuf_linux::{Map, rounded_size};
 

@@ -1,4 +1,4 @@
-//! `inspect`: a picture, an object, and nothing changed. The jams themselves are in the tests that cross the crates.
+//! `inspect`: a picture, an object, and nothing changed. The jams themselves are in the tests across the crates.
 
 use std::time::Instant;
 

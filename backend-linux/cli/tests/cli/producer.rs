@@ -1,5 +1,5 @@
-//! Who produces: `inspect` tells a producer that is alive from one that is gone and from none, and `send` and `repair` keep
-//! off a ring that is claimed.
+//! Who produces: `inspect` tells a living producer from one that is gone and from none, and `send` and `repair` refuse a ring
+//! that is claimed.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -127,7 +127,7 @@ fn no_producer_a_living_one_and_a_killed_one_are_three_answers_and_repair_keeps_
     assert!(words.contains("no process claims the ring, so its producer is gone"), "{words}");
     assert!(!words.contains("has yet to"), "{words}");
     assert_eq!((&alive["stuck"], &gone["stuck"]), (&false.into(), &true.into()));
-    // As before, it takes the user's word.
+    // The user must still confirm.
     assert!(repair(&map, &[]).failed(2).contains("--producer-is-gone"));
     assert_eq!(repair(&map, &["--dry-run"]).status, 0);
     assert_eq!(repair(&map, &["--producer-is-gone", "--json"]).json()["discarded"], 1);
@@ -304,7 +304,7 @@ impl Drainer {
         drained.samples().map(<[u8]>::to_vec).collect()
     }
 
-    /// Drains until something comes.
+    /// Drains until a sample arrives.
     fn wait(&mut self) -> Vec<Vec<u8>> {
         let patience = Instant::now() + Duration::from_secs(20);
         loop {
@@ -357,7 +357,7 @@ fn of_two_sends_that_start_at_once_one_goes_through_and_the_other_says_who_holds
     let mut drainer = Drainer::of(&map);
     for round in 0..100 {
         let mut both = [Sending::start(&path), Sending::start(&path)];
-        // Neither comes to the end of its input, so one ends only by being refused.
+        // The input of neither ends, so one ends only if it is refused.
         let patience = Instant::now() + Duration::from_secs(20);
         let refused = loop {
             if let Some(at) = both.iter_mut().position(|one| one.child.try_wait().unwrap().is_some()) {

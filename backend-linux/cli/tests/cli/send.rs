@@ -1,4 +1,4 @@
-//! `send`: what goes in comes out in the kernel, and what does not is named.
+//! `send`: what goes in reaches the kernel, and what does not is named.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;

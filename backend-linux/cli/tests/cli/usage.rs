@@ -1,4 +1,4 @@
-//! Wrong usage: status 2, and what is allowed.
+//! Wrong usage exits with status 2 and shows what is allowed.
 
 use crate::support::{run, run_with};
 

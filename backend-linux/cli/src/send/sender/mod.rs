@@ -43,10 +43,10 @@ fn given_up(unit: &str, first: u64, last: u64) -> String {
     if first == last { String::new() } else { format!("; {unit}s {first} to {last} were not published") }
 }
 
-/// How long to wait for room before the user hears of it, and between looks at the world meanwhile.
+/// How long to wait for room before the user is told, and between looks at signals and the pin meanwhile.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long to wait before the user hears of it again.
+/// How long to wait before the user is told again.
 const REMIND: Duration = Duration::from_secs(60);
 
 pub(super) struct Sender<'a, M: RingMemory, W, H> {
@@ -58,7 +58,7 @@ pub(super) struct Sender<'a, M: RingMemory, W, H> {
     pub(super) parser: Parser,
     pub(super) tally: Tally,
     pub(super) host: &'a mut H,
-    /// When the user heard that there is no room, by the waiter's clock.
+    /// When the user was last told that there is no room, by the waiter's clock.
     pub(super) told: Option<Duration>,
     /// The arguments that name the ring to another subcommand.
     pub(super) ring: String,
@@ -92,7 +92,7 @@ impl<M: RingMemory, W: Wait<Error: fmt::Display>, H: Host> Sender<'_, M, W, H> {
         done
     }
 
-    /// Sends what is complete in `window`, and returns how many of its bytes are done with.
+    /// Sends what is complete in `window`, and returns how many of its bytes were taken.
     fn send_window(&mut self, window: &[u8], ended: bool) -> Result<usize, SendError> {
         let mut taken = 0;
         loop {
@@ -176,7 +176,7 @@ impl<M: RingMemory, W: Wait<Error: fmt::Display>, H: Host> Sender<'_, M, W, H> {
         }
     }
 
-    /// Waits for room, a while at a time, so that whoever waits hears of it and can end it.
+    /// Waits for room, a while at a time: in between, the user is told, and signals and the pin are looked at.
     fn wait_and_push(&mut self, place: Place, bytes: &[u8]) -> Result<Result<(), ReserveError>, SendError> {
         let began = self.waiter.now();
         loop {

@@ -8,7 +8,7 @@ use user_ringbuf_sim::{FakeKernel, HeapMemory, KernelMemory};
 use super::*;
 use crate::framing::Framing;
 
-/// A consumer that drains one sample whenever somebody waits.
+/// A consumer that drains one sample whenever the sender waits.
 struct Drainer<'r> {
     kernel: FakeKernel<&'r HeapMemory>,
     drained: &'r RefCell<Vec<Vec<u8>>>,
