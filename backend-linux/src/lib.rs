@@ -84,12 +84,12 @@ pub use asynchronous::{AsyncIoProducer, AsyncIoSet, AsyncIoShared};
 pub use asynchronous::{TokioProducer, TokioSet, TokioShared};
 pub use bpf::{BpfCommand, BpfError};
 pub use drain::{DrainError, DrainOptions, DrainProgram, Drained, MAX_LOG, Samples, WakeupFlags};
-#[cfg(feature = "alloc")]
-pub use holders::Holders;
 pub use holders::{Claimant, Holder};
+#[cfg(feature = "alloc")]
+pub use holders::{Holders, OpenMaps};
 pub use map::{
-    Capability, FromFdError, MAX_NAME, MAX_SIZE, Map, MapError, MapOfRings, MapOfRingsError, PathTail, map_type_name,
-    rounded_size,
+    Capability, FromFdError, MAX_NAME, MAX_SIZE, Map, MapError, MapIds, MapOfRings, MapOfRingsError, PathTail,
+    map_type_name, rounded_size,
 };
 pub use mapping::{Claim, Mapping, MappingError, MappingRef, MappingView};
 pub use probe::{KernelRelease, Obstacle, Probe, Support, probe};

@@ -88,6 +88,19 @@ fn the_command_says_that_the_jit_is_off_and_which_sysctl_switches_it_on() {
 }
 
 #[test]
+fn a_ring_can_not_be_drained_by_the_command_and_it_says_which_sysctl_to_set() {
+    if !may_admin() {
+        return;
+    }
+    let map = Map::create("no_jit", 1).unwrap();
+    let drain = without_jit(|| where_it_reads("0\n", "", &format!("drain --id {} --json", map.id())));
+    let error = String::from_utf8_lossy(&drain.stderr);
+    assert!(error.contains("cannot drain the ring with id") && error.contains(REMEDY), "{error}");
+    assert_eq!(drain.status.code(), Some(1));
+    assert!(json(&drain)["error"].as_str().unwrap().contains(REMEDY));
+}
+
+#[test]
 fn without_rights_the_sysctl_is_all_there_is_to_go_by() {
     if !may_admin() {
         return;

@@ -55,7 +55,7 @@ attrs! {
         repeat: u32, duration: u32, ctx_size_in: u32, ctx_size_out: u32, ctx_in: u64, ctx_out: u64,
         flags: u32, cpu: u32, batch_size: u32, zero: u32,
     }
-    /// `BPF_MAP_GET_FD_BY_ID`.
+    /// `BPF_MAP_GET_FD_BY_ID` and `BPF_MAP_GET_NEXT_ID`, which finds the next id after `id`.
     GetId = 12 { id: u32, next_id: u32, open_flags: u32 }
     /// `BPF_OBJ_GET_INFO_BY_FD`.
     InfoByFd = 16 { bpf_fd: u32, info_len: u32, info: u64 }

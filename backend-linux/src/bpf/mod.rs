@@ -46,6 +46,8 @@ pub enum BpfCommand {
     ObjGet,
     /// `BPF_PROG_TEST_RUN`: run a program now.
     ProgTestRun,
+    /// `BPF_MAP_GET_NEXT_ID`: go through the ids of all maps.
+    MapGetNextId,
     /// `BPF_MAP_GET_FD_BY_ID`: open a map by its id.
     MapGetFdById,
     /// `BPF_OBJ_GET_INFO_BY_FD`: what the kernel knows about an object.
@@ -69,6 +71,7 @@ impl BpfCommand {
             Self::ObjPin => 6,
             Self::ObjGet => 7,
             Self::ProgTestRun => 10,
+            Self::MapGetNextId => 12,
             Self::MapGetFdById => 14,
             Self::ObjGetInfoByFd => 15,
             Self::BtfLoad => 18,
@@ -89,6 +92,7 @@ impl BpfCommand {
             Self::ObjPin => "BPF_OBJ_PIN",
             Self::ObjGet => "BPF_OBJ_GET",
             Self::ProgTestRun => "BPF_PROG_TEST_RUN",
+            Self::MapGetNextId => "BPF_MAP_GET_NEXT_ID",
             Self::MapGetFdById => "BPF_MAP_GET_FD_BY_ID",
             Self::ObjGetInfoByFd => "BPF_OBJ_GET_INFO_BY_FD",
             Self::BtfLoad => "BPF_BTF_LOAD",

@@ -6,6 +6,7 @@
 
 mod error;
 mod from_fd;
+mod ids;
 pub(crate) mod info;
 mod of_rings;
 mod path;
@@ -28,6 +29,7 @@ use info::Info;
 
 pub use error::{Capability, MapError};
 pub use from_fd::FromFdError;
+pub use ids::MapIds;
 pub use of_rings::{MapOfRings, MapOfRingsError};
 pub use path::PathTail;
 pub use size::{MAX_SIZE, rounded_size};
@@ -156,6 +158,35 @@ impl Map {
             Err(BpfError { errno: Errno::NOENT, .. }) => Err(MapError::UnknownId { id }),
             Err(error) => Err(MapError::other(error, Capability::SysAdmin)),
         }
+    }
+
+    /// The ids of all BPF maps on the machine, of whatever type, in ascending order. [`from_id`](Self::from_id) opens the user
+    /// ring buffers among them and answers [`MapError::WrongType`] to the others.
+    ///
+    /// ```no_run
+    /// use user_ringbuf_linux::{Map, MapError};
+    ///
+    /// for id in Map::ids() {
+    ///     match Map::from_id(id?) {
+    ///         Ok(ring) => println!("{} {} {}", ring.id(), ring.name(), ring.size()),
+    ///         // Another type, or gone since it was listed.
+    ///         Err(MapError::WrongType { .. } | MapError::UnknownId { .. }) => {}
+    ///         Err(error) => return Err(error),
+    ///     }
+    /// }
+    /// # Ok::<(), MapError>(())
+    /// ```
+    pub fn ids() -> MapIds {
+        MapIds::new()
+    }
+
+    /// Checks a name as [`create`](Self::create) does: at most [`MAX_NAME`] bytes of `[A-Za-z0-9_.]`.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::NameTooLong`] and [`MapError::NameCharacter`].
+    pub fn check_name(name: &str) -> Result<(), MapError> {
+        kernel_name(name).map(drop)
     }
 
     /// Makes a map of `size` bytes, rounded up as [`rounded_size`] does. An empty name makes a map without one.

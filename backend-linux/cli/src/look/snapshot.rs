@@ -7,25 +7,26 @@ use std::collections::VecDeque;
 use user_ringbuf_linux::{Corruption, RecordState, RingView, Survey, Verdict, plan_repair};
 
 use super::cells::{Cells, Part};
+use super::is_obstacle;
 use crate::mended::Sum;
 use crate::row::Row;
 
 /// What was seen.
 #[derive(Clone, Debug)]
-pub(super) struct Snapshot {
-    pub(super) survey: Survey,
+pub(crate) struct Snapshot {
+    pub(crate) survey: Survey,
     /// Records from the head on, at most as many as asked for.
-    pub(super) first: Vec<Row>,
+    pub(crate) first: Vec<Row>,
     /// Records up to the tail that are not among the first, at most as many.
-    pub(super) last: VecDeque<Row>,
-    pub(super) cells: Cells,
+    pub(crate) last: VecDeque<Row>,
+    pub(crate) cells: Cells,
     /// What a repair would do, where there is something to repair.
-    pub(super) plan: Option<Result<Sum, Corruption>>,
+    pub(crate) plan: Option<Result<Sum, Corruption>>,
 }
 
 impl Snapshot {
-    /// Looks at the ring, and keeps up to `keep` records of either end.
-    pub(super) fn of(view: &impl RingView, keep: usize) -> Self {
+    /// Looks at the ring, and keeps up to `keep` records of each end.
+    pub(crate) fn of(view: &impl RingView, keep: usize) -> Self {
         let size = view.size();
         let (mut first, mut last) = (Vec::new(), VecDeque::new());
         let mut cells = Cells::new(size, Part::Free);
@@ -47,34 +48,26 @@ impl Snapshot {
         if matches!(survey.verdict, Verdict::Misplaced { .. }) {
             cells = Cells::new(size, Part::Unknown);
         }
-        let plan = match survey.verdict {
-            Verdict::Empty | Verdict::Flowing => None,
-            _ => {
-                let mut sum = Sum::default();
-                Some(plan_repair(view, |done| sum.add(&done)).map(|()| sum))
-            }
-        };
+        let plan = is_obstacle(&survey.verdict).then(|| {
+            let mut sum = Sum::default();
+            plan_repair(view, |done| sum.add(&done)).map(|()| sum)
+        });
         Self { survey, first, last, cells, plan }
     }
 
-    /// Whether the ring still stops at the same place.
-    pub(super) fn is_still_stuck(&self, view: &impl RingView) -> bool {
-        Survey::of(view).verdict == self.survey.verdict
-    }
-
     /// Records in the ring, damaged ones counted.
-    pub(super) fn records(&self) -> u64 {
+    pub(crate) fn records(&self) -> u64 {
         let Survey { submitted, busy, discarded, damaged, .. } = &self.survey;
         submitted.records + busy.records + discarded.records + damaged.records
     }
 
     /// Bytes between the positions, unless these are wrong.
-    pub(super) fn used(&self) -> Option<u32> {
+    pub(crate) fn used(&self) -> Option<u32> {
         self.survey.producer.occupied(self.survey.consumer, self.survey.size).ok()
     }
 
     /// Bytes that are free, unless the positions are wrong.
-    pub(super) fn free(&self) -> Option<u32> {
+    pub(crate) fn free(&self) -> Option<u32> {
         self.used().map(|used| self.survey.size.bytes() - used)
     }
 }

@@ -10,18 +10,18 @@ const MOST: u32 = 64;
 
 /// What lies in a stretch of the data area, the worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
+pub(crate) enum Part {
     Free,
     Discarded,
     Submitted,
     Busy,
     Damaged,
-    /// The positions are wrong: nobody knows where a record begins.
+    /// The positions are wrong, so it is not known where a record begins.
     Unknown,
 }
 
 impl Part {
-    pub(super) const fn mark(self) -> char {
+    pub(crate) const fn mark(self) -> char {
         match self {
             Self::Free => '.',
             Self::Discarded => 'x',
@@ -35,14 +35,14 @@ impl Part {
 
 /// The row.
 #[derive(Clone, Debug)]
-pub(super) struct Cells {
+pub(crate) struct Cells {
     parts: Vec<Part>,
-    /// Bytes a cell, a power of two, as a shift.
+    /// Bytes per cell, a power of two, as a shift.
     shift: u32,
 }
 
 impl Cells {
-    pub(super) fn new(size: RingSize, part: Part) -> Self {
+    pub(crate) fn new(size: RingSize, part: Part) -> Self {
         // Both are powers of two, and a cell never splits a header.
         let cells = MOST.min(size.bytes() / 8);
         let shift = (size.bytes() / cells).ilog2();
@@ -50,7 +50,7 @@ impl Cells {
     }
 
     /// Notes that `bytes` bytes from `offset` on are `part`, past the end of the data area if need be.
-    pub(super) fn note(&mut self, offset: u32, bytes: u32, part: Part) {
+    pub(crate) fn note(&mut self, offset: u32, bytes: u32, part: Part) {
         let last = u64::from(offset) + u64::from(bytes.max(1)) - 1;
         let first = offset >> self.shift;
         let count = (last >> self.shift) - u64::from(first) + 1;
@@ -65,16 +65,16 @@ impl Cells {
     }
 
     /// The cell that `offset` lies in.
-    pub(super) fn of(&self, offset: u32) -> usize {
+    pub(crate) fn of(&self, offset: u32) -> usize {
         usize::try_from(offset >> self.shift).unwrap_or(0)
     }
 
-    pub(super) fn parts(&self) -> &[Part] {
+    pub(crate) fn parts(&self) -> &[Part] {
         &self.parts
     }
 
-    /// Bytes a cell.
-    pub(super) fn bytes(&self) -> u32 {
+    /// Bytes per cell.
+    pub(crate) fn bytes(&self) -> u32 {
         1 << self.shift
     }
 }

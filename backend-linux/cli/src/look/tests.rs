@@ -1,10 +1,17 @@
-//! Looks at simulated rings: what is counted, kept and advised, without a kernel.
+//! Looks at simulated rings: counts, records kept and advice, without a kernel.
+
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use user_ringbuf_linux::{BUSY_BIT, Header, RingSize};
 use user_ringbuf_sim::{HeapMemory, RawAccess, RingImage};
 
+use super::advice::{Advice, Context};
+use super::snapshot::Snapshot;
 use super::*;
+use crate::producer::{Holders, Process, Producing};
+use crate::row::Row;
+use crate::target::Target;
 
 #[derive(Parser)]
 struct Args {
@@ -23,7 +30,7 @@ fn image(start: u64, headers: &[Header]) -> RingImage {
     image
 }
 
-fn look(image: &RingImage, keep: usize) -> Snapshot {
+fn seen(image: &RingImage, keep: usize) -> Snapshot {
     let mut memory = HeapMemory::new(u64::from(SIZE)).unwrap();
     memory.restore(image).unwrap();
     Snapshot::of(&memory, keep)
@@ -35,7 +42,7 @@ fn advice(image: &RingImage, since: Option<Duration>) -> Advice {
 
 fn advice_on(image: &RingImage, claim: &Claim, holders: Option<&Holders>, since: Option<Duration>) -> Advice {
     let target = Args::parse_from(["", "--pin", "/bpf/ring"]).target;
-    Advice::on(&look(image, 1), &Context { target: &target, claim, holders, since })
+    Advice::on(&seen(image, 1), &Context { target: &target, claim, holders, since })
 }
 
 fn agent() -> Process {
@@ -48,15 +55,15 @@ fn submitted() -> Header {
 
 #[test]
 fn the_first_and_the_last_records_are_kept_and_all_are_counted() {
-    let snapshot = look(&image(4080, &[submitted(); 100]), 2);
+    let snapshot = seen(&image(4080, &[submitted(); 100]), 2);
     assert_eq!(snapshot.records(), 100);
     let places = |rows: &mut dyn Iterator<Item = &Row>| rows.map(|row| (row.position, row.offset)).collect::<Vec<_>>();
     assert_eq!(places(&mut snapshot.first.iter()), [(4080, 4080), (4096, 0)]);
     assert_eq!(places(&mut snapshot.last.iter()), [(5648, 1552), (5664, 1568)]);
     assert_eq!((snapshot.used(), snapshot.free()), (Some(1600), Some(SIZE - 1600)));
-    let none = look(&image(0, &[submitted(); 3]), 0);
+    let none = seen(&image(0, &[submitted(); 3]), 0);
     assert_eq!((none.records(), none.first.len(), none.last.len()), (3, 0, 0));
-    let few = look(&image(0, &[submitted(); 3]), 2);
+    let few = seen(&image(0, &[submitted(); 3]), 2);
     assert_eq!((few.first.len(), few.last.len()), (2, 1), "no record is shown twice");
 }
 
@@ -78,18 +85,18 @@ fn each_verdict_says_what_is_wrong_and_what_to_do() {
     let repair = "`user-ringbuf repair --pin /bpf/ring --producer-is-gone` would";
     let moved = |from: u64, to: u64| format!("{repair} move the producer position from {from} to {to}");
     for (image, name, what, todo) in [
-        (image(0, &[]), "empty", "nothing is in the ring", "nothing to do".to_owned()),
+        (image(0, &[]), "empty", "the ring holds no record", "nothing.".to_owned()),
         (image(0, &[submitted(); 2]), "flowing", "2 records", "as long as a program drains".to_owned()),
         (held.clone(), "held", "at position 16 (offset 16)", format!("{repair} discard 1 busy record (112 bytes)")),
-        (held, "held", "1 record in front of it can still be drained. 2 records behind it wait.", "libbpf".to_owned()),
+        (held, "held", "The 1 record before it can still be drained. 2 records behind it wait.", "libbpf".to_owned()),
         (beyond, "jammed", "-EINVAL", format!("{repair} fill 1 damaged stretch (40 bytes) with 1 discarded record")),
-        (unaligned, "misplaced", "every drain answers -EINVAL", moved(19, 16)),
-        (behind, "misplaced", "drains answer 0", moved(48, 64)),
+        (unaligned, "misplaced", "every drain returns -EINVAL", moved(19, 16)),
+        (behind, "misplaced", "drains return 0", moved(48, 64)),
         (ahead, "misplaced", "drains old bytes", moved(16 + 2 * u64::from(SIZE), u64::from(SIZE))),
-        (consumer, "misplaced", "no kernel stores", "can't mend this".to_owned()),
+        (consumer, "misplaced", "no kernel stores", "can't repair this".to_owned()),
     ] {
         let advice = advice(&image, None);
-        assert_eq!(advice.name, name, "{advice:?}");
+        assert_eq!(advice.state.name(), name, "{advice:?}");
         assert!(advice.words.contains(what), "{what}: {advice:?}");
         assert!(advice.todo.contains(&todo), "{todo}: {advice:?}");
     }
@@ -108,29 +115,29 @@ fn a_busy_record_is_its_producers_that_is_alive_gone_or_not_to_be_found() {
             &alive,
             None,
             None,
-            "agent (pid 7), is alive and about to submit it.",
+            "agent (pid 7), is alive and has yet to submit it.",
             "stays. If it does, end agent (pid 7). Then",
         ),
-        (&alive, None, watched, "is alive and about", "if it stays, end agent (pid 7). Then"),
+        (&alive, None, watched, "is alive and has yet", "if it stays, end agent (pid 7). Then"),
         (&Claim::By(None), None, None, "its producer, which /proc does not show, is alive", "end its producer. Then"),
-        (&Claim::ByNobody, None, None, "no process claims the ring, so its producer is gone", "(libbpf's take none)"),
-        (&Claim::ByNobody, Some(&Holders::default()), watched, "its producer is gone", "(libbpf's take none)"),
+        (&Claim::ByNobody, None, None, "no process claims the ring, so its producer is gone", "(such as libbpf's)"),
+        (&Claim::ByNobody, Some(&Holders::default()), watched, "its producer is gone", "(such as libbpf's)"),
         (
             &Claim::ByNobody,
             Some(&open),
             None,
             "unless it takes no claim",
-            "agent (pid 7), which holds the ring open, is no",
+            "agent (pid 7) holds the ring open: make sure that it is not",
         ),
-        (&unknown, None, None, "about to submit it, or gone (fcntl failed)", "no producer is alive any more"),
+        (&unknown, None, None, "has yet to submit it, or is gone (fcntl failed)", "no producer is alive. Then"),
     ] {
         let advice = advice_on(&held, claim, holders, since);
-        assert!(advice.name == "held" && advice.words.contains(words), "{words}: {advice:?}");
+        assert!(advice.state == State::Held && advice.words.contains(words), "{words}: {advice:?}");
         assert!(advice.todo.contains(todo) && advice.todo.ends_with(repair), "{todo}: {advice:?}");
         assert_eq!(advice.todo.contains("--watch"), since.is_none() && claim != &Claim::ByNobody, "{advice:?}");
     }
     let damaged = image(0, &[Header::from_word(SIZE)]);
-    for (claim, todo) in [(&alive, "end agent (pid 7). Then"), (&unknown, "stop all producers of this ring, then")] {
+    for (claim, todo) in [(&alive, "end agent (pid 7). Then"), (&unknown, "stop all producers of this ring. Then")] {
         let advice = advice_on(&damaged, claim, None, None);
         assert!(advice.todo.starts_with(todo), "{advice:?}");
     }
@@ -139,7 +146,7 @@ fn a_busy_record_is_its_producers_that_is_alive_gone_or_not_to_be_found() {
 #[test]
 fn a_claim_that_nobody_has_means_gone_only_where_something_is_left() {
     let state = |headers: &[Header], claim: Claim| {
-        serde_json::to_value(Producing::of(&look(&image(0, headers), 1), &claim)).unwrap()
+        serde_json::to_value(Producing::of(seen(&image(0, headers), 1).plan.is_some(), &claim)).unwrap()
     };
     let (busy, done) = (Header::busy(8), submitted());
     assert_eq!(state(&[busy], Claim::ByNobody), serde_json::json!({"state": "gone"}));
@@ -155,11 +162,11 @@ fn a_claim_that_nobody_has_means_gone_only_where_something_is_left() {
 
 #[test]
 fn a_ring_is_still_stuck_only_at_the_same_obstacle() {
-    let stuck = look(&image(0, &[Header::busy(8)]), 1);
+    let stuck = seen(&image(0, &[Header::busy(8)]), 1);
     let still = |headers: &[Header]| {
         let mut memory = HeapMemory::new(u64::from(SIZE)).unwrap();
         memory.restore(&image(0, headers)).unwrap();
-        stuck.is_still_stuck(&memory)
+        is_still_stuck(&memory, &stuck.survey)
     };
     assert!(still(&[Header::busy(8)]) && still(&[Header::busy(8), submitted()]));
     assert!(!still(&[submitted()]) && !still(&[submitted(), Header::busy(8)]) && !still(&[]));
@@ -171,28 +178,63 @@ fn a_watched_ring_is_told_for_how_long_it_stands() {
     let at = |seconds| start + Duration::from_secs(seconds);
     let held = image(0, &[Header::from_word(8 | BUSY_BIT)]);
     let mut unchanged = Unchanged::default();
-    assert_eq!(unchanged.since(&look(&held, 1), at(0)), Duration::ZERO);
-    assert_eq!(unchanged.since(&look(&held, 1), at(3)), Duration::from_secs(3));
-    assert!(advice(&held, Some(Duration::from_secs(3))).words.contains("Seen so for 3.0 s"));
-    assert_eq!(unchanged.since(&look(&image(16, &[Header::busy(8)]), 1), at(4)), Duration::ZERO, "another record");
+    assert_eq!(unchanged.since(&seen(&held, 1).survey, at(0)), Duration::ZERO);
+    assert_eq!(unchanged.since(&seen(&held, 1).survey, at(3)), Duration::from_secs(3));
+    assert!(advice(&held, Some(Duration::from_secs(3))).words.contains("Unchanged for 3.0 s"));
+    assert_eq!(
+        unchanged.since(&seen(&image(16, &[Header::busy(8)]), 1).survey, at(4)),
+        Duration::ZERO,
+        "another record"
+    );
 
     let flowing = image(32, &[submitted()]);
-    assert_eq!(unchanged.since(&look(&flowing, 1), at(5)), Duration::ZERO);
-    assert_eq!(unchanged.since(&look(&flowing, 1), at(9)), Duration::from_secs(4));
+    assert_eq!(unchanged.since(&seen(&flowing, 1).survey, at(5)), Duration::ZERO);
+    assert_eq!(unchanged.since(&seen(&flowing, 1).survey, at(9)), Duration::from_secs(4));
     assert!(advice(&flowing, Some(Duration::from_secs(4))).todo.contains("bpf_user_ringbuf_drain"));
-    assert_eq!(unchanged.since(&look(&image(48, &[submitted()]), 1), at(10)), Duration::ZERO, "it was drained");
+    assert_eq!(unchanged.since(&seen(&image(48, &[submitted()]), 1).survey, at(10)), Duration::ZERO, "it was drained");
 
-    assert_eq!(unchanged.since(&look(&image(64, &[]), 1), at(11)), Duration::ZERO);
-    assert_eq!(unchanged.since(&look(&image(64, &[]), 1), at(12)), Duration::ZERO, "an empty ring waits for nothing");
+    assert_eq!(unchanged.since(&seen(&image(64, &[]), 1).survey, at(11)), Duration::ZERO);
+    assert_eq!(
+        unchanged.since(&seen(&image(64, &[]), 1).survey, at(12)),
+        Duration::ZERO,
+        "an empty ring waits for nothing"
+    );
 }
 
 #[test]
-fn long_lines_break_between_words() {
-    let text = "word ".repeat(50);
-    let filled = fill(text.trim_end(), 10);
-    assert!(filled.lines().count() > 2 && filled.lines().all(|line| line.len() <= 100), "{filled}");
-    assert_eq!(filled.split_whitespace().count(), 50);
-    assert_eq!(fill("short", 0), "short");
-    let command = format!("`{}`", "word ".repeat(15));
-    assert!(fill(&format!("{text} run {command}, then"), 0).contains(&command), "a command can be copied");
+fn a_ring_that_can_be_drained_is_called_flowing_only_while_it_has_room_and_is_drained() {
+    let full = image(0, &[submitted(); 256]);
+    let almost = image(0, &[submitted(); 255]);
+    let state = |image: &RingImage, seconds: Option<u64>| advice(image, seconds.map(Duration::from_secs)).state;
+    assert_eq!((state(&almost, None), state(&full, None)), (State::Flowing, State::Full));
+    assert_eq!((state(&almost, Some(1)), state(&full, Some(1))), (State::Flowing, State::Full));
+    assert_eq!((state(&almost, Some(2)), state(&full, Some(2))), (State::Undrained, State::Undrained));
+    assert_eq!(state(&image(0, &[]), Some(9)), State::Empty);
+    // No room for another one of the average size, although there are bytes left.
+    assert_eq!(state(&image(0, &[Header::submitted(3000)]), None), State::Full);
+    assert_eq!(state(&image(0, &[Header::submitted(3000), submitted()]), None), State::Full);
+    assert_eq!(state(&image(0, &[Header::submitted(3000), submitted(), submitted()]), None), State::Flowing);
+    let words = advice(&full, None);
+    assert!(words.words.contains("only 0 bytes are free") && words.todo.contains("--watch"), "{words:?}");
+    let words = advice(&almost, Some(Duration::from_secs(3)));
+    assert!(words.words.contains("has drained nothing for 3.0 s"), "{words:?}");
+    assert!(words.todo.contains("`user-ringbuf drain --pin /bpf/ring`"), "{words:?}");
+}
+
+#[test]
+fn a_ring_is_stuck_where_only_a_repair_or_a_drain_moves_it() {
+    let (long, brief) = (Some(Duration::from_secs(2)), Some(Duration::from_secs(1)));
+    let alive = Claim::By(None);
+    let unknown = Claim::Unknown("x".to_owned());
+    for claim in [&alive, &Claim::ByNobody, &unknown] {
+        for since in [None, brief, long] {
+            for state in [State::Empty, State::Flowing, State::Full] {
+                assert!(!state.is_stuck(claim, since));
+            }
+            for state in [State::Undrained, State::Jammed, State::Misplaced] {
+                assert!(state.is_stuck(claim, since));
+            }
+            assert_eq!(State::Held.is_stuck(claim, since), claim != &alive || since == long);
+        }
+    }
 }
