@@ -16,8 +16,8 @@ struct {
 	__uint(max_entries, 256 * 1024);
 } dispatched SEC(".maps");
 
-// The user-space scheduler's process, and the number of sched_yield. The loader sets them.
-const volatile __u32 scheduler, sched_yield;
+// The user-space scheduler's process, and the number of the system call at which to drain. The loader sets them.
+const volatile __u32 scheduler, trigger;
 
 struct counters {
 	__u64 taken;
@@ -48,8 +48,8 @@ static long dispatch(struct bpf_dynptr *sample, void *context)
 	return 1;
 }
 
-// A sched_ext scheduler drains in its `dispatch`, when a CPU looks for a task. Here the scheduler's sched_yield stands for
-// that. Every other system call of the scheduler is counted.
+// A sched_ext scheduler drains in its `dispatch`, when a CPU looks for a task. Here a system call of the scheduler stands
+// for that. Its other system calls are counted.
 SEC("raw_tp/sys_enter")
 int on_system_call(struct bpf_raw_tracepoint_args *call)
 {
@@ -62,7 +62,7 @@ int on_system_call(struct bpf_raw_tracepoint_args *call)
 	if (!counters)
 		return 0;
 	// args[1]: the system call's number.
-	if (call->args[1] != sched_yield) {
+	if (call->args[1] != trigger) {
 		counters->others++;
 		return 0;
 	}
