@@ -46,22 +46,25 @@ mod sysctl;
 mod wait;
 
 #[cfg(feature = "std")]
-pub use asynchronous::{AsyncError, AsyncProducer, AsyncShared, NotAsync, Reactor, ReactorError, WakeFd};
+pub use asynchronous::{AsyncError, AsyncProducer, AsyncSet, AsyncShared, NotAsync, Reactor, ReactorError, WakeFd};
 // The type that the aliases of each runtime are made with.
 #[cfg(feature = "async-io")]
 pub use ::async_io::Async;
 #[cfg(feature = "tokio")]
 pub use ::tokio::io::unix::AsyncFd;
 #[cfg(feature = "async-io")]
-pub use asynchronous::{AsyncIoProducer, AsyncIoShared};
+pub use asynchronous::{AsyncIoProducer, AsyncIoSet, AsyncIoShared};
 #[cfg(feature = "tokio")]
-pub use asynchronous::{TokioProducer, TokioShared};
+pub use asynchronous::{TokioProducer, TokioSet, TokioShared};
 pub use bpf::{BpfCommand, BpfError};
 pub use drain::{DrainError, DrainOptions, DrainProgram, Drained, MAX_LOG, Samples, WakeupFlags};
 #[cfg(feature = "alloc")]
 pub use holders::Holders;
 pub use holders::{Claimant, Holder};
-pub use map::{Capability, FromFdError, MAX_NAME, MAX_SIZE, Map, MapError, PathTail, map_type_name, rounded_size};
+pub use map::{
+    Capability, FromFdError, MAX_NAME, MAX_SIZE, Map, MapError, MapOfRings, MapOfRingsError, PathTail, map_type_name,
+    rounded_size,
+};
 pub use mapping::{Claim, Mapping, MappingError, MappingRef, MappingView};
 pub use probe::{KernelRelease, Obstacle, Probe, Support, probe};
 pub use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -69,6 +72,8 @@ pub use rustix::io::Errno;
 pub use rustix::path::Arg;
 pub use user_ringbuf_core::*;
 pub use wait::{Canceller, EpollWaiter, Recheck, Spin, WaiterError, Yield};
+#[cfg(feature = "alloc")]
+pub use wait::{RingSet, RingSetError, Woken};
 
 /// The examples in `README.md` are compiled.
 #[cfg(doctest)]

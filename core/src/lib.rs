@@ -17,57 +17,31 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
-#[expect(unsafe_code, reason = "claims the room that it found")]
-mod batch;
-#[expect(unsafe_code, reason = "splits the record that it holds")]
-mod busy;
-#[expect(unsafe_code, reason = "gives its own claim back")]
-mod claim;
-mod detached;
 mod error;
-mod header;
-pub mod kernel;
-mod lane;
-mod layout;
-#[expect(unsafe_code, reason = "the contract of the seam")]
-mod memory;
-#[expect(unsafe_code, reason = "writes into the record that it holds")]
-mod payload;
-mod position;
-#[expect(unsafe_code, reason = "claims the room that it found")]
-mod producer;
-#[expect(unsafe_code, reason = "callers keep the contract, as in C")]
-mod raw;
-#[expect(unsafe_code, reason = "reads headers at checked positions")]
-mod records;
-#[expect(unsafe_code, reason = "writes into records whose producer is gone")]
-mod repair;
-mod reservations;
-mod role;
-mod sample;
-#[expect(unsafe_code, reason = "claims the room that it took")]
-mod shared;
-mod survey;
+mod format;
+mod observe;
+mod produce;
+mod seam;
 mod wait;
 
-pub use batch::{Batch, BatchSample};
-pub use detached::DetachedSample;
-pub use error::{AttachError, AttachFailed, BeyondSample, ReserveError, SizeError};
-pub use header::{BUSY_BIT, DISCARD_BIT, HEADER_LEN, Header, RecordState};
-pub use kernel::KernelError;
-pub use lane::{Lane, LaneSample};
-pub use layout::{MAX_EXTENT, MAX_SAMPLE_LEN, RECORD_ALIGN, RingSize, SampleLen, record_extent};
-pub use memory::{ContiguousMemory, RingId, RingMemory, RingPositions, RingView};
-pub use payload::Payload;
-pub use position::{Corruption, Position};
-pub use producer::Producer;
-pub use raw::Raw;
-pub use records::{Damage, Record, Records};
-pub use repair::{Repair, plan_repair, repair};
-pub use role::Role;
-pub use sample::Sample;
-pub use shared::Shared;
-pub use survey::{Survey, Tally, Verdict};
+pub use error::{AttachError, AttachFailed, ReserveError};
+pub use format::header::{BUSY_BIT, DISCARD_BIT, HEADER_LEN, Header, RecordState};
+pub use format::layout::{MAX_SAMPLE_LEN, RingSize, SampleLen, SizeError, record_extent};
+pub use format::position::{Corruption, Position};
+pub use observe::records::{Damage, Record, Records};
+pub use observe::repair::{Repair, plan_repair, repair};
+pub use observe::survey::{Survey, Tally, Verdict};
+pub use produce::batch::{Batch, BatchSample};
+pub use produce::detached::DetachedSample;
+pub use produce::lane::{Lane, LaneSample};
+pub use produce::payload::{BeyondSample, Payload};
+pub use produce::producer::Producer;
+pub use produce::raw::Raw;
+pub use produce::sample::Sample;
+pub use produce::shared::Shared;
+pub use seam::kernel::{self, KernelError};
+pub use seam::memory::{ContiguousMemory, RingId, RingMemory, RingPositions, RingView};
+pub use seam::role::Role;
 pub use wait::{BlockingError, MAX_TIMEOUT, Wait, Wake};
 
 /// The examples in `README.md` are compiled.

@@ -6,7 +6,7 @@ use user_ringbuf_core::{Position, Producer, RingMemory, Sample};
 
 use super::line::Service;
 use super::waiting::{Waiting, or_not_yet, waited_or_not_yet};
-use super::{AsyncError, NotAsync, Reactor, ReactorError};
+use super::{AsyncError, AsyncSet, NotAsync, Reactor, ReactorError};
 use crate::map::Map;
 use crate::wait::{Recheck, Spin};
 
@@ -17,7 +17,7 @@ use crate::wait::{Recheck, Spin};
 /// # Minimum kernel version
 /// Linux 6.1.
 #[derive(Debug)]
-pub struct AsyncProducer<M: RingMemory, R> {
+pub struct AsyncProducer<M: RingMemory, R: Reactor> {
     producer: Producer<M>,
     waiting: Waiting<R>,
 }
@@ -45,10 +45,35 @@ impl<M: RingMemory, R: Reactor> AsyncProducer<M, R> {
     /// # Errors
     /// [`NotAsync`], with the producer and what [`with_recheck`](Self::with_recheck) would say.
     pub fn try_new(producer: Producer<M>, map: &Map, recheck: Recheck) -> Result<Self, NotAsync<Producer<M>>> {
-        match Waiting::new(map, producer.memory().ring_id(), recheck) {
+        match Waiting::alone(map, producer.memory().ring_id(), recheck) {
             Ok(waiting) => Ok(Self { producer, waiting }),
             Err(error) => Err(NotAsync { producer, error }),
         }
+    }
+
+    /// Waits in `set`, together with other rings, looking by itself as often as the set says. Gives the producer back where
+    /// it fails.
+    ///
+    /// # Errors
+    /// [`NotAsync`], with the producer and why: another map than the producer's, or what a system call returned.
+    pub fn in_set(producer: Producer<M>, map: &Map, set: &AsyncSet<R>) -> Result<Self, NotAsync<Producer<M>>> {
+        match Waiting::join(&set.watch, map, producer.memory().ring_id()) {
+            Ok(waiting) => Ok(Self { producer, waiting }),
+            Err(error) => Err(NotAsync { producer, error }),
+        }
+    }
+
+    /// Lets a task wait for room in memory that is not a kernel's map, such as `user-ringbuf-sim`'s: for tests, which need
+    /// no root then. No drain wakes there, so it looks by itself, as `recheck` says.
+    ///
+    /// # Errors
+    /// [`ReactorError`]: no runtime, or what a system call or the reactor returned. Nothing stays open then.
+    pub fn simulated(producer: Producer<M>, recheck: Recheck) -> Result<Self, ReactorError>
+    where
+        M: Clone + Send + Sync + 'static,
+    {
+        let waiting = Waiting::simulated(producer.memory().clone(), recheck)?;
+        Ok(Self { producer, waiting })
     }
 
     /// Reserves a sample of `len` bytes as soon as there is room.

@@ -7,7 +7,7 @@ use user_ringbuf_core::{DetachedSample, Position, ReserveError, RingMemory, Shar
 
 use super::line::Service;
 use super::waiting::{Waiting, or_not_yet, waited_or_not_yet};
-use super::{AsyncError, NotAsync, Reactor, ReactorError};
+use super::{AsyncError, AsyncSet, NotAsync, Reactor, ReactorError};
 use crate::map::Map;
 use crate::wait::{Recheck, Spin};
 
@@ -20,14 +20,15 @@ use crate::wait::{Recheck, Spin};
 /// **Cancel-safe**: dropping a future that has not completed leaves nothing behind; nothing is reserved before it
 /// completes. It loses its place in the line.
 ///
-/// One handle has three descriptors, a mapped page and one registration, however many tasks use it. It is woken by drains,
+/// One handle has three descriptors, a mapped page and one registration, however many tasks use it; many rings share the
+/// registration in an [`AsyncSet`]. It is woken by drains,
 /// and looks for itself as its [`Recheck`] says where drains wake nobody; for those who wait for consumption, whatever it
 /// says, since epoll may forget a wake that they need. A look costs what those cost who are served by it, however many
 /// wait.
 ///
 /// # Minimum kernel version
 /// Linux 6.1.
-pub struct AsyncShared<M: RingMemory, R> {
+pub struct AsyncShared<M: RingMemory, R: Reactor> {
     shared: Shared<M>,
     waiting: Waiting<R>,
 }
@@ -55,10 +56,42 @@ impl<M: RingMemory, R: Reactor> AsyncShared<M, R> {
     /// # Errors
     /// [`NotAsync`], with the producer and what [`with_recheck`](Self::with_recheck) would say.
     pub fn try_new(shared: Shared<M>, map: &Map, recheck: Recheck) -> Result<Self, NotAsync<Shared<M>>> {
-        match Waiting::new(map, shared.memory().ring_id(), recheck) {
+        match Waiting::alone(map, shared.memory().ring_id(), recheck) {
             Ok(waiting) => Ok(Self { shared, waiting }),
             Err(error) => Err(NotAsync { producer: shared, error }),
         }
+    }
+
+    /// Waits in `set`, together with other rings, looking by itself as often as the set says. Gives the producer back where
+    /// it fails.
+    ///
+    /// # Errors
+    /// [`NotAsync`], with the producer and why: another map than the producer's, or what a system call returned.
+    pub fn in_set(shared: Shared<M>, map: &Map, set: &AsyncSet<R>) -> Result<Self, NotAsync<Shared<M>>> {
+        match Waiting::join(&set.watch, map, shared.memory().ring_id()) {
+            Ok(waiting) => Ok(Self { shared, waiting }),
+            Err(error) => Err(NotAsync { producer: shared, error }),
+        }
+    }
+
+    /// Lets tasks wait for room in memory that is not a kernel's map, such as `user-ringbuf-sim`'s: for tests of services,
+    /// which need no root then. No drain wakes there: call [`look`](Self::look) after one, or leave it to `recheck`.
+    ///
+    /// # Errors
+    /// [`ReactorError`]: no runtime, or what a system call or the reactor returned. Nothing stays open then.
+    pub fn simulated(shared: Shared<M>, recheck: Recheck) -> Result<Self, ReactorError>
+    where
+        M: Clone + Send + Sync + 'static,
+    {
+        let waiting = Waiting::simulated(shared.memory().clone(), recheck)?;
+        Ok(Self { shared, waiting })
+    }
+
+    /// Looks at the ring now, and wakes the tasks that can go on. A kernel that wakes when it drains makes this
+    /// unnecessary. It is for those who learn of a drain otherwise: from an answer that came back, after a drain with
+    /// `BPF_RB_NO_WAKEUP`, or in a test that drains simulated memory itself. It makes no system call of its own.
+    pub fn look(&self) {
+        self.waiting.look();
     }
 
     /// Reserves a sample of `len` bytes, which borrows this producer's memory, as soon as there is room.
@@ -135,7 +168,7 @@ impl<M: RingMemory, R: Reactor> AsyncShared<M, R> {
 }
 
 // Not derived: that would ask for `M: Debug`, and not for what `Shared<M>` asks.
-impl<M: RingMemory, R: fmt::Debug> fmt::Debug for AsyncShared<M, R>
+impl<M: RingMemory, R: Reactor + fmt::Debug> fmt::Debug for AsyncShared<M, R>
 where
     Shared<M>: fmt::Debug,
 {

@@ -35,7 +35,8 @@ attrs! {
         map_type: u32, key_size: u32, value_size: u32, max_entries: u32, map_flags: u32,
         inner_map_fd: u32, numa_node: u32, map_name: [u8; 16], map_ifindex: u32,
     }
-    /// `BPF_MAP_LOOKUP_ELEM` and `BPF_MAP_GET_NEXT_KEY`; `BPF_MAP_FREEZE` reads only `map_fd`.
+    /// `BPF_MAP_LOOKUP_ELEM`, `BPF_MAP_UPDATE_ELEM`, `BPF_MAP_DELETE_ELEM` and `BPF_MAP_GET_NEXT_KEY`; `BPF_MAP_FREEZE` reads
+    /// only `map_fd`.
     MapElem = 32 { map_fd: u32, zero: u32, key: u64, value: u64, flags: u64 }
     /// `BPF_PROG_LOAD`.
     ProgLoad = 120 {

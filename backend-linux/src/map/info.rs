@@ -33,13 +33,14 @@ impl Info {
                 MapError::InfoForbidden { fdinfo, .. } => MapError::InfoForbidden { bpf: Some(error), fdinfo },
                 other => other,
             }),
-            Err(error) => Err(match error.errno {
-                // For a closed descriptor this command says EBADFD; others say EBADF.
-                Errno::BADF | Errno::BADFD => MapError::ClosedFd,
-                Errno::INVAL => MapError::NotAMap,
-                _ => MapError::Bpf(error),
-            }),
+            Err(error) => Err(not_described(error)),
         }
+    }
+
+    /// What the kernel says of a map of any type.
+    pub(super) fn of_any(fd: BorrowedFd<'_>) -> Result<MapInfo, MapError> {
+        let info = Self::by_bpf(fd).map_err(not_described)?;
+        if is_map(fd) { Ok(info) } else { Err(MapError::NotAMap) }
     }
 
     fn by_bpf(fd: BorrowedFd<'_>) -> Result<MapInfo, BpfError> {
@@ -80,6 +81,15 @@ impl Info {
             Ok(_) => Ok(self),
             Err(_) => Err(MapError::NotAMap),
         }
+    }
+}
+
+fn not_described(error: BpfError) -> MapError {
+    match error.errno {
+        // For a closed descriptor this command says EBADFD; others say EBADF.
+        Errno::BADF | Errno::BADFD => MapError::ClosedFd,
+        Errno::INVAL => MapError::NotAMap,
+        _ => MapError::other(error, super::Capability::Bpf),
     }
 }
 

@@ -7,6 +7,7 @@
 mod error;
 mod from_fd;
 pub(crate) mod info;
+mod of_rings;
 mod path;
 mod pin;
 mod size;
@@ -27,6 +28,7 @@ use info::Info;
 
 pub use error::{Capability, MapError};
 pub use from_fd::FromFdError;
+pub use of_rings::{MapOfRings, MapOfRingsError};
 pub use path::PathTail;
 pub use size::{MAX_SIZE, rounded_size};
 pub use types::map_type_name;

@@ -18,7 +18,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU64};
 
 use rustix::fd::AsFd;
-use user_ringbuf_core::{ContiguousMemory, Header, Position, RingId, RingMemory, RingPositions, RingSize, Role};
+use user_ringbuf_core::{RingSize, forward_memory};
 
 pub use crate::claim::Claim;
 use crate::claim::{Generation, Refused};
@@ -249,107 +249,15 @@ impl Drop for Mapping {
     }
 }
 
-// SAFETY: by value or by reference it is the same ring, whose [`MappingRef`] keeps every obligation.
-unsafe impl RingPositions for Mapping {
-    #[inline(always)]
-    fn size(&self) -> RingSize {
-        self.size
-    }
-
-    #[inline(always)]
-    fn load_consumer(&self) -> Position {
-        self.by_value().load_consumer()
-    }
-
-    #[inline(always)]
-    fn load_producer(&self, role: Role) -> Position {
-        self.by_value().load_producer(role)
-    }
+forward_memory! {
+    // SAFETY: by value or by reference it is the same ring, whose [`MappingRef`] keeps every obligation.
+    unsafe impl [] RingPositions for Mapping { |this| this.by_value() }
 }
-
-// SAFETY: as above.
-unsafe impl RingMemory for Mapping {
-    type Word = AtomicU64;
-
-    #[inline(always)]
-    fn ring_id(&self) -> RingId {
-        self.by_value().ring_id()
-    }
-
-    #[inline(always)]
-    unsafe fn claim_producer(&self) -> bool {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.by_value().claim_producer() }
-    }
-
-    #[inline(always)]
-    unsafe fn release_producer(&self) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.by_value().release_producer() };
-    }
-
-    #[inline(always)]
-    unsafe fn read_header(&self, offset: u32) -> Header {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.by_value().read_header(offset) }
-    }
-
-    #[inline(always)]
-    unsafe fn publish_producer(&self, position: Position) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.by_value().publish_producer(position) };
-    }
-
-    #[inline(always)]
-    unsafe fn write_header(&self, offset: u32, header: Header) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.by_value().write_header(offset, header) };
-    }
-
-    #[inline(always)]
-    unsafe fn commit_header(&self, offset: u32, header: Header) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.by_value().commit_header(offset, header) };
-    }
-
-    #[inline(always)]
-    unsafe fn write_payload(&self, offset: u32, at: u32, bytes: &[u8]) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.by_value().write_payload(offset, at, bytes) };
-    }
-
-    #[inline(always)]
-    unsafe fn fill_payload(&self, offset: u32, at: u32, byte: u8, len: u32) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.by_value().fill_payload(offset, at, byte, len) };
-    }
-
-    #[inline(always)]
-    fn new_word(&self, value: u64) -> AtomicU64 {
-        self.by_value().new_word(value)
-    }
-
-    #[inline(always)]
-    fn load_word(&self, word: &AtomicU64, role: Role) -> u64 {
-        self.by_value().load_word(word, role)
-    }
-
-    #[inline(always)]
-    fn store_word(&self, word: &AtomicU64, value: u64, role: Role) {
-        self.by_value().store_word(word, value, role);
-    }
-
-    #[inline(always)]
-    fn exchange_word(&self, word: &AtomicU64, current: u64, new: u64, role: Role, found: Role) -> Result<(), u64> {
-        self.by_value().exchange_word(word, current, new, role, found)
-    }
+forward_memory! {
+    // SAFETY: as above.
+    unsafe impl [] RingMemory<Word = AtomicU64> for Mapping { |this| this.by_value() }
 }
-
-// SAFETY: as above.
-unsafe impl ContiguousMemory for Mapping {
-    #[inline(always)]
-    unsafe fn payload(&self, offset: u32) -> *mut u8 {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.by_value().payload(offset) }
-    }
+forward_memory! {
+    // SAFETY: as above.
+    unsafe impl [] ContiguousMemory for Mapping { |this| this.by_value() }
 }

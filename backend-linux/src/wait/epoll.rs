@@ -13,7 +13,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, read, write};
 use user_ringbuf_core::{RingId, Wait, Wake};
 
-use super::edge::{Edge, WaiterError, duplicate, named};
+use super::edge::{Edges, WaiterError, duplicate, named};
 use super::recheck::{Pace, Recheck};
 use super::{monotonic, time_left};
 use crate::fd::borrow;
@@ -35,10 +35,12 @@ use crate::map::Map;
 #[derive(Debug)]
 #[doc(alias = "user_ring_buffer__reserve_blocking")]
 pub struct EpollWaiter {
-    edge: Edge,
+    edges: Edges,
     cancel: OwnedFd,
     pace: Pace,
     map_id: u32,
+    /// Ours, so that the registration lives whatever becomes of the caller's.
+    _map: OwnedFd,
 }
 
 impl EpollWaiter {
@@ -76,10 +78,10 @@ impl EpollWaiter {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn cancelled_by(map: &Map, recheck: Recheck, canceller: Canceller) -> Result<Self, WaiterError> {
-        let Canceller { cancel } = canceller;
-        // Level-triggered: once cancelled, a waiter stays so.
-        let edge = Edge::new(map, &cancel, EventFlags::IN)?;
-        Ok(Self { edge, cancel, pace: Pace::new(recheck), map_id: map.id() })
+        let (edges, cancel) = canceller.instance()?;
+        let own = duplicate(map)?;
+        edges.add(&own, 0)?;
+        Ok(Self { edges, cancel, pace: Pace::new(recheck), map_id: map.id(), _map: own })
     }
 
     /// Fetches what has made the [descriptor](AsFd) readable, without sleeping: for an event loop of one's own, before it
@@ -92,8 +94,8 @@ impl EpollWaiter {
     }
 
     fn fetch(&mut self, sleep: Option<Duration>) -> Result<Wake, WaiterError> {
-        let events = self.edge.fetch(sleep)?;
-        self.pace.note(events.drained);
+        let events = self.edges.fetch::<2>(&mut [0; 2], sleep)?;
+        self.pace.note(events.rings > 0);
         Ok(if events.other { Wake::Cancelled } else { Wake::Look })
     }
 
@@ -102,7 +104,7 @@ impl EpollWaiter {
     /// # Errors
     /// [`WaiterError`] if the fd can't be duplicated.
     pub fn canceller(&self) -> Result<Canceller, WaiterError> {
-        Ok(Canceller { cancel: duplicate(borrow(&self.cancel))? })
+        Canceller::of(&self.cancel)
     }
 
     /// Takes a cancellation back, so that the waiter can be used again; so can all others of the same canceller.
@@ -114,7 +116,7 @@ impl EpollWaiter {
     }
 }
 
-fn reset(cancel: &OwnedFd) -> Result<(), WaiterError> {
+pub(super) fn reset(cancel: &OwnedFd) -> Result<(), WaiterError> {
     match read(borrow(cancel), &mut [0; 8]) {
         Ok(_) | Err(Errno::AGAIN) => Ok(()),
         Err(errno) => Err(WaiterError { call: "read(eventfd)", errno }),
@@ -130,7 +132,7 @@ fn reset(cancel: &OwnedFd) -> Result<(), WaiterError> {
 /// full to the last byte when it is fetched.
 impl AsFd for EpollWaiter {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.edge.as_fd()
+        self.edges.as_fd()
     }
 }
 
@@ -165,6 +167,15 @@ pub struct Canceller {
 }
 
 impl Canceller {
+    /// An epoll instance that reports the cancellation. Level-triggered: once cancelled, a waiter stays so.
+    pub(super) fn instance(self) -> Result<(Edges, OwnedFd), WaiterError> {
+        Ok((Edges::new(&self.cancel, EventFlags::IN)?, self.cancel))
+    }
+
+    pub(super) fn of(cancel: &OwnedFd) -> Result<Self, WaiterError> {
+        Ok(Self { cancel: duplicate(borrow(cancel))? })
+    }
+
     /// A canceller of no waiter yet: see [`EpollWaiter::cancelled_by`].
     ///
     /// # Errors
@@ -199,6 +210,6 @@ impl Canceller {
     /// # Errors
     /// [`WaiterError`] if the fd can't be duplicated.
     pub fn try_clone(&self) -> Result<Self, WaiterError> {
-        Ok(Self { cancel: duplicate(borrow(&self.cancel))? })
+        Self::of(&self.cancel)
     }
 }

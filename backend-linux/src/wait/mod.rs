@@ -1,11 +1,13 @@
 //! Waiting for the kernel to drain.
 //!
-//! [`EpollWaiter`] sleeps until a drain wakes it; [`Spin`] and [`Yield`] are for those who own a core. Kernel
+//! [`EpollWaiter`] sleeps until a drain of its ring wakes it, [`RingSet`] until one of any of its rings does; [`Spin`] and [`Yield`] are for those who own a core. Kernel
 //! counterpart: `ringbuf_map_poll_user`, and the irq_work that `bpf_user_ringbuf_drain` queues.
 
 mod edge;
 mod epoll;
 mod recheck;
+#[cfg(feature = "alloc")]
+mod set;
 mod spin;
 
 use core::time::Duration;
@@ -14,11 +16,13 @@ use rustix::time::{ClockId, DynamicClockId, clock_gettime_dynamic};
 
 pub use edge::WaiterError;
 #[cfg(feature = "std")]
-pub(crate) use edge::{Edge, Events, named, timespec};
+pub(crate) use edge::{Edges, Events, duplicate, named, timespec};
 pub use epoll::{Canceller, EpollWaiter};
 #[cfg(feature = "std")]
 pub(crate) use recheck::Pace;
 pub use recheck::Recheck;
+#[cfg(feature = "alloc")]
+pub use set::{RingSet, RingSetError, Woken};
 pub use spin::{Spin, Yield};
 
 /// Time until `until` on the monotonic clock; none if it is past, and at most 584 years.

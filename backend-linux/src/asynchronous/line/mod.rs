@@ -35,6 +35,11 @@ pub(super) struct Kinds {
     pub(super) consumption: bool,
 }
 
+impl Kinds {
+    /// Nobody waits.
+    pub(super) const NONE: Self = Self { room: false, consumption: false };
+}
+
 #[derive(Debug, Default)]
 struct Places {
     next_ticket: u64,
@@ -112,18 +117,16 @@ impl Line {
         first.into_iter().chain(reached).for_each(Waker::wake);
     }
 
-    /// Who still waits. If nobody does, the line ceases to be watched.
-    pub(super) fn still_waiting(&self) -> Kinds {
+    /// Whether the line ceases to be watched, because nobody waits any more.
+    pub(super) fn ceases(&self) -> bool {
         let mut places = self.lock();
-        let kinds = places.kinds();
-        places.watched = kinds.room || kinds.consumption;
-        kinds
+        places.kinds() == Kinds::NONE && mem::replace(&mut places.watched, false)
     }
 
-    /// The line can't be watched: everyone is to try it, and see why.
-    pub(super) fn give_up(&self) {
+    /// The line can't be watched: everyone is to try it, and see why. Whether it was watched.
+    pub(super) fn give_up(&self) -> bool {
         let mut places = self.lock();
-        places.watched = false;
+        let watched = mem::replace(&mut places.watched, false);
         let everyone: Vec<Waker> = places
             .in_order
             .iter()
@@ -134,6 +137,7 @@ impl Line {
             .collect();
         drop(places);
         everyone.into_iter().for_each(Waker::wake);
+        watched
     }
 
     pub(super) fn kinds(&self) -> Kinds {
@@ -146,9 +150,9 @@ impl Line {
     }
 }
 
-/// What is up to a task that has left its waker with the line.
+/// What a task must do after leaving its waker with the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Turn {
+pub(super) struct Duties {
     /// It may attempt.
     pub(super) attempts: bool,
     /// It has to see to it that the line is watched.
@@ -164,8 +168,8 @@ pub(super) struct Place<'l> {
 }
 
 impl Place<'_> {
-    /// Leaves `waker` with the line.
-    pub(super) fn take_turn(&self, waker: &Waker) -> Turn {
+    /// Leaves `waker` with the line. Returns what the task must do next.
+    pub(super) fn duties(&self, waker: &Waker) -> Duties {
         let mut places = self.line.lock();
         let mut old = None;
         if let Some(place) = places.waker_at(self.service, self.ticket) {
@@ -177,7 +181,7 @@ impl Place<'_> {
         let watches = !mem::replace(&mut places.watched, true);
         drop(places);
         drop(old);
-        Turn { attempts, watches }
+        Duties { attempts, watches }
     }
 }
 
