@@ -67,7 +67,7 @@
 //!   [`LoomMemory::without_reduction`] says when, and what to do about it. The models here are run both ways.
 //! - It takes loads and stores in program order, and only lets a load find an older value than the newest. A store
 //!   that overtakes an earlier load does not occur; none of the roles is there to prevent that alone.
-//! - Spurious failures of [`exchange_word`](crate::core::RingMemory::exchange_word) do not occur.
+//! - Spurious failures of [`exchange_word`](crate::RingMemory::exchange_word) do not occur.
 
 mod access;
 mod alone;
