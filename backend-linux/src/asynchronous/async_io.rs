@@ -28,8 +28,8 @@ impl Reactor for Async<WakeFd> {
     }
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // async-io registers one-shot: each registration finds the descriptor readable until it was fetched, and wakes. It
-        // need not say so here: of an event of the reactor's current turn it can't tell.
+        // async-io registers one-shot: each registration finds the descriptor readable until it was fetched, and wakes.
+        // It need not say so here: of an event of the reactor's current turn it can't tell.
         Async::poll_readable(self, cx)
     }
 }

@@ -3,9 +3,10 @@
 //! [`AsyncShared`] is a producer for many tasks, [`AsyncProducer`] one for a single task. Both work over any
 //! [`Reactor`], which says when a descriptor is readable; the `tokio` and `async-io` features bring one each.
 //!
-//! All waiting is in [`waiting`]: tasks stand in the [`line`] of their ring, [`rings`] says when each ring is looked at, and the reactor wakes the line, which wakes those whose time may
-//! have come. What the reactor watches is the [`WakeFd`], readable when a drain has woken or when it is time to look
-//! again. Kernel counterpart: as for the blocking waiters, whose edge-triggered epoll instance it shares.
+//! All waiting is in [`waiting`]: tasks queue in the [`line`] of their ring, and [`rings`] knows when each ring is due for
+//! a look. The reactor wakes the lines, which wake the tasks that may be able to continue. What the reactor watches is the
+//! [`WakeFd`], readable when a drain has woken or when a look is due. Kernel counterpart: as for the blocking waiters, whose
+//! edge-triggered epoll instance it shares.
 
 mod error;
 mod line;

@@ -32,18 +32,18 @@ impl<M: RingMemory, R: Reactor> AsyncProducer<M, R> {
         Self::with_recheck(producer, map, Recheck::default())
     }
 
-    /// As [`new`](Self::new), looking by itself as often as `recheck` says.
+    /// Like [`new`](Self::new), but looks at the ring by itself as often as `recheck` says.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// As for [`new`](Self::new).
     pub fn with_recheck(producer: Producer<M>, map: &Map, recheck: Recheck) -> Result<Self, ReactorError> {
         Self::try_new(producer, map, recheck).map_err(ReactorError::from)
     }
 
-    /// As [`with_recheck`](Self::with_recheck), and gives the producer back where it fails.
+    /// Like [`with_recheck`](Self::with_recheck), but gives the producer back on failure.
     ///
     /// # Errors
-    /// [`NotAsync`], with the producer and what [`with_recheck`](Self::with_recheck) would say.
+    /// [`NotAsync`], with the producer and the error that [`with_recheck`](Self::with_recheck) would return.
     pub fn try_new(producer: Producer<M>, map: &Map, recheck: Recheck) -> Result<Self, NotAsync<Producer<M>>> {
         match Waiting::alone(map, producer.memory().ring_id(), recheck) {
             Ok(waiting) => Ok(Self { producer, waiting }),
@@ -79,21 +79,21 @@ impl<M: RingMemory, R: Reactor> AsyncProducer<M, R> {
     /// Reserves a sample of `len` bytes as soon as there is room.
     ///
     /// # Errors
-    /// [`AsyncError`]: what waiting can't change comes at once, a
-    /// [`ReserveError::TooLarge`](user_ringbuf_core::ReserveError::TooLarge) for one.
+    /// [`AsyncError`]. An error that waiting can't change, such as
+    /// [`ReserveError::TooLarge`](user_ringbuf_core::ReserveError::TooLarge), is returned at once.
     pub async fn reserve(&mut self, len: usize) -> Result<Sample<'_, M>, AsyncError> {
         let Self { producer, waiting } = self;
-        // A reservation that is dropped leaves no trace: it only tells that there is room.
+        // A reservation that is dropped leaves no trace: it only shows that there is room.
         waiting.until(Service::InOrder, || or_not_yet(producer.reserve(len).map(drop))).await?;
-        // Only this producer takes room, so what was found is still there.
+        // Only this producer takes room, so the room that was found is still free.
         Ok(producer.reserve(len)?)
     }
 
-    /// Copies `bytes` into a sample and submits it, as soon as there is room. The answer is the position at which the
-    /// record ends.
+    /// Copies `bytes` into a sample and submits it, as soon as there is room. Returns the position at which the record
+    /// ends.
     ///
     /// # Errors
-    /// As [`reserve`](Self::reserve).
+    /// As for [`reserve`](Self::reserve).
     pub async fn push(&mut self, bytes: &[u8]) -> Result<Position, AsyncError> {
         let Self { producer, waiting } = self;
         waiting.until(Service::InOrder, || or_not_yet(producer.push(bytes))).await
@@ -108,7 +108,7 @@ impl<M: RingMemory, R: Reactor> AsyncProducer<M, R> {
         self.waiting.until(Service::ConsumedTo(position), look).await
     }
 
-    /// Waits until `bytes` bytes of the ring are free: room for a whole batch. As [`Producer::wait_room`].
+    /// Waits until `bytes` bytes of the ring are free: room for a whole batch. See [`Producer::wait_room`].
     ///
     /// # Errors
     /// As [`Producer::wait_room`].

@@ -1,12 +1,12 @@
 //! Waiting in a task: attempts in its own polls, and one watch over the reactor for all tasks of all rings of a set.
 //!
 //! What the reactor wakes is not a task but the [`Watch`], which looks on the reactor's own thread: it fetches what the
-//! descriptor has to say, wakes those in the [`Line`] of each ring concerned whose time may have come, and asks the reactor
-//! to be woken again.
+//! descriptor reports, wakes the tasks that may be able to continue in the [`Line`](super::line::Line) of each ring
+//! concerned, and asks the reactor for the next wake.
 //!
-//! No wake is lost: a task leaves its waker with the line, sees to it that the line is watched, and only then attempts.
-//! What was fetched before it left its waker, its attempt sees; what is fetched later wakes it. A future that is dropped
-//! leaves the line, and nothing else of it stays: what it wants is reserved in the very poll that completes it.
+//! No wake is lost: a task leaves its waker with the line, makes sure that the line is watched, and only then attempts.
+//! Its attempt sees what was fetched before it left its waker; what is fetched later wakes it. A future that is dropped
+//! leaves the line and nothing else behind, since it reserves only in the poll that completes it.
 
 use core::future::poll_fn;
 use core::task::{Context, Poll};
@@ -47,7 +47,7 @@ pub(super) struct Watch<R> {
 const IDLE: u8 = 0;
 /// A thread looks.
 const LOOKING: u8 = 1;
-/// A thread looks, and has to do it once more.
+/// A thread looks, and has to look once more.
 const AGAIN: u8 = 2;
 
 /// What the reactor wakes. It does not keep the watch alive: the watch holds the reactor, and the reactor holds this.
@@ -60,7 +60,7 @@ impl<R: Reactor> Wake for Bell<R> {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if let Some(watch) = self.0.upgrade() {
-            // Where it fails, every task was woken and will see why.
+            // On failure every task was woken, and will find out why.
             let _ = watch.look();
         }
     }
@@ -163,7 +163,7 @@ impl<R: Reactor> Watch<R> {
             if let Some(done) = attempt()? {
                 return Poll::Ready(Ok(done));
             }
-            // Once per place: a task that is polled for other reasons too must not begin the pauses anew each time.
+            // Once per place: a task that is polled for other reasons too must not restart the pauses each time.
             if !core::mem::replace(begun, true) {
                 let fd = self.reactor.wake_fd();
                 self.rings.begin_pauses(ring, fd).map_err(ReactorError::from).map_err(BlockingError::Wait)?;
@@ -172,10 +172,10 @@ impl<R: Reactor> Watch<R> {
         Poll::Pending
     }
 
-    /// Looks once more, or lets the one who is looking do so. Several threads may be woken for one event, and a reactor
-    /// may wake while it is asked.
+    /// Looks once more, or has the thread that is looking do so. Several threads may be woken for one event, and a
+    /// reactor may wake while it is polled.
     fn look(&self) -> Result<(), ReactorError> {
-        // Both exchanges acquire and release, so that who looks sees what was there for the other to see.
+        // Both exchanges acquire and release, so that the thread that looks sees what the other one would have seen.
         if self.state.swap(AGAIN, Ordering::AcqRel) != IDLE {
             return Ok(());
         }
@@ -193,12 +193,12 @@ impl<R: Reactor> Watch<R> {
         }
     }
 
-    /// Takes what the descriptor has to say, until the reactor knows whom to wake for what comes next.
+    /// Fetches what the descriptor reports, until the reactor has the waker for what comes next.
     fn look_and_watch(&self) -> Result<(), ReactorError> {
         let fd = self.reactor.wake_fd();
         let mut keys = [0; AT_ONCE];
         loop {
-            // Whatever the reactor says: not every one can tell that a descriptor is still readable.
+            // Whatever the reactor returned: not every reactor can tell that a descriptor is still readable.
             let events = fd.fetch(&mut keys)?;
             for ring in keys.iter().take(events.rings).filter_map(|key| self.rings.drained(*key)) {
                 self.serve(&ring)?;
@@ -222,7 +222,7 @@ impl<R: Reactor> Watch<R> {
         }
     }
 
-    /// Wakes those whose time may have come, and goes on watching if somebody is left.
+    /// Wakes the tasks that may be able to continue, and goes on watching if a task is left.
     fn serve(&self, ring: &Ring) -> Result<(), ReactorError> {
         ring.wake_reached();
         self.settle(ring);
@@ -230,14 +230,14 @@ impl<R: Reactor> Watch<R> {
         Ok(())
     }
 
-    /// Ceases to watch a line in which nobody stands.
+    /// Stops watching a line in which no task waits.
     fn settle(&self, ring: &Ring) {
         if ring.line.ceases() {
             self.watched.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
-    /// The lines can't be watched: everyone is to try it, and see why.
+    /// The line can't be watched: wakes every task, so that each finds out why.
     fn give_up(&self, ring: &Ring) {
         if ring.line.give_up() {
             self.watched.fetch_sub(1, Ordering::Relaxed);
@@ -254,7 +254,7 @@ pub(super) fn or_not_yet<T>(reserved: Result<T, ReserveError>) -> Result<Option<
     }
 }
 
-/// A wait that was not to wait, as an attempt.
+/// A wait with a timeout of zero, as an attempt.
 pub(super) fn waited_or_not_yet(
     waited: Result<(), BlockingError<core::convert::Infallible>>,
 ) -> Result<Option<()>, AsyncError> {
@@ -263,7 +263,7 @@ pub(super) fn waited_or_not_yet(
         Err(BlockingError::Reserve(why)) => Err(why.into()),
         Err(BlockingError::NotSubmitted { position, end }) => Err(BlockingError::NotSubmitted { position, end }),
         Err(BlockingError::BeyondRing { bytes, size }) => Err(BlockingError::BeyondRing { bytes, size }),
-        // Of the rest only the timeout can come, and it is zero.
+        // Of the other errors only the timeout can occur, and it is zero.
         Err(_) => Ok(None),
     }
 }

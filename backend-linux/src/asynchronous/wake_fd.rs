@@ -15,11 +15,11 @@ pub(super) const AT_ONCE: usize = 64;
 
 /// A descriptor that is readable when a drain has woken since it was last looked at, or when it is time to look again.
 ///
-/// It is an epoll instance of its own, with the maps, edge-triggered, and a timer in it: so it serves reactors that are
-/// edge-triggered, level-triggered or one-shot alike, needs no timer of theirs, and can be registered wherever the map
-/// is registered already.
+/// It is an epoll instance that holds the maps, edge-triggered, and a timer. So it works with edge-triggered,
+/// level-triggered and one-shot reactors alike, needs no timer of theirs, and can be registered where the maps are
+/// registered already.
 ///
-/// As [`EpollWaiter`](crate::EpollWaiter) it relies on the wakeup of `bpf_user_ringbuf_drain` and on
+/// Like [`EpollWaiter`](crate::EpollWaiter) it relies on the wakeup of `bpf_user_ringbuf_drain` and on
 /// `ringbuf_map_poll_user`.
 ///
 /// # Minimum kernel version
@@ -39,17 +39,18 @@ impl WakeFd {
         Ok(Self { edges, timer })
     }
 
-    /// The maps of which drains make the descriptor readable.
+    /// The maps whose drains make the descriptor readable.
     pub(super) fn edges(&self) -> &Edges {
         &self.edges
     }
 
-    /// Takes what has made the descriptor readable: drains, whose rings' keys come to the front of `keys`, or the timer.
+    /// Fetches what has made the descriptor readable: drains, whose rings' keys are written to the front of `keys`, and the
+    /// timer.
     pub(super) fn fetch(&self, keys: &mut [u64; AT_ONCE]) -> Result<Events, WaiterError> {
         self.edges.fetch::<AT_ONCE>(keys, Some(Duration::ZERO))
     }
 
-    /// Makes the descriptor readable in `pause` from now, instead of whenever was said before.
+    /// Makes the descriptor readable in `pause` from now, instead of the time set before.
     pub(super) fn look_in(&self, pause: Duration) -> Result<(), WaiterError> {
         // Zero would switch the timer off.
         let pause = pause.max(Duration::from_nanos(1));

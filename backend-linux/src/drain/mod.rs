@@ -2,8 +2,8 @@
 //!
 //! Instructions and type information are written down in this crate; no compiler and no libbpf take part.
 //! [`DrainProgram::load`] has the kernel verify a program of type `BPF_PROG_TYPE_SYSCALL` for one map, and
-//! [`DrainProgram::run`] runs it once, by one system call: it calls `bpf_user_ringbuf_drain`, copies each sample that it
-//! is handed into a log, and hands back what the kernel returned together with the samples.
+//! [`DrainProgram::run`] runs it once, by one system call: it calls `bpf_user_ringbuf_drain`, copies each sample that
+//! it is handed into a log, and hands back what the kernel returned together with the samples.
 //!
 //! Invariant: the log is the beginning of what was drained, in order, each sample of its exact length with all its
 //! bytes; what no longer fitted is counted. Kernel counterparts: `bpf_user_ringbuf_drain` in `kernel/bpf/ringbuf.c`,
@@ -50,7 +50,8 @@ pub use log::{MAX_LOG, Samples};
 ///
 /// # Rights and minimum kernel version
 ///
-/// Loading needs `CAP_BPF`; running needs nothing. Linux 6.1, with its BPF JIT switched on: the interpreter has no callbacks.
+/// Loading needs `CAP_BPF`; running needs nothing. Linux 6.1, with its BPF JIT switched on: the interpreter has no
+/// callbacks.
 ///
 /// # A self-test
 ///

@@ -1,8 +1,8 @@
 //! Who has a ring: which process claims it, and which ones hold the map open.
 //!
-//! Whether a ring is claimed, the kernel says. By whom is found in `/proc/PID/fdinfo`, as far as this process may read it.
-//! Invariant: what could not be looked at is told apart from what is not there.
-//! Kernel counterparts: `show_fd_locks` in `fs/locks.c` and `bpf_map_show_fdinfo` in `kernel/bpf/syscall.c`.
+//! Whether a ring is claimed, the kernel says. By whom is found in `/proc/PID/fdinfo`, as far as this process may read
+//! it. Invariant: what could not be looked at is told apart from what is not there. Kernel counterparts:
+//! `show_fd_locks` in `fs/locks.c` and `bpf_map_show_fdinfo` in `kernel/bpf/syscall.c`.
 
 mod holder;
 mod lines;
@@ -108,8 +108,8 @@ fn is_claim(line: &[u8], id: u32) -> bool {
         // Pid and inode come before.
         Some((fields.nth(2)?.parse().ok()?, fields.next()?.parse().ok()?))
     };
-    // The kernel joins neighbouring bytes of a description. A lock that reaches beyond the bytes of all maps is no claim:
-    // it is one on a plain file.
+    // The kernel joins neighbouring bytes of a description. A lock that reaches beyond the bytes of all maps is no
+    // claim: it is one on a plain file.
     let all = byte::offset(0)..=byte::offset(u32::MAX);
     ends().is_some_and(|(first, last)| {
         all.contains(&first) && all.contains(&last) && (first..=last).contains(&byte::offset(id))

@@ -34,8 +34,8 @@ const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC);
 const DIRECTORY: OFlags = READ.union(OFlags::DIRECTORY);
 
 impl Process<'_> {
-    /// Whether `is` holds of any line that `/proc/PID/fdinfo` has about any of its descriptors. A process that has ended
-    /// has none.
+    /// Whether `is` holds of any line that `/proc/PID/fdinfo` has about any of its descriptors. A process that has
+    /// ended has none.
     pub(super) fn any_descriptor(&self, mut is: impl FnMut(&[u8]) -> bool) -> Result<bool, Errno> {
         let mut found = false;
         let looked = self.open(b"/fdinfo", DIRECTORY).and_then(|directory| {

@@ -25,7 +25,7 @@ pub(super) struct Info {
 }
 
 impl Info {
-    /// Asks the kernel, by `bpf(2)` where it may be called, else by fdinfo.
+    /// Asks the kernel, by `bpf(2)` if that may be called, otherwise by fdinfo.
     pub(super) fn of(fd: BorrowedFd<'_>) -> Result<Self, MapError> {
         match Self::by_bpf(fd) {
             Ok(info) => Self::checked(fd, info),
@@ -75,7 +75,7 @@ impl Info {
         parse_fdinfo(text)?.with_valid_size()
     }
 
-    /// A size that no kernel gives a ring means that this is none; whoever maps it relies on this.
+    /// A size that no kernel gives a ring means that this is not one; mapping relies on that.
     fn with_valid_size(self) -> Result<Self, MapError> {
         match super::size::exact_size(u64::from(self.size)) {
             Ok(_) => Ok(self),

@@ -1,15 +1,15 @@
 //! Maps in an epoll instance of their own, edge-triggered, and one other fd beside them.
 //!
 //! Invariant: an edge is remembered until it is fetched, so a drain between a failed reservation and the next look at
-//! the instance is not lost. When it is fetched, epoll polls the map once more, and *drops* it if the ring is full to the
-//! last byte by then. So whoever finds no edge knows only this: no drain has woken since the last one, or there is no
-//! room. That is enough to wait for room, and not enough to wait for consumption on a ring that others fill.
+//! the instance is not lost. When it is fetched, epoll polls the map once more, and *drops* it if the ring is full to
+//! the last byte by then. So a missing edge means only this: no drain has woken since the last one, or there is no
+//! room. That is enough to wait for room, but not enough to wait for consumption on a ring that others fill.
 //!
-//! Registration leaves an edge of its own if a byte is free. It is reported as any other, for the sake of who has looked
-//! at the ring before; it doesn't say that this consumer wakes.
+//! Registration leaves an edge of its own if a byte is free. It is reported like any other, for callers that looked at
+//! the ring before; it does not show that this consumer wakes.
 //!
-//! Kernel counterpart: `ep_poll_callback`, which `wake_up_all` on the ring's wait queue calls for every instance that has
-//! the map; `ep_send_events`, which polls and drops.
+//! Kernel counterpart: `ep_poll_callback`, which `wake_up_all` on the ring's wait queue calls for every instance that
+//! has the map; `ep_send_events`, which polls and drops.
 
 use core::fmt;
 use core::time::Duration;
@@ -27,7 +27,7 @@ use crate::fd::{self, borrow};
 pub struct WaiterError {
     /// The system call.
     pub call: &'static str,
-    /// What the kernel answered.
+    /// The error number.
     pub errno: Errno,
 }
 
@@ -49,19 +49,19 @@ pub(crate) fn duplicate(fd: impl AsFd) -> Result<OwnedFd, WaiterError> {
     fd::duplicate(fd).map_err(named(fd::DUPLICATE))
 }
 
-/// What a look at the instance brought.
+/// What a look at the instance found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Events {
-    /// Rings of which a drain has woken since the last look, or which were just added.
+    /// How many rings were drained by a drain that wakes since the last look, or were just added.
     pub(crate) rings: usize,
-    /// The other fd has something to say.
+    /// The other fd is ready.
     pub(crate) other: bool,
     /// The buffer was filled: there may be more.
     pub(crate) more: bool,
 }
 
-/// The epoll instance. Whoever adds a map keeps the descriptor that was added: closing it would not end the registration
-/// as long as a duplicate is open, nor would it be kept by anything else.
+/// The epoll instance. The caller keeps each descriptor that it adds open until the map is removed: a registration belongs
+/// to the descriptor's number and outlives it as long as a duplicate is open.
 #[derive(Debug)]
 pub(crate) struct Edges {
     epoll: OwnedFd,

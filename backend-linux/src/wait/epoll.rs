@@ -2,8 +2,8 @@
 //!
 //! The map polls as writable whenever any byte is free, so level-triggered waiting spins on a ring that is partly full.
 //! Edge-triggered, there is one event per waking drain, remembered until it is fetched: a drain between a failed
-//! reservation and the wait is not lost. One edge wakes one waiter of an epoll instance, so each has its own. What an
-//! edge tells and what it doesn't: see [`super::edge`].
+//! reservation and the wait is not lost. One edge wakes one waiter of an epoll instance, so each waiter has its own.
+//! See [`super::edge`] for what an edge means.
 
 use core::time::Duration;
 
@@ -21,14 +21,14 @@ use crate::map::Map;
 
 /// Sleeps until a drain wakes, until the time is up, until it is time to look ([`Recheck`]), or until cancelled.
 ///
-/// One waiter serves one waiting thread at a time, for as many waits as one likes: making one takes five system calls
-/// and three descriptors. A wait makes the system calls `epoll_pwait2` and, where the machine has no vDSO,
-/// `clock_gettime`; none allocates. Signals don't end a wait: the deadline stands.
+/// One waiter serves one waiting thread at a time, for any number of waits. Making one takes five system calls and
+/// three descriptors. A wait makes the system calls `epoll_pwait2` and, on machines without a vDSO, `clock_gettime`;
+/// none allocates. Signals don't end a wait: the deadline stands.
 ///
-/// It keeps the map open itself, so a wait goes on if the caller's handle is closed meanwhile.
+/// It keeps the map open itself, so a wait continues if the caller's handle is closed in the meantime.
 ///
 /// It relies on the wakeup that `bpf_user_ringbuf_drain` queues once it has consumed records, and on the kernel's
-/// `ringbuf_map_poll_user`, which says that the map is writable while any byte is free.
+/// `ringbuf_map_poll_user`, which reports the map as writable while any byte is free.
 ///
 /// # Minimum kernel version
 /// Linux 6.1.
@@ -55,13 +55,13 @@ impl EpollWaiter {
     /// A waiter that looks by itself as often as `recheck` says.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// As for [`new`](Self::new).
     pub fn with_recheck(map: &Map, recheck: Recheck) -> Result<Self, WaiterError> {
         Self::cancelled_by(map, recheck, Canceller::new()?)
     }
 
-    /// A waiter whose waiting ends when `canceller` cancels, as that of every other waiter made from a clone of it. To end
-    /// the waits of several threads at once:
+    /// A waiter whose waits end when `canceller` cancels, like those of every other waiter made from a clone of it. To
+    /// end the waits of several threads at once:
     ///
     /// ```no_run
     /// use user_ringbuf_linux::{Canceller, EpollWaiter, Map, Recheck};
@@ -76,7 +76,7 @@ impl EpollWaiter {
     /// ```
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// As for [`new`](Self::new).
     pub fn cancelled_by(map: &Map, recheck: Recheck, canceller: Canceller) -> Result<Self, WaiterError> {
         let (edges, cancel) = canceller.instance()?;
         let own = duplicate(map)?;
@@ -84,7 +84,7 @@ impl EpollWaiter {
         Ok(Self { edges, cancel, pace: Pace::new(recheck), map_id: map.id(), _map: own })
     }
 
-    /// Fetches what has made the [descriptor](AsFd) readable, without sleeping: for an event loop of one's own, before it
+    /// Fetches what has made the [descriptor](AsFd) readable, without sleeping: for your own event loop, before it
     /// looks at the ring.
     ///
     /// # Errors
@@ -99,7 +99,8 @@ impl EpollWaiter {
         Ok(if events.other { Wake::Cancelled } else { Wake::Look })
     }
 
-    /// A handle with which another thread ends the waiting, and which [further waiters](Self::cancelled_by) can share.
+    /// Returns a handle with which another thread can end the waits, and which [further waiters](Self::cancelled_by)
+    /// can share.
     ///
     /// # Errors
     /// [`WaiterError`] if the fd can't be duplicated.
@@ -107,7 +108,7 @@ impl EpollWaiter {
         Canceller::of(&self.cancel)
     }
 
-    /// Takes a cancellation back, so that the waiter can be used again; so can all others of the same canceller.
+    /// Takes a cancellation back, so that this waiter can be used again, and all others of the same canceller too.
     ///
     /// # Errors
     /// [`WaiterError`] if the eventfd can't be read.
@@ -123,13 +124,13 @@ pub(super) fn reset(cancel: &OwnedFd) -> Result<(), WaiterError> {
     }
 }
 
-/// For a reactor or an event loop of one's own: the fd becomes readable when a drain has woken, and when cancelled.
+/// For your own reactor or event loop: the fd becomes readable when a drain has woken, and when cancelled.
 ///
-/// Reserve first. If the ring is full, poll this fd for readability; when it is readable, fetch the event by
+/// Reserve first. If the ring is full, poll this fd for readability; when it is readable, fetch the event with
 /// [`acknowledge`](EpollWaiter::acknowledge), and reserve again. In that order no wake is lost, level-triggered or
-/// edge-triggered. The re-check is the loop's own business then: look now and then if the consumer drains with
-/// `BPF_RB_NO_WAKEUP`, and, to wait for consumption, if other threads fill the ring: epoll drops the event if the ring is
-/// full to the last byte when it is fetched.
+/// edge-triggered. The loop must then do the re-check itself: look now and then if the consumer drains with
+/// `BPF_RB_NO_WAKEUP`, and, when waiting for consumption, if other threads fill the ring: epoll drops the event if the
+/// ring is full to the last byte when it is fetched.
 impl AsFd for EpollWaiter {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.edges.as_fd()
@@ -150,7 +151,7 @@ impl Wait for EpollWaiter {
     fn wait(&mut self, round: u32, until: Option<Duration>) -> Result<Wake, WaiterError> {
         let left = until.map(time_left);
         let pause = self.pace.pause(round);
-        // An unlimited pause must not hide the deadline, nor the other way round.
+        // An unlimited pause must not hide the deadline, nor an unlimited deadline the pause.
         let sleep = match (left, pause) {
             (Some(left), Some(pause)) => Some(left.min(pause)),
             (left, pause) => left.or(pause),
@@ -159,8 +160,8 @@ impl Wait for EpollWaiter {
     }
 }
 
-/// Ends the waiting of an [`EpollWaiter`], or of [several](EpollWaiter::cancelled_by), from any thread: at once, or as soon
-/// as it waits.
+/// Ends the waits of an [`EpollWaiter`], or of [several](EpollWaiter::cancelled_by), from any thread: at once, or as
+/// soon as it waits.
 #[derive(Debug)]
 pub struct Canceller {
     cancel: OwnedFd,
@@ -176,7 +177,7 @@ impl Canceller {
         Ok(Self { cancel: duplicate(borrow(cancel))? })
     }
 
-    /// A canceller of no waiter yet: see [`EpollWaiter::cancelled_by`].
+    /// Makes a canceller, for [`EpollWaiter::cancelled_by`].
     ///
     /// # Errors
     /// [`WaiterError`] if no descriptor is left.
@@ -193,19 +194,19 @@ impl Canceller {
         reset(&self.cancel)
     }
 
-    /// Ends the waiting, now and until [`EpollWaiter::reset`]. A reservation that finds room at once still succeeds.
+    /// Ends all waits, now and until [`EpollWaiter::reset`]. A reservation that finds room at once still succeeds.
     ///
     /// # Errors
     /// [`WaiterError`] if the eventfd can't be written.
     pub fn cancel(&self) -> Result<(), WaiterError> {
         match write(borrow(&self.cancel), &1_u64.to_ne_bytes()) {
-            // The counter is at its top: cancelled long since.
+            // The counter is at its maximum: cancelled already.
             Ok(_) | Err(Errno::AGAIN) => Ok(()),
             Err(errno) => Err(WaiterError { call: "write(eventfd)", errno }),
         }
     }
 
-    /// Another handle that cancels the same waiters.
+    /// Returns another handle that cancels the same waiters.
     ///
     /// # Errors
     /// [`WaiterError`] if the fd can't be duplicated.

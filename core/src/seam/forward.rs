@@ -17,19 +17,32 @@ use crate::seam::memory::{ContiguousMemory, RingMemory, RingPositions, RingView}
 /// as the value and all clones of it, and that the memory behind it keeps the trait's obligations.
 ///
 /// ```
-/// use user_ringbuf_core::{RingMemory, RingPositions, forward_memory};
+/// use user_ringbuf_core::{Producer, RingMemory, RingPositions, forward_memory};
+/// use user_ringbuf_sim::{FakeKernel, HeapMemory};
 ///
 /// /// A memory with a name.
-/// struct Named<M>(M, &'static str);
+/// struct Named<M> {
+///     memory: M,
+///     name: &'static str,
+/// }
 ///
 /// forward_memory! {
 ///     // SAFETY: the memory within is always the same, and keeps every obligation itself.
-///     unsafe impl [M: RingPositions] RingPositions for Named<M> { |this| this.0 }
+///     unsafe impl [M: RingPositions] RingPositions for Named<M> { |this| this.memory }
 /// }
 /// forward_memory! {
 ///     // SAFETY: as above.
-///     unsafe impl [M: RingMemory] RingMemory<Word = M::Word> for Named<M> { |this| this.0 }
+///     unsafe impl [M: RingMemory] RingMemory<Word = M::Word> for Named<M> { |this| this.memory }
 /// }
+///
+/// let memory = HeapMemory::new(64)?;
+/// let mut producer = Producer::attach(Named { memory: &memory, name: "events" })?;
+/// producer.push(b"sample")?;
+/// assert_eq!(producer.memory().name, "events");
+/// assert_eq!(FakeKernel::new(&memory).collect(0).1, [b"sample"]);
+/// // The claim is the memory's own.
+/// assert!(Producer::attach(&memory).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[macro_export]
 macro_rules! forward_memory {

@@ -121,6 +121,8 @@ impl core::fmt::Display for Role {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
 
     #[test]
@@ -130,5 +132,15 @@ mod tests {
         }
         assert_eq!(Role::from_name("load-producer"), None);
         assert_eq!(Role::from_name(""), None);
+    }
+
+    #[test]
+    fn only_loads_that_are_compared_and_nothing_else_are_unordered_and_every_other_role_names_its_partner() {
+        for role in Role::ALL {
+            let compared_only = matches!(role, Role::LoadOwnProducer | Role::LoadReservations);
+            assert_eq!(role.is_ordered(), !compared_only, "{role}");
+            assert_eq!(role.pairs_with().starts_with("nothing: "), compared_only, "{role}");
+            assert_eq!(std::format!("{role}"), role.name());
+        }
     }
 }

@@ -15,7 +15,8 @@
 //! }
 //! ```
 //!
-//! Kernel counterpart: `bpf_user_ringbuf_drain` in `kernel/bpf/ringbuf.c`. Only helpers that Linux 6.1 has are used, and none that asks for a GPL licence.
+//! Kernel counterpart: `bpf_user_ringbuf_drain` in `kernel/bpf/ringbuf.c`. Only helpers that Linux 6.1 has are used,
+//! and none that asks for a GPL licence.
 
 mod append;
 mod order;
