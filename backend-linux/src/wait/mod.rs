@@ -6,6 +6,7 @@
 mod edge;
 mod epoll;
 mod recheck;
+mod rhythm;
 #[cfg(feature = "alloc")]
 mod set;
 mod spin;
@@ -24,14 +25,6 @@ pub use recheck::Recheck;
 #[cfg(feature = "alloc")]
 pub use set::{RingSet, RingSetError, Woken};
 pub use spin::{Spin, Yield};
-
-/// Time until `until` on the monotonic clock; none if it is past, and at most 584 years.
-///
-/// In nanoseconds, since `Duration`'s own difference links a panic where the compiler does not know both operands.
-fn time_left(until: Duration) -> Duration {
-    let left = until.as_nanos().saturating_sub(monotonic().as_nanos());
-    Duration::from_nanos(u64::try_from(left).unwrap_or(u64::MAX))
-}
 
 /// Time on the monotonic clock, which no one sets back.
 pub(crate) fn monotonic() -> Duration {

@@ -2,12 +2,16 @@
 
 use core::time::Duration;
 
+use super::rhythm::Rhythm;
+
 /// How often a waiter looks at the ring by itself, besides when a drain wakes it.
 ///
 /// Consumers that drain with `BPF_RB_NO_WAKEUP` (user-space schedulers do) wake nobody: only time helps then. Each look
 /// is a sleep and a wake-up of the thread, 10 to 40 microseconds of CPU. The pause doubles from `first` to `longest`, so
 /// that room is found about as late as one has waited for it, at most `longest`, and a second of waiting costs about
-/// 1 / `longest` looks. While drains do wake, only the longest pauses are made.
+/// 1 / `longest` looks. An [`EpollWaiter`](super::EpollWaiter) that has seen such a consumer drain at a steady pace looks
+/// shortly before and after the next drain is due instead, at most `longest` apart: room is found within a tenth of the
+/// period. While drains do wake, only the longest pauses are made.
 ///
 /// # Minimum kernel version
 /// Linux 6.1, as what it is given to.
@@ -66,6 +70,14 @@ impl Pace {
     /// How long to sleep at most before look number `round`.
     pub(crate) fn pause(&self, round: u32) -> Option<Duration> {
         self.recheck.pause(if self.woken { u32::MAX } else { round })
+    }
+
+    /// The pause up to the next drain that a consumer's rhythm lets expect, where drains wake nobody. It is no longer than
+    /// the longest pause.
+    pub(crate) fn expected(&self, rhythm: &Rhythm, now: Duration) -> Option<Duration> {
+        let Recheck::Backoff { first, longest } = self.recheck else { return None };
+        let pause = rhythm.pause(now).filter(|_| !self.woken)?;
+        Some(pause.max(Duration::from_micros(1)).min(longest.max(first)))
     }
 
     /// The same for who waits for consumption: no longer than by default, since a drain that wakes may go unnoticed.
