@@ -24,6 +24,7 @@
 //! What this crate takes and returns, and does not define, can be named through it: [`Errno`], [`Arg`] (a path, as text, as
 //! `OsStr` and `Path`, or as a C string), and the descriptors of std or, without std, of rustix.
 #![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
 #[cfg(feature = "alloc")]
@@ -73,3 +74,8 @@ pub use user_ringbuf_core::*;
 pub use wait::{Canceller, EpollWaiter, Recheck, Spin, WaiterError, Yield};
 #[cfg(feature = "alloc")]
 pub use wait::{RingSet, RingSetError, Woken};
+
+/// The examples in `README.md` are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -45,6 +45,7 @@
 //! - A consumer position that is not a multiple of 8 is -EINVAL here. The kernel never stores one, and nobody else can.
 //! - Beyond 2^64 bytes the kernel's comparison of positions makes it fall silent for good, and so does the fake.
 #![deny(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod clock;
 mod consumer;
@@ -82,3 +83,8 @@ pub use operations::{DecodeError, Finish, MAX_OPERATIONS, Operation, PLACES, Par
 pub use orderings::{Orderings, UnknownRole, role_by_name};
 pub use runner::{Bench, Mismatch, Report, SimBench, run, run_on, run_on_heap, stale_ring};
 pub use user_ringbuf_core::*;
+
+/// The examples in `README.md` are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

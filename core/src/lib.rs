@@ -11,6 +11,7 @@
 //!
 //! Nothing here panics, whatever the shared memory says: what is read from it is checked before it is used.
 #![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
 
 #[cfg(feature = "alloc")]
@@ -25,7 +26,7 @@ mod wait;
 
 pub use error::{AttachError, AttachFailed, ReserveError};
 pub use format::header::{BUSY_BIT, DISCARD_BIT, HEADER_LEN, Header, RecordState};
-pub use format::layout::{MAX_EXTENT, MAX_SAMPLE_LEN, RECORD_ALIGN, RingSize, SampleLen, SizeError, record_extent};
+pub use format::layout::{MAX_SAMPLE_LEN, RingSize, SampleLen, SizeError, record_extent};
 pub use format::position::{Corruption, Position};
 pub use observe::records::{Damage, Record, Records};
 pub use observe::repair::{Repair, plan_repair, repair};
@@ -42,3 +43,8 @@ pub use seam::kernel::{self, KernelError};
 pub use seam::memory::{ContiguousMemory, RingId, RingMemory, RingPositions, RingView};
 pub use seam::role::Role;
 pub use wait::{BlockingError, MAX_TIMEOUT, Wait, Wake};
+
+/// The examples in `README.md` are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

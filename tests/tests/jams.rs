@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 use serde_json::{Value, json};
+use user_ringbuf_kit::bpffs::Bpffs;
+use user_ringbuf_kit::raw::DISCARD;
+use user_ringbuf_kit::rights::may_admin;
 use user_ringbuf_linux::{
     AttachError, Corruption, Damage, Map, Mapping, MappingView, Producer, RecordState, Repair, Survey, Verdict, repair,
 };
-use user_ringbuf_tests::bpffs::Bpffs;
 use user_ringbuf_tests::jam::{BEFORE, BEHIND, EXTENT, HELD, Jam, sample};
-use user_ringbuf_tests::raw::DISCARD;
-use user_ringbuf_tests::rights::may_admin;
 use user_ringbuf_tests::ring::Ring;
 
 /// Where the jams are that have samples in front of them.

@@ -4,10 +4,10 @@
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use user_ringbuf_kit::bpffs::Directory;
+use user_ringbuf_kit::interpreter::without_jit;
+use user_ringbuf_kit::rights::{may_admin, may_bpf};
 use user_ringbuf_linux::{DrainError, DrainProgram, Map, Support, probe};
-use user_ringbuf_tests::bpffs::Directory;
-use user_ringbuf_tests::interpreter::without_jit;
-use user_ringbuf_tests::rights::{may_admin, may_bpf};
 
 const JIT_ENABLE: &str = "/proc/sys/net/core/bpf_jit_enable";
 const REMEDY: &str = "sysctl -w net.core.bpf_jit_enable=1";

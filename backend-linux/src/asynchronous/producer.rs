@@ -63,6 +63,19 @@ impl<M: RingMemory, R: Reactor> AsyncProducer<M, R> {
         }
     }
 
+    /// Lets a task wait for room in memory that is not a kernel's map, such as `user-ringbuf-sim`'s: for tests, which need
+    /// no root then. No drain wakes there, so it looks by itself, as `recheck` says.
+    ///
+    /// # Errors
+    /// [`ReactorError`]: no runtime, or what a system call or the reactor returned. Nothing stays open then.
+    pub fn simulated(producer: Producer<M>, recheck: Recheck) -> Result<Self, ReactorError>
+    where
+        M: Clone + Send + Sync + 'static,
+    {
+        let waiting = Waiting::simulated(producer.memory().clone(), recheck)?;
+        Ok(Self { producer, waiting })
+    }
+
     /// Reserves a sample of `len` bytes as soon as there is room.
     ///
     /// # Errors

@@ -3,12 +3,15 @@
 //! Invariant: while somebody stands in a ring's line, the ring is due at some time unless its [`Recheck`] says never, and
 //! the timer is set for the first that is due.
 
+use core::fmt;
 use core::time::Duration;
+use std::boxed::Box;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 
 use rustix::fd::OwnedFd;
+use user_ringbuf_core::{Position, RingPositions};
 
 use super::line::{Kinds, Line};
 use super::{ReactorError, WakeFd};
@@ -16,14 +19,37 @@ use crate::map::Map;
 use crate::mapping::ConsumerPage;
 use crate::wait::{Pace, Recheck, WaiterError, duplicate, monotonic};
 
+/// Tells how far the consumer has come: by a page of the watch's own, so that a map's memory need not outlive its tasks.
+struct Consumer(Box<dyn Fn() -> Position + Send + Sync>);
+
+impl Consumer {
+    fn position(&self) -> Position {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Consumer").field(&self.position()).finish()
+    }
+}
+
 /// One ring, and those who wait for it.
 #[derive(Debug)]
 pub(super) struct Ring {
     key: u64,
-    /// The descriptor that is registered, ours so that it lives whatever becomes of the caller's.
-    map: OwnedFd,
-    pub(super) consumer: ConsumerPage,
+    /// The descriptor that is registered, ours so that it lives whatever becomes of the caller's. `None` if the ring is
+    /// simulated.
+    map: Option<OwnedFd>,
+    consumer: Consumer,
     pub(super) line: Line,
+}
+
+impl Ring {
+    /// Wakes those whose time may have come.
+    pub(super) fn wake_reached(&self) {
+        self.line.wake_reached(self.consumer.position());
+    }
 }
 
 #[derive(Debug)]
@@ -60,23 +86,40 @@ impl Rings {
         self.schedule().rings.len()
     }
 
+    /// Adds the ring of a map.
     pub(super) fn add(&self, map: &Map, fd: &WakeFd) -> Result<Arc<Ring>, ReactorError> {
-        let consumer = ConsumerPage::map(map)?;
+        let page = ConsumerPage::map(map)?;
         let own = duplicate(map)?;
+        Ok(self.insert(Some(own), Consumer(Box::new(move || page.position())), fd)?)
+    }
+
+    /// Adds simulated memory, where no drain wakes.
+    pub(super) fn add_simulated<M>(&self, memory: M, fd: &WakeFd) -> Result<Arc<Ring>, ReactorError>
+    where
+        M: RingPositions + Send + Sync + 'static,
+    {
+        Ok(self.insert(None, Consumer(Box::new(move || memory.load_consumer())), fd)?)
+    }
+
+    fn insert(&self, map: Option<OwnedFd>, consumer: Consumer, fd: &WakeFd) -> Result<Arc<Ring>, WaiterError> {
         let mut schedule = self.schedule();
         let key = schedule.next_key;
-        fd.edges().add(&own, key)?;
+        if let Some(map) = &map {
+            fd.edges().add(map, key)?;
+        }
         // Never wraps: at one a nanosecond it takes 584 years.
         schedule.next_key = key.wrapping_add(1);
-        let ring = Arc::new(Ring { key, map: own, consumer, line: Line::default() });
+        let ring = Arc::new(Ring { key, map, consumer, line: Line::default() });
         let entry = Entry { ring: Arc::clone(&ring), pace: Pace::new(self.recheck), round: 0, due: None };
         schedule.rings.insert(key, entry);
         Ok(ring)
     }
 
     pub(super) fn remove(&self, ring: &Ring, fd: &WakeFd) {
-        // It fails only if the registration is gone, and then it is as it shall be.
-        let _ = fd.edges().remove(&ring.map);
+        if let Some(map) = &ring.map {
+            // It fails only if the registration is gone, and then it is as it shall be.
+            let _ = fd.edges().remove(map);
+        }
         let mut schedule = self.schedule();
         schedule.forget_due(ring.key);
         schedule.rings.remove(&ring.key);

@@ -74,6 +74,26 @@ impl<M: RingMemory, R: Reactor> AsyncShared<M, R> {
         }
     }
 
+    /// Lets tasks wait for room in memory that is not a kernel's map, such as `user-ringbuf-sim`'s: for tests of services,
+    /// which need no root then. No drain wakes there: call [`look`](Self::look) after one, or leave it to `recheck`.
+    ///
+    /// # Errors
+    /// [`ReactorError`]: no runtime, or what a system call or the reactor returned. Nothing stays open then.
+    pub fn simulated(shared: Shared<M>, recheck: Recheck) -> Result<Self, ReactorError>
+    where
+        M: Clone + Send + Sync + 'static,
+    {
+        let waiting = Waiting::simulated(shared.memory().clone(), recheck)?;
+        Ok(Self { shared, waiting })
+    }
+
+    /// Looks at the ring now, and wakes the tasks that can go on. A kernel that wakes when it drains makes this
+    /// unnecessary. It is for those who learn of a drain otherwise: from an answer that came back, after a drain with
+    /// `BPF_RB_NO_WAKEUP`, or in a test that drains simulated memory itself. It makes no system call of its own.
+    pub fn look(&self) {
+        self.waiting.look();
+    }
+
     /// Reserves a sample of `len` bytes, which borrows this producer's memory, as soon as there is room.
     ///
     /// First come, first served: until the first of the line has its room, or its future is dropped, nobody behind it is

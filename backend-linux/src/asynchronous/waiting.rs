@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 
-use user_ringbuf_core::{BlockingError, ReserveError, RingId};
+use user_ringbuf_core::{BlockingError, ReserveError, RingId, RingPositions};
 
 use super::line::{Place, Service};
 use super::rings::{Ring, Rings};
@@ -81,6 +81,21 @@ impl<R: Reactor> Waiting<R> {
         Ok(Self { watch: Arc::clone(watch), ring })
     }
 
+    /// Over simulated memory, in a watch of its own.
+    pub(super) fn simulated<M>(memory: M, recheck: Recheck) -> Result<Self, ReactorError>
+    where
+        M: RingPositions + Send + Sync + 'static,
+    {
+        let watch = Watch::<R>::new(recheck)?;
+        let ring = watch.rings.add_simulated(memory, watch.reactor.wake_fd())?;
+        Ok(Self { watch, ring })
+    }
+
+    /// Wakes those whose time may have come.
+    pub(super) fn look(&self) {
+        self.ring.wake_reached();
+    }
+
     /// Attempts until one succeeds. An attempt returns `None` for "not yet".
     pub(super) async fn until<T>(
         &self,
@@ -136,15 +151,15 @@ impl<R: Reactor> Watch<R> {
         begun: &mut bool,
         attempt: &mut impl FnMut() -> Result<Option<T>, AsyncError>,
     ) -> Poll<Result<T, AsyncError>> {
-        let turn = place.take_turn(cx.waker());
-        if turn.watches {
+        let duties = place.duties(cx.waker());
+        if duties.watches {
             // Relaxed: whoever looks acquires it by the exchange in `look`.
             self.watched.fetch_add(1, Ordering::Relaxed);
             let fd = self.reactor.wake_fd();
             self.rings.look_in_time(ring, fd).map_err(ReactorError::from).map_err(BlockingError::Wait)?;
             self.look().map_err(BlockingError::Wait)?;
         }
-        if turn.attempts {
+        if duties.attempts {
             if let Some(done) = attempt()? {
                 return Poll::Ready(Ok(done));
             }
@@ -209,7 +224,7 @@ impl<R: Reactor> Watch<R> {
 
     /// Wakes those whose time may have come, and goes on watching if somebody is left.
     fn serve(&self, ring: &Ring) -> Result<(), ReactorError> {
-        ring.line.wake_reached(ring.consumer.position());
+        ring.wake_reached();
         self.settle(ring);
         self.rings.look_in_time(ring, self.reactor.wake_fd())?;
         Ok(())

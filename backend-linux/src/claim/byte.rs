@@ -11,7 +11,7 @@ use libc::flock64 as Flock;
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 
-use super::Failed;
+use super::failed::Failed;
 
 /// Where the bytes begin: `"urb"` in the upper bits, which nothing else that locks anonymous files has reason to use. The
 /// map's id is the offset from here.

@@ -12,7 +12,8 @@ use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::thread::{Timespec, nanosleep};
 
-use super::{Failed, Generation};
+use super::failed::Failed;
+use super::generation::Generation;
 
 /// The generation whose thread has its turn; 0 if there is none.
 static TURN: AtomicU32 = AtomicU32::new(0);

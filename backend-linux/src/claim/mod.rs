@@ -10,12 +10,14 @@
 
 pub(crate) mod byte;
 mod carrier;
+mod failed;
 mod generation;
 
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 
 use carrier::Turn;
+pub(crate) use failed::Failed;
 pub(crate) use generation::Generation;
 
 /// Why a claim was not granted.
@@ -27,13 +29,6 @@ pub(crate) enum Refused {
     ByAnother,
     /// A system call failed.
     System(Failed),
-}
-
-/// A system call that failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Failed {
-    pub(crate) call: &'static str,
-    pub(crate) errno: Errno,
 }
 
 impl From<Failed> for Refused {

@@ -50,7 +50,6 @@ pub enum DrainError {
     /// The verifier refused the program. It is written for Linux 6.1 and later: on such a kernel this is worth a bug report,
     /// with the log.
     #[cfg(feature = "std")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "std")))]
     Rejected {
         /// The call that was refused.
         error: BpfError,

@@ -4,53 +4,15 @@
 //! Invariant: what could not be looked at is told apart from what is not there.
 //! Kernel counterparts: `show_fd_locks` in `fs/locks.c` and `bpf_map_show_fdinfo` in `kernel/bpf/syscall.c`.
 
+mod holder;
 mod lines;
 mod proc;
-
-use core::fmt;
 
 use crate::claim::byte;
 use crate::map::{Map, MapError};
 use rustix::fd::AsFd;
 
-/// A process that has a ring.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Holder {
-    pid: u32,
-    /// Text, and zeros behind it.
-    name: [u8; 16],
-}
-
-impl Holder {
-    /// Its process id, as this process's `/proc` has it.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.pid
-    }
-
-    /// Its name, at most 15 bytes, as `/proc/PID/comm` has it. Each byte of what is not text or can't be printed is `?`
-    /// here. Empty if it could not be read.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        let len = self.name.iter().position(|byte| *byte == 0).unwrap_or(self.name.len());
-        self.name.get(..len).and_then(|name| core::str::from_utf8(name).ok()).unwrap_or_default()
-    }
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            "" => write!(f, "process {}", self.pid),
-            name => write!(f, "{name} (pid {})", self.pid),
-        }
-    }
-}
-
-impl fmt::Debug for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Holder").field("pid", &self.pid).field("name", &self.name()).finish()
-    }
-}
+pub use holder::Holder;
 
 /// Who claims a ring: [`Map::claimant`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, read, retry_on_intr};
 
-use super::Holder;
+use super::holder::Holder;
 use super::lines::any_line;
 use crate::fd::borrow;
 use crate::map::info::write_decimal;

@@ -103,7 +103,7 @@ over_each_reactor! {
 
 #[test]
 fn a_ring_in_a_set_takes_one_descriptor_beside_its_map() {
-    if !support::may_bpf() {
+    if !may_bpf() {
         return;
     }
     // In a process of its own, so that no other test's descriptors are counted.

@@ -1,8 +1,9 @@
 //! Maps of maps whose inner maps are rings.
 
+use user_ringbuf_kit::bpffs::Bpffs;
+use user_ringbuf_kit::objects;
+use user_ringbuf_kit::rights::{may_admin, may_bpf};
 use user_ringbuf_linux::{DrainOptions, DrainProgram, Map, MapError, MapOfRings, MapOfRingsError, Mapping, Producer};
-
-use crate::support::{Bpffs, may_admin, may_bpf, objects};
 
 fn key(index: u32) -> [u8; 4] {
     index.to_ne_bytes()

@@ -20,12 +20,12 @@ pub const BUSY_BIT: u32 = 1 << 31;
 /// Bit 30 of the length word (`BPF_RINGBUF_DISCARD_BIT`): the kernel skips the record, busy or not.
 pub const DISCARD_BIT: u32 = 1 << 30;
 
-/// What the kernel does with a record that it reaches.
+/// What the kernel does when it reaches a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RecordState {
     /// The kernel hands the sample to the BPF program.
     Submitted,
-    /// The kernel stops here, and everything behind waits.
+    /// The kernel stops here; everything behind the record waits.
     Busy,
     /// The kernel skips the record.
     Discarded,
@@ -33,43 +33,45 @@ pub enum RecordState {
 
 /// The length word of a record header, flags included.
 ///
-/// Any 32-bit value is a `Header`: this type says what the bits mean, not whether the kernel accepts them.
+/// Any 32-bit value is a `Header`: the type says what the bits mean, not whether the kernel accepts them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct Header(u32);
 
 impl Header {
-    /// The header of a sample of `len` bytes that the kernel may take. Bits 31 and 30 of `len` are dropped.
+    /// The header of a submitted sample of `len` bytes. Bits 31 and 30 of `len` are dropped.
     #[inline]
     pub const fn submitted(len: u32) -> Self {
         Self(len & !(BUSY_BIT | DISCARD_BIT))
     }
 
-    /// The header of a reserved sample. Bits 31 and 30 of `len` are dropped.
+    /// The header of a sample of `len` bytes that is reserved and not yet submitted. Bits 31 and 30 of `len` are
+    /// dropped.
     #[inline]
     pub const fn busy(len: u32) -> Self {
         Self(Self::submitted(len).0 | BUSY_BIT)
     }
 
-    /// The header of a record that the kernel skips. Bits 31 and 30 of `len` are dropped.
+    /// The header of a record with `len` bytes behind it that the kernel skips. Bits 31 and 30 of `len` are dropped.
     #[inline]
     pub const fn discarded(len: u32) -> Self {
         Self(Self::submitted(len).0 | DISCARD_BIT)
     }
 
-    /// The header that stands in memory as this length word, in native byte order.
+    /// The header with this length word, flags included.
     #[inline]
     pub const fn from_word(word: u32) -> Self {
         Self(word)
     }
 
-    /// The length word, as it stands in memory in native byte order.
+    /// The length word, flags included. In memory it stands in native byte order.
     #[inline]
     pub const fn word(self) -> u32 {
         self.0
     }
 
-    /// Length word and zero pad together, as the eight bytes stand in memory when written as one native `u64`.
+    /// The length word and a zero pad word as one `u64`: written in native byte order, it gives the eight bytes of the
+    /// header.
     #[inline]
     pub const fn with_pad(self) -> u64 {
         let word = self.0.to_ne_bytes();
@@ -88,7 +90,8 @@ impl Header {
         self.len() == 0
     }
 
-    /// What the kernel does here. The discard bit wins over the busy bit, as in `__bpf_user_ringbuf_peek`.
+    /// What the kernel does with this record. The discard bit takes precedence over the busy bit, as in
+    /// `__bpf_user_ringbuf_peek`.
     #[inline]
     pub const fn state(self) -> RecordState {
         if self.0 & DISCARD_BIT != 0 {
@@ -125,7 +128,7 @@ mod tests {
                 (BUSY_BIT | DISCARD_BIT, RecordState::Discarded),
             ] {
                 let header = Header::from_word(len | flags);
-                assert_eq!((header.len(), header.state()), (len, state));
+                assert_eq!((header.len(), header.is_empty(), header.state()), (len, len == 0, state));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Sizes: what a ring may measure, how far a record reaches, how long a sample may be.
+//! Sizes: of a ring, of a record, and of a sample.
 //!
 //! Pure arithmetic, no memory. Kernel counterpart: `round_up(sample_len + BPF_RINGBUF_HDR_SZ, 8)` and the limits in
 //! `__bpf_user_ringbuf_peek`, the dynptr limit in `bpf_dynptr_check_size`.
@@ -7,28 +7,28 @@ use core::fmt;
 
 use crate::format::header::{HEADER_LEN, Header};
 
-/// Longest sample that the kernel hands to a program: 2^24 - 1 bytes (`DYNPTR_MAX_SIZE`). A longer one jams the ring
-/// with -E2BIG, even when it is busy or discarded.
+/// Longest sample that the kernel hands to a program: 2^24 - 1 bytes (`DYNPTR_MAX_SIZE`, checked by
+/// `bpf_dynptr_check_size`). A longer one jams the ring with -E2BIG, even if it is busy or discarded.
 pub const MAX_SAMPLE_LEN: u32 = (1 << 24) - 1;
 
 /// Records begin at multiples of this many bytes.
-pub const RECORD_ALIGN: u32 = 8;
+const RECORD_ALIGN: u32 = 8;
 
 /// Size of the data area in bytes: a power of two from 8 to 2^31.
 ///
-/// A kernel map adds a rule of its own, that the size is a multiple of the page size; a simulated ring may be as
+/// For a kernel map the size must also be a multiple of the page size (`ringbuf_map_alloc`). A simulated ring may be as
 /// small as one header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct RingSize(u32);
 
 impl RingSize {
-    /// Smallest ring: one empty sample.
+    /// Size of the smallest ring, which holds one empty sample.
     pub const MIN: u32 = HEADER_LEN;
-    /// Largest ring: `max_entries` has 32 bits, so the largest power of two is 2 GiB.
+    /// Size of the largest ring, 2 GiB: the largest power of two that fits into the 32 bits of `max_entries`.
     pub const MAX: u32 = 1 << 31;
 
-    /// The size of `bytes`, if a ring may have it.
+    /// Checks a size in bytes.
     ///
     /// # Errors
     /// [`SizeError`] unless `bytes` is a power of two from [`MIN`](Self::MIN) to [`MAX`](Self::MAX).
@@ -46,20 +46,20 @@ impl RingSize {
         self.0
     }
 
-    /// Bytes in the data area, as wide as a position.
+    /// Bytes in the data area, as a `u64` for arithmetic with positions.
     #[inline]
     pub const fn bytes_u64(self) -> u64 {
         self.0 as u64
     }
 
-    /// Longest sample for a ring of this size: the smaller of size - 8 and [`MAX_SAMPLE_LEN`].
+    /// Longest sample for a ring of this size, in bytes: the smaller of size - 8 and [`MAX_SAMPLE_LEN`].
     #[inline]
     pub const fn max_sample_len(self) -> u32 {
         let whole_ring = self.0 - HEADER_LEN;
         if whole_ring < MAX_SAMPLE_LEN { whole_ring } else { MAX_SAMPLE_LEN }
     }
 
-    /// `len` as a sample length that the kernel accepts in a ring of this size, or `None`.
+    /// Checks a sample length in bytes: `None` if a ring of this size can't take it, or the kernel would not.
     #[inline]
     pub fn sample_len(self, len: usize) -> Option<SampleLen> {
         let len = u32::try_from(len).ok()?;
@@ -67,7 +67,7 @@ impl RingSize {
     }
 }
 
-/// A ring size that no ring has.
+/// A size that a ring can't have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SizeError {
     /// The size asked for, in bytes.
@@ -82,14 +82,14 @@ impl fmt::Display for SizeError {
 
 impl core::error::Error for SizeError {}
 
-/// A sample length in bytes that was checked against a ring: from 0 to [`RingSize::max_sample_len`].
+/// A sample length in bytes that was checked by [`RingSize::sample_len`]: from 0 to [`RingSize::max_sample_len`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct SampleLen(u32);
 
 impl SampleLen {
-    /// `len` as a length that the kernel accepts in a ring that is large enough, or `None`. It counts as checked against
-    /// a ring once [`extent`](Self::extent) bytes were found in it.
+    /// `len` as a length that the kernel accepts in a ring that is large enough, or `None`. It is checked against a
+    /// particular ring once [`extent`](Self::extent) bytes were found in that ring.
     #[inline(always)]
     pub(crate) fn in_some_ring(len: usize) -> Option<Self> {
         let len = u32::try_from(len).ok()?;
@@ -108,7 +108,7 @@ impl SampleLen {
         record_extent(self.0)
     }
 
-    /// A length within this one, or `None` if `len` is longer.
+    /// `len` as a shorter length, or `None` if it is longer than this one.
     #[inline]
     pub fn shortened(self, len: usize) -> Option<Self> {
         let len = u32::try_from(len).ok()?;
@@ -116,22 +116,23 @@ impl SampleLen {
     }
 }
 
-/// Bytes that a record with a sample of `len` bytes takes: header, sample, and padding up to a multiple of 8.
+/// Bytes that a record with a sample of `len` bytes takes: header, sample, and padding up to a multiple of 8, as
+/// `__bpf_user_ringbuf_peek` rounds it.
 ///
-/// `len` is what 30 bits hold (bits above are dropped), so the result is at most 2^30 + 8 and never overflows.
+/// Only the lower 30 bits of `len` count, so the result is at most 2^30 + 8 and never overflows.
 #[inline]
 pub const fn record_extent(len: u32) -> u32 {
     let len = Header::submitted(len).len();
     (len + HEADER_LEN + RECORD_ALIGN - 1) & !(RECORD_ALIGN - 1)
 }
 
-/// Largest extent that one record may have: that of the longest sample.
-pub const MAX_EXTENT: u32 = record_extent(MAX_SAMPLE_LEN);
+/// Largest extent of one record: that of the longest sample.
+pub(crate) const MAX_EXTENT: u32 = record_extent(MAX_SAMPLE_LEN);
 
 /// Length of the sample whose record takes exactly `extent` bytes, and which the kernel accepts.
 ///
-/// `extent` is a multiple of 8 from 8 to [`MAX_EXTENT`]. The longest record is 2^24 + 8 bytes, of which the kernel
-/// allows 2^24 - 1 to be sample: the last byte is padding there.
+/// `extent` is a multiple of 8 from 8 to [`MAX_EXTENT`], which is 2^24 + 8. Of that longest record the kernel allows
+/// only 2^24 - 1 bytes to be sample, so its last byte is padding.
 #[inline]
 pub(crate) const fn filler_len(extent: u32) -> u32 {
     let len = extent.saturating_sub(HEADER_LEN);

@@ -1,8 +1,8 @@
-//! Positions: free-running byte counts that only ever grow, and wrap around at the end of their width.
+//! Positions: free-running byte counts that only grow, and wrap around at the end of their width.
 //!
 //! `producer_pos` and `consumer_pos` count bytes since the map was made; the offset in the data area is the position
-//! modulo the ring size. Everything here is wrapping arithmetic, so a ring goes on across 2^64 as across any other
-//! multiple of its size. Kernel counterpart: `consumer_pos` and `producer_pos` of `struct bpf_ringbuf`.
+//! modulo the ring size. All arithmetic here wraps, so crossing 2^64 is like crossing any other multiple of the ring
+//! size. Kernel counterpart: `consumer_pos` and `producer_pos` of `struct bpf_ringbuf`.
 
 use crate::format::layout::RingSize;
 
@@ -10,12 +10,12 @@ use crate::format::layout::RingSize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Corruption {
-    /// The consumer position is not a multiple of 8, which the kernel never stores.
+    /// The consumer position is not a multiple of 8. The kernel never stores such a position.
     UnalignedConsumer {
         /// `consumer_pos` as found.
         consumer: u64,
     },
-    /// The producer position is not a multiple of 8: every drain answers -EINVAL.
+    /// The producer position is not a multiple of 8, so every drain returns -EINVAL.
     UnalignedProducer {
         /// `producer_pos` as found.
         producer: u64,
@@ -24,7 +24,7 @@ pub enum Corruption {
     OutOfRange {
         /// `consumer_pos` as found.
         consumer: u64,
-        /// `producer_pos` as found or as kept.
+        /// `producer_pos` as found, or as this producer remembers it.
         producer: u64,
         /// Size of the data area in bytes: the largest distance allowed.
         size: u32,
@@ -50,7 +50,7 @@ impl core::fmt::Display for Corruption {
 
 impl core::error::Error for Corruption {}
 
-// One text for two widths: 64 bits for the ring, 8 bits for tests that try every value there is.
+// One definition for two widths: 64 bits for the ring, and 8 bits for tests that try every value.
 macro_rules! position_of_width {
     ($(#[$doc:meta])* $name:ident, $word:ty) => {
         $(#[$doc])*
@@ -71,14 +71,15 @@ macro_rules! position_of_width {
                 self.0
             }
 
-            /// The position `bytes` further on, across the end of the width if need be.
+            /// The position `bytes` further on; wraps at the end of the width.
             #[inline]
             #[must_use]
             pub const fn advance(self, bytes: $word) -> Self {
                 Self(self.0.wrapping_add(bytes))
             }
 
-            /// Bytes from `earlier` to this position. One that is really behind gives a distance beyond every ring size.
+            /// Bytes from `earlier` to this position. If `earlier` is in fact ahead, the result wraps and is larger
+            /// than any ring.
             #[inline]
             pub const fn distance_from(self, earlier: Self) -> $word {
                 self.0.wrapping_sub(earlier.0)
@@ -96,7 +97,7 @@ macro_rules! position_of_width {
                 self.0 & size.wrapping_sub(1)
             }
 
-            /// Bytes in use with this producer position, if both positions can be those of a ring of `size` bytes.
+            /// Bytes in use with this producer position, if both positions are possible in a ring of `size` bytes.
             #[inline]
             pub(super) fn checked_occupied(self, consumer: Self, size: $word) -> Result<$word, Wrong> {
                 if !consumer.is_aligned() {
@@ -121,28 +122,31 @@ pub(crate) enum Wrong {
 }
 
 position_of_width! {
-    /// A place in the stream of bytes that went through the ring: a `producer_pos` or `consumer_pos` value.
+    /// A place in the stream of bytes through the ring, counted in bytes since the ring was made: a value of
+    /// `producer_pos` or `consumer_pos`.
     ///
-    /// Positions wrap at 2^64, so they have no order of their own: compare distances from a third position.
+    /// Positions wrap at 2^64, so they have no order of their own: compare distances from a third position, or use
+    /// [`has_reached`](Self::has_reached).
     Position, u64
 }
 
 impl Position {
-    /// Where this position lies in the data area, in bytes from its beginning.
+    /// Offset of this position in the data area, in bytes.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "masked below a size that is a u32")]
     pub const fn offset(self, size: RingSize) -> u32 {
         self.modulo(size.bytes_u64()) as u32
     }
 
-    /// Whether this position is at `other` or beyond it: a consumer here has taken everything up to there. True for
-    /// everything up to 2^63 bytes back.
+    /// Whether this position is at `other` or beyond it: a consumer at this position has taken everything up to
+    /// `other`. `other` counts as reached if it is less than 2^63 bytes back.
     #[inline]
     pub const fn has_reached(self, other: Self) -> bool {
         self.distance_from(other) < 1 << 63
     }
 
-    /// Bytes between `consumer` and this producer position, checked as everything from shared memory is.
+    /// Bytes in use between `consumer` and this producer position. Both are checked, since they come from shared
+    /// memory.
     ///
     /// # Errors
     /// [`Corruption`] unless both are multiples of 8 and at most `size` apart, the producer ahead.

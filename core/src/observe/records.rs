@@ -1,8 +1,9 @@
-//! A checked walk over the records between the positions, for those who look at a ring.
+//! A checked walk over the records between the positions.
 //!
-//! What is read is never trusted: a record is taken only if the kernel would take it, by the same checks in the same
-//! order, and the walk says where it had to stop. Beside a working producer and a draining kernel it sees a moment of
-//! each record, not of the ring. Kernel counterpart: the checks of `__bpf_user_ringbuf_peek`.
+//! Nothing that is read is trusted: a record is accepted only if the kernel would accept it, by the same checks in the
+//! same order, and the walk reports where it had to stop. While a producer works and the kernel drains, the walk sees
+//! each record at some moment, not the whole ring at one moment. Kernel counterpart: the checks of
+//! `__bpf_user_ringbuf_peek`.
 
 use core::fmt;
 
@@ -16,57 +17,57 @@ use crate::seam::role::Role;
 /// One record as it stands in the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Where its header begins.
+    /// Position of its header.
     pub start: Position,
-    /// Length of its sample in bytes.
+    /// Length of its sample, in bytes.
     pub len: u32,
     /// What the kernel does with it.
     pub state: RecordState,
 }
 
 impl Record {
-    /// Bytes that it takes: header, sample and padding.
+    /// Bytes that it takes up: header, sample and padding.
     pub const fn extent(&self) -> u32 {
         record_extent(self.len)
     }
 
-    /// Where the next record begins.
+    /// Position at which it ends and the next record begins.
     pub const fn end(&self) -> Position {
         self.start.advance(self.extent() as u64)
     }
 }
 
-/// A record that the kernel never gets past.
+/// A record that the kernel can never get past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Damage {
-    /// The header's length reaches beyond the producer position. Nothing behind it can be walked.
+    /// The length in the header reaches beyond the producer position. Nothing behind it can be walked.
     BeyondProducer {
-        /// Where the record begins.
+        /// Position of the record.
         start: Position,
-        /// Length that its header names, in bytes.
+        /// Length in its header, in bytes.
         len: u32,
         /// Bytes from its beginning to the producer position.
         left: u32,
     },
     /// The sample is longer than 2^24 - 1 bytes. The records behind it can be walked.
     TooLong {
-        /// Where the record begins.
+        /// Position of the record.
         start: Position,
-        /// Length that its header names, in bytes.
+        /// Length in its header, in bytes.
         len: u32,
     },
 }
 
 impl Damage {
-    /// Where the damaged record begins.
+    /// Position of the damaged record.
     pub const fn start(&self) -> Position {
         match self {
             Self::BeyondProducer { start, .. } | Self::TooLong { start, .. } => *start,
         }
     }
 
-    /// What the kernel answers to every drain that gets there.
+    /// What every drain that reaches the record returns.
     pub const fn kernel_error(&self) -> KernelError {
         match self {
             Self::BeyondProducer { .. } => KernelError::Invalid,
@@ -74,7 +75,7 @@ impl Damage {
         }
     }
 
-    /// Bytes that can't be used: the record's, or all up to the producer position.
+    /// Bytes that can't be used: those of the record, or all up to the producer position.
     pub const fn bytes(&self) -> u32 {
         match self {
             Self::BeyondProducer { left, .. } => *left,
@@ -99,7 +100,7 @@ impl fmt::Display for Damage {
 
 impl core::error::Error for Damage {}
 
-/// Reads the record at `start`, of which `left` bytes are left up to the producer position.
+/// Reads the record at `start`, with `left` bytes from there to the producer position.
 ///
 /// `start` is a multiple of 8.
 pub(crate) fn read_record<V: RingView>(view: &V, start: Position, left: u32) -> Result<Record, Damage> {
@@ -109,14 +110,15 @@ pub(crate) fn read_record<V: RingView>(view: &V, start: Position, left: u32) -> 
     if record_extent(len) > left {
         return Err(Damage::BeyondProducer { start, len, left });
     }
-    // The kernel's check of the extent against the ring's size lies between these two; `left` is at most that size.
+    // Between these two the kernel checks the extent against the ring's size, which `left` never exceeds.
     if len > MAX_SAMPLE_LEN {
         return Err(Damage::TooLong { start, len });
     }
     Ok(Record { start, len, state: header.state() })
 }
 
-/// The records of a ring from its head to its tail. Ends behind damage that can't be walked.
+/// The records of a ring from its head to its tail, one acquire load of a header per record. The walk ends behind
+/// damage that can't be walked.
 #[derive(Debug, Clone)]
 pub struct Records<V> {
     view: V,
@@ -125,14 +127,14 @@ pub struct Records<V> {
 }
 
 impl<V: RingView> Records<V> {
-    /// The records that are in the ring now.
+    /// Begins a walk over the records that are in the ring now.
     ///
     /// # Errors
     /// [`Corruption`] if the positions can't be those of a working ring.
     pub fn new(view: V) -> Result<Self, Corruption> {
         let mut next = view.load_consumer();
-        // Between the two loads both may have moved. Only wrong positions stay so; a consumer that no kernel moves may
-        // not keep us here forever.
+        // Both positions may have moved between the two loads, so a wrong pair counts only if the consumer stood still.
+        // The limit is for a consumer position that keeps changing without a kernel.
         for _ in 0..1000 {
             let end = view.load_producer(Role::ObserveProducer);
             let before = core::mem::replace(&mut next, view.load_consumer());
@@ -147,19 +149,19 @@ impl<V: RingView> Records<V> {
         Ok(Self { view, next, end })
     }
 
-    /// Where the next record begins.
+    /// Position of the next record of the walk.
     pub fn position(&self) -> Position {
         self.next
     }
 
-    /// Where the walk ends: the producer position.
+    /// Position at which the walk ends: the producer position when it began.
     pub fn end(&self) -> Position {
         self.end
     }
 
-    /// Bytes up to the end of the walk.
+    /// Bytes from the next record to the end of the walk.
     pub fn left(&self) -> u32 {
-        // Both are within the ring's size of each other: checked at the beginning, and `next` never passes `end`.
+        // At most the ring's size: checked at the beginning, and `next` never passes `end`.
         u32::try_from(self.end.distance_from(self.next)).unwrap_or(0)
     }
 }
@@ -174,8 +176,8 @@ impl<V: RingView> Iterator for Records<V> {
                 return None;
             }
             let record = read_record(&self.view, start, self.left());
-            // The kernel may have taken the record meanwhile, and a producer may have written over its header: what
-            // was read counts only if the consumer had not passed it afterwards.
+            // The kernel may have taken the record in the meantime, and a producer may have written over its header.
+            // What was read counts only if the consumer has not passed it.
             let consumer = self.view.load_consumer();
             if consumer != start && consumer.has_reached(start) {
                 self.next = if consumer.has_reached(self.end) { self.end } else { consumer };

@@ -1,16 +1,16 @@
 //! Freeing a ring whose producer is gone.
 //!
 //! One pass from head to tail. Busy records become discarded ones. A record that the kernel refuses becomes discarded
-//! filler of the same extent; where a length reaches beyond the producer position, everything up to there does. A
-//! producer position that can't be is put right. Submitted records that can be reached stay.
+//! filler of the same extent; if its length reaches beyond the producer position, everything up to that position does.
+//! An impossible producer position is corrected. Submitted records that can be reached stay.
 //!
-//! **Order of the stores**, with a kernel that may drain all the while. Each obstacle stops the kernel: at a busy
-//! record it waits, at a damaged one it answers an error, and moves on in neither case. So it is never beyond the
-//! obstacle that is being mended, and what lies behind is nobody's. There the headers of further fillers are written
-//! first; then the one store that releases the obstacle, its own length word, lets the kernel go on to headers that
-//! are all written. Every extent stays or is divided exactly, so the kernel never comes out between two records.
-//! A producer position that is not a multiple of 8 keeps the kernel out altogether: it is mended last. One that is too
-//! far ahead does not: it is mended first, so that no more of the ring's old bytes are taken for records.
+//! **Order of the stores**, while the kernel may be draining. Each obstacle stops the kernel: at a busy record it
+//! waits, at a damaged one it returns an error, and in neither case does it move on. So it is never past the obstacle
+//! that is being repaired, and nothing else uses the bytes behind it. The headers of further fillers are written there
+//! first. Then one store, of the obstacle's own length word, releases the kernel, which finds only headers that are
+//! written. Every extent stays or is divided exactly, so the kernel never ends up between two records. A producer
+//! position that is not a multiple of 8 stops every drain, so it is corrected last. One that is too far ahead does not,
+//! so it is corrected first: otherwise more of the ring's old bytes would be taken for records.
 //!
 //! Kernel counterpart: `__bpf_user_ringbuf_peek`, which reads what is stored here.
 
@@ -22,56 +22,58 @@ use crate::seam::claim::WrittenHere;
 use crate::seam::memory::{RingMemory, RingView};
 use crate::seam::role::Role;
 
-/// One thing that a repair did, or would do.
+/// One change that a repair made, or would make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Repair {
-    /// A busy record is a discarded one now; its extent stays.
+    /// A busy record became a discarded one of the same extent.
     Discarded {
-        /// The record as it was.
+        /// The record before the repair.
         record: Record,
     },
-    /// A stretch that the kernel refused is discarded filler now.
+    /// A record that the kernel refused became discarded filler of the same extent.
     Filled {
         /// What was wrong, and where.
         damage: Damage,
-        /// How many discarded records take its place.
+        /// Number of discarded records that take its place.
         fillers: u32,
     },
-    /// The producer position was put right.
+    /// The producer position was corrected.
     ProducerMoved {
-        /// What it was.
+        /// The position before the repair.
         from: Position,
-        /// What it is.
+        /// The position after it.
         to: Position,
     },
 }
 
 /// A store of the repair.
 enum Store {
-    /// A header where the kernel does not look yet.
+    /// A header that the kernel can't see yet.
     Unseen(Position, Header),
-    /// The length word in front of which the kernel stands.
+    /// The length word at which the kernel stops.
     Release(Position, Header),
     /// The producer position.
     Producer(Position),
 }
 
-/// Frees a ring whose producer is gone, and shows each thing done to `report`. A kernel may drain meanwhile.
+/// Frees a ring whose producer is gone, and passes each change to `report`. The kernel may drain at the same time.
 ///
-/// Where the producer position was too far ahead, the true end of the records is lost: what of the ring's older bytes
-/// looks like records is kept, since nothing tells it from what was not consumed yet. A drain that had begun before may
-/// have read the old position, and go on beyond the new one after the repair has returned: the consumer then lies beyond
-/// the producer, attaching says so ([`Corruption::OutOfRange`]), and a second repair puts it right.
+/// If the producer position was too far ahead, the true end of the records is lost. Old bytes of the ring that look
+/// like records are kept, since they can't be told from records that are not consumed yet. A drain that began before
+/// the repair may have read the old position, and may continue beyond the new one after the repair has returned. The
+/// consumer is then ahead of the producer: attaching reports it ([`Corruption::OutOfRange`]), and a second repair
+/// corrects it.
 ///
 /// # Errors
-/// [`Corruption`] if the consumer position is not a multiple of 8, or keeps running away: no kernel stores such, and none
-/// of it can be mended from here. Nothing was changed in the first case.
+/// [`Corruption`] if the consumer position is not a multiple of 8, or keeps moving away from the producer position.
+/// Neither comes from a kernel, and user space can repair neither, since only the kernel can write `consumer_pos`. In
+/// the first case nothing was changed.
 ///
 /// # Safety
 /// No producer of this ring is alive, in this process or another: no [`Producer`](crate::Producer),
-/// [`Shared`](crate::Shared), [`DetachedSample`](crate::DetachedSample) or [`Lane`](crate::Lane), nor anything of another
-/// library. The repair writes into their records and would hand half-written samples' room to others.
+/// [`Shared`](crate::Shared), [`DetachedSample`](crate::DetachedSample) or [`Lane`](crate::Lane), and no producer of
+/// another library. The repair writes into their records, and frees the room of samples that they are still filling.
 pub unsafe fn repair<M: RingMemory>(memory: &M, report: impl FnMut(Repair)) -> Result<(), Corruption> {
     let store = |store: Store| match store {
         Store::Unseen(at, header) => {
@@ -81,11 +83,10 @@ pub unsafe fn repair<M: RingMemory>(memory: &M, report: impl FnMut(Repair)) -> R
         }
         Store::Release(at, header) => {
             // Pairs with the kernel's acquire load of the header: fillers behind it are written by now.
-            // SAFETY: as above, and nobody else stores there.
+            // SAFETY: as above, and nothing else stores there.
             unsafe { memory.commit_header(at.offset(memory.size()), header) };
         }
-        // Pairs with the kernel's acquire load of producer_pos: all headers up to there are as they must be, or stop
-        // the kernel.
+        // Pairs with the kernel's acquire load of producer_pos: all headers up to there are valid, or stop the kernel.
         // SAFETY: the ring has no producer, by the caller's promise.
         Store::Producer(to) => unsafe { memory.publish_producer(to) },
     };
@@ -93,7 +94,7 @@ pub unsafe fn repair<M: RingMemory>(memory: &M, report: impl FnMut(Repair)) -> R
     mend(&unsafe { WrittenHere::new(memory) }, store, report)
 }
 
-/// Says what [`repair`] would do now, and does nothing.
+/// Reports what [`repair`] would do now, without doing it.
 ///
 /// # Errors
 /// As [`repair`].
@@ -111,7 +112,7 @@ fn mend<V: RingView>(view: &V, mut store: impl FnMut(Store), mut report: impl Fn
     let mut end = possible_end(from, consumer, size);
     let early = end != from && from.is_aligned();
     if early {
-        // A drain that was under way with the old position may still pass the new one: then nothing is left.
+        // A drain that began with the old position may still pass the new one. Then nothing is left in the ring.
         let mut tries = 0;
         loop {
             store(Store::Producer(end));
@@ -130,7 +131,7 @@ fn mend<V: RingView>(view: &V, mut store: impl FnMut(Store), mut report: impl Fn
     }
     let mut at = consumer;
     while at != end {
-        // At most the ring's size, a u32, as `possible_end` made it.
+        // At most the ring's size, a u32: `possible_end` made sure.
         let left = u32::try_from(end.distance_from(at)).unwrap_or(0);
         let extent = match read_record(view, at, left) {
             Ok(record) => {
@@ -155,8 +156,8 @@ fn mend<V: RingView>(view: &V, mut store: impl FnMut(Store), mut report: impl Fn
     Ok(())
 }
 
-/// The producer position that is nearest to `found` and can be: never beyond what the ring holds, and never beyond
-/// `found`, whose bytes may not be written.
+/// The possible producer position nearest to `found`: never further ahead than the ring is large, and never beyond
+/// `found`, since the bytes behind it may be unwritten.
 fn possible_end(found: Position, consumer: Position, size: u64) -> Position {
     let ahead = found.distance_from(consumer);
     if ahead <= size {
@@ -168,7 +169,7 @@ fn possible_end(found: Position, consumer: Position, size: u64) -> Position {
     }
 }
 
-/// Makes discarded records of `bytes` from `at` on, a multiple of 8, the first one last.
+/// Makes discarded records of `bytes` bytes, a multiple of 8, from `at` on. The first header is stored last.
 fn fill(at: Position, bytes: u32, store: &mut impl FnMut(Store)) -> u32 {
     let first = bytes.min(MAX_EXTENT);
     let (mut done, mut fillers) = (first, 1);

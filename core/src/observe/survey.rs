@@ -1,4 +1,6 @@
-//! What is in a ring, and whether it flows: the walk summed up.
+//! What is in a ring and whether the kernel can take it: a walk over the records, summed up.
+//!
+//! Kernel counterpart: `__bpf_user_ringbuf_peek`, whose first obstacle is the verdict.
 
 use core::fmt;
 
@@ -13,9 +15,9 @@ use crate::seam::role::Role;
 /// Records of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// How many.
+    /// Number of records.
     pub records: u64,
-    /// Bytes that they take, headers and padding included.
+    /// Bytes that they take up, headers and padding included.
     pub bytes: u64,
 }
 
@@ -26,25 +28,25 @@ impl Tally {
     }
 }
 
-/// How it stands with a ring.
+/// The state of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// Nothing is in the ring.
+    /// The ring is empty.
     Empty,
     /// The kernel can take everything that is in the ring.
     Flowing,
-    /// The kernel stops in front of this busy record: its producer is about to submit it, or gone.
+    /// The kernel stops in front of this busy record: its producer has yet to submit it, or is gone.
     Held {
         /// The first busy record.
         record: Record,
     },
-    /// The kernel answers every drain that gets here with [`Damage::kernel_error`].
+    /// Every drain that gets here returns [`Damage::kernel_error`].
     Jammed {
         /// What is wrong, and where.
         damage: Damage,
     },
-    /// The positions themselves are wrong.
+    /// The positions can't be those of a working ring.
     Misplaced {
         /// What is wrong with them.
         corruption: Corruption,
@@ -52,7 +54,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// What the kernel answers to a drain that comes this far, where it is an error.
+    /// The error that a drain which gets this far returns, if it returns one.
     pub const fn kernel_error(&self) -> Option<KernelError> {
         match self {
             Self::Jammed { damage } => Some(damage.kernel_error()),
@@ -74,15 +76,15 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// What a walk over the ring found.
+/// The result of a walk over a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Survey {
     /// Size of the data area.
     pub size: RingSize,
-    /// `consumer_pos`, the ring's head.
+    /// `consumer_pos`: the head of the ring.
     pub consumer: Position,
-    /// `producer_pos`, the ring's tail.
+    /// `producer_pos`: the tail of the ring.
     pub producer: Position,
     /// Records that the kernel hands to the program.
     pub submitted: Tally,
@@ -90,21 +92,21 @@ pub struct Survey {
     pub busy: Tally,
     /// Records that the kernel skips.
     pub discarded: Tally,
-    /// Records that can't be used.
+    /// Records that the kernel refuses.
     pub damaged: Tally,
-    /// Records at the head that the kernel takes before it meets the first obstacle, discarded ones counted.
+    /// Records at the head that the kernel consumes before the first obstacle, discarded ones included.
     pub ready: u64,
-    /// How it stands.
+    /// The state of the ring.
     pub verdict: Verdict,
 }
 
 impl Survey {
-    /// Walks the ring once.
+    /// Walks the ring once. Never fails: wrong positions are a [`Verdict`] too.
     pub fn of<V: RingView>(view: &V) -> Self {
         Self::walk(view, |_| ())
     }
 
-    /// Walks the ring once, and shows each record to `each` on the way.
+    /// Walks the ring once, and passes each record to `each` on the way.
     pub fn walk<V: RingView>(view: &V, mut each: impl FnMut(&Result<Record, Damage>)) -> Self {
         let mut survey = Self {
             size: view.size(),
@@ -151,7 +153,7 @@ impl Survey {
                 Verdict::Jammed { damage: *damage }
             }
         };
-        // The first obstacle decides: the kernel does not get past it.
+        // The first obstacle is the verdict: the kernel does not get past it.
         if matches!(self.verdict, Verdict::Empty | Verdict::Flowing) {
             self.ready += u64::from(verdict == Verdict::Flowing);
             self.verdict = verdict;

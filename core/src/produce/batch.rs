@@ -1,9 +1,9 @@
 //! A batch: records that the kernel sees all at once, or not at all.
 //!
-//! Invariant: from the producer's position to `tail` stand whole records whose headers are written, none of them
-//! visible; where `lost` is set the room may be another producer's, and the batch is never shown. One release store of
-//! `producer_pos` shows all records. Kernel counterpart: one look at `producer_pos` in `__bpf_user_ringbuf_peek` finds
-//! either none of them or every one.
+//! Invariant: from the producer's position to `tail` there are whole records with written headers, none of them
+//! visible. If `lost` is set, the room may belong to another producer, and the batch is never published. One release
+//! store of `producer_pos` publishes all records. Kernel counterpart: one load of `producer_pos` in
+//! `__bpf_user_ringbuf_peek` finds either none of them or all.
 
 use core::ops::{Deref, DerefMut};
 
@@ -13,15 +13,16 @@ use crate::produce::payload::{BeyondSample, OwnPayload, Payload};
 use crate::produce::room::{Room, publish};
 use crate::seam::memory::RingMemory;
 
-/// Records on their way to the ring together. Dropping the batch leaves nothing of them behind.
+/// Records that become visible together. Dropping the batch leaves nothing of them behind.
 ///
-/// One drain may still stop between them (its callback may ask for that, or it has taken 131,072 records).
+/// A drain may still stop between them, because its callback asks for that or after
+/// [`MAX_RECORDS_PER_DRAIN`](crate::kernel::MAX_RECORDS_PER_DRAIN) records.
 #[derive(Debug)]
 #[must_use = "a batch that is dropped is discarded: submit it"]
 pub struct Batch<'p, M: RingMemory> {
     room: &'p mut Room<M>,
     tail: Position,
-    /// Why the batch can't be submitted any more.
+    /// Why the batch can no longer be submitted.
     lost: Option<ReserveError>,
 }
 
@@ -35,10 +36,10 @@ impl<'p, M: RingMemory> Batch<'p, M> {
     /// Reserves the batch's next sample.
     ///
     /// # Errors
-    /// As [`Producer::reserve`](crate::Producer::reserve), and [`ReserveError::BatchFull`] if the record and the batch together are larger than
-    /// the ring. The batch stays as it is, and may be submitted without the sample; but after
-    /// [`ReserveError::ForeignProducer`] or [`ReserveError::Corrupted`] the batch is lost, and
-    /// [`submit`](Self::submit) fails with the same error.
+    /// As [`Producer::reserve`](crate::Producer::reserve), and [`ReserveError::BatchFull`] if the record and the batch
+    /// together are larger than the ring. The batch is unchanged and may be submitted without the sample. But after
+    /// [`ReserveError::ForeignProducer`] or [`ReserveError::Corrupted`] the batch is lost, and [`submit`](Self::submit)
+    /// fails with the same error.
     #[inline]
     pub fn reserve(&mut self, len: usize) -> Result<BatchSample<'_, M>, ReserveError> {
         let len = self.room.make_room(self.tail, len).inspect_err(|why| {
@@ -47,7 +48,7 @@ impl<'p, M: RingMemory> Batch<'p, M> {
             }
         })?;
         // SAFETY: `make_room` found the record's extent free from `tail` on; the batch borrows the ring's one
-        // producer, and the sample borrows the batch, so nobody else takes these bytes.
+        // producer, and the sample borrows the batch, so nothing else takes these bytes.
         let payload = unsafe { OwnPayload::new(self.room.memory(), self.tail, len) };
         Ok(BatchSample { payload, tail: &mut self.tail })
     }
@@ -64,15 +65,15 @@ impl<'p, M: RingMemory> Batch<'p, M> {
         Ok(())
     }
 
-    /// Shows the whole batch to the kernel at once. Returns the position at which its last record ends. An empty batch
-    /// stores nothing.
+    /// Publishes the whole batch at once. Returns the position at which its last record ends. An empty batch stores
+    /// nothing.
     ///
-    /// A release store of `producer_pos`, which pairs with the acquire load in `__bpf_user_ringbuf_peek`. Before it,
-    /// one more look at the position: a batch may have been long in the making.
+    /// This is a release store of `producer_pos`, which pairs with the acquire load in `__bpf_user_ringbuf_peek`. The
+    /// position is checked once more before it, since a batch can take long to fill.
     ///
     /// # Errors
     /// [`ReserveError::ForeignProducer`] and [`ReserveError::Corrupted`] if a reservation of this batch met that, or if
-    /// the position was moved since. Nothing of the batch is visible then; push its samples again after
+    /// the position was moved since. Nothing of the batch is visible; push its samples again after
     /// [`Producer::resume`](crate::Producer::resume).
     #[inline]
     pub fn submit(self) -> Result<Position, ReserveError> {
@@ -91,13 +92,13 @@ impl<'p, M: RingMemory> Batch<'p, M> {
     #[inline]
     pub fn discard(self) {}
 
-    /// Bytes that the batch takes so far, headers and padding included.
+    /// Bytes that the batch takes up so far, headers and padding included.
     #[inline]
     pub fn bytes(&self) -> u64 {
         self.tail.distance_from(self.room.position())
     }
 
-    /// Whether nothing was added yet.
+    /// Whether the batch has no samples yet.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.bytes() == 0
@@ -113,16 +114,16 @@ pub struct BatchSample<'b, M: RingMemory> {
 }
 
 impl<M: RingMemory> BatchSample<'_, M> {
-    /// Adds the sample to the batch; the kernel sees it when the batch is submitted.
+    /// Adds the sample to the batch. The kernel sees it when the batch is submitted.
     #[inline]
     pub fn submit(mut self) {
         *self.tail = self.payload.finish();
     }
 
-    /// Adds the first `len` bytes only.
+    /// Adds only the first `len` bytes.
     ///
     /// # Errors
-    /// [`BeyondSample`] if `len` is longer than what was reserved. The sample is left out of the batch then.
+    /// [`BeyondSample`] if `len` is longer than what was reserved. The sample is then left out of the batch.
     #[inline]
     pub fn submit_len(mut self, len: usize) -> Result<(), BeyondSample> {
         self.payload.shorten(len)?;

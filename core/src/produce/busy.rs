@@ -1,9 +1,9 @@
-//! A record that the kernel can see and waits in front of, until its owner lets go of it.
+//! A record that is visible to the kernel, which waits in front of it until its owner commits it.
 //!
-//! Invariant: `extent` bytes from the payload's start on are the owner's, and the header at the start says busy. What
-//! is committed leaves the front; the rest stays one record, with a header of its own written *before* the front is
-//! released, so the kernel never finds bytes of an earlier lap where it looks for a header. Kernel counterpart: the
-//! silence of `__bpf_user_ringbuf_peek` at `BPF_RINGBUF_BUSY_BIT`.
+//! Invariant: `extent` bytes from the payload's start belong to the owner, and the header at the start says busy. A
+//! commit takes a record off the front. The rest stays one record, whose own header is written *before* the front is
+//! released, so the kernel never finds bytes of an earlier lap where it looks for a header. Kernel counterpart:
+//! `__bpf_user_ringbuf_peek`, which stops without an error at `BPF_RINGBUF_BUSY_BIT`.
 
 use core::ops::{Deref, DerefMut};
 
@@ -13,7 +13,7 @@ use crate::format::position::Position;
 use crate::produce::payload::{OwnPayload, Payload};
 use crate::seam::memory::RingMemory;
 
-/// A busy record, discarded on drop as far as it was not committed.
+/// A busy record. What was not committed is discarded on drop.
 #[derive(Debug)]
 pub(crate) struct BusyRecord<M: RingMemory> {
     payload: OwnPayload<M>,
@@ -24,7 +24,7 @@ impl<M: RingMemory> BusyRecord<M> {
     /// Writes the header of a busy record at `start`. The caller publishes it.
     ///
     /// # Safety
-    /// As for [`Payload::new`]; besides, the caller shows the record to the kernel, or forgets the value.
+    /// As for [`Payload::new`]; and the caller publishes the record, or forgets the value.
     #[inline]
     pub(crate) unsafe fn new(memory: M, start: Position, len: SampleLen) -> Self {
         // SAFETY: the caller's promise is passed on.
@@ -33,7 +33,7 @@ impl<M: RingMemory> BusyRecord<M> {
         Self { payload, extent: len.extent() }
     }
 
-    /// Bytes that are left, header and padding included.
+    /// Bytes that are left, headers and padding included.
     #[inline]
     pub(crate) fn extent(&self) -> u32 {
         self.extent
@@ -45,7 +45,8 @@ impl<M: RingMemory> BusyRecord<M> {
         self.payload.start().advance(u64::from(self.extent))
     }
 
-    /// Makes the front of the stretch a sample of `len`. Only its owner sees a difference. `false` if it has no room.
+    /// Makes the front of the stretch a sample of `len` bytes, which only its owner can see. Returns `false` if there
+    /// is no room for it.
     #[inline]
     pub(crate) fn begin(&mut self, len: SampleLen) -> bool {
         let fits = len.extent() <= self.extent;
@@ -56,24 +57,24 @@ impl<M: RingMemory> BusyRecord<M> {
         fits
     }
 
-    /// Hands the sample in front to the kernel; the stretch behind it stays, busy. The answer is the position at which
-    /// the sample's record ends.
+    /// Submits the sample in front; the stretch behind it stays busy. Returns the position at which the sample's record
+    /// ends.
     #[inline]
     pub(crate) fn commit_front(&mut self) -> Position {
         self.commit(Header::busy)
     }
 
-    /// Hands the sample to the kernel, and lets go of the stretch: what is left behind it is discarded. The answer is
-    /// the position at which the sample's record ends.
+    /// Submits the sample and discards what is left of the stretch. Returns the position at which the sample's record
+    /// ends.
     #[inline]
     pub(crate) fn commit_last(&mut self) -> Position {
         let end = self.commit(Header::discarded);
-        // The kernel may be past the rest by now, and the room somebody else's: nothing more may be stored there.
+        // The kernel may be past the rest by now and the room reserved anew: nothing more may be stored there.
         self.extent = 0;
         end
     }
 
-    /// What is left behind the sample becomes a record as `rest` says.
+    /// Submits the sample. What is left behind it becomes a record with the header that `rest` makes.
     #[inline]
     fn commit(&mut self, rest: fn(u32) -> Header) -> Position {
         let len = self.payload.sample_len();
@@ -85,13 +86,13 @@ impl<M: RingMemory> BusyRecord<M> {
             unsafe { self.payload.write_header_at(end, rest(filler_len(left))) };
         }
         self.commit_header(Header::submitted(len.bytes()));
-        // SAFETY: what is left of the stretch begins at `end`; where nothing is left, nobody writes there any more.
+        // SAFETY: what is left of the stretch begins at `end`; if nothing is left, nothing more is written.
         unsafe { self.payload.move_to(end) };
         self.extent = left;
         end
     }
 
-    /// Makes the kernel skip what is left.
+    /// Discards what is left.
     #[inline]
     pub(crate) fn discard(&mut self) {
         if self.extent > 0 {
@@ -100,10 +101,11 @@ impl<M: RingMemory> BusyRecord<M> {
         }
     }
 
-    /// Pairs with the kernel's acquire load of the header: the sample, and the header behind it, are written by now.
+    /// Stores the record's length word. Pairs with the kernel's acquire load of the header: the sample, and the header
+    /// behind it, are written by now.
     #[inline]
     fn commit_header(&mut self, header: Header) {
-        // SAFETY: the record at the start is ours (`new`), and nobody else stores to its header.
+        // SAFETY: the record at the start is ours (`new`), and nothing else stores to its header.
         unsafe { self.payload.memory().commit_header(self.payload.offset(), header) };
     }
 }

@@ -1,7 +1,7 @@
-//! Samples that outlive the call that reserved them: several at once, submitted in any order, from any thread.
+//! Samples that are not bound to their producer: several at once, submitted in any order, from any thread.
 //!
-//! Published at once with the busy bit, so the kernel stops in front of the oldest that is not submitted. Kernel
-//! counterpart: `BPF_RINGBUF_BUSY_BIT` in `__bpf_user_ringbuf_peek`.
+//! Invariant: each is published at once with the busy bit, so the kernel stops in front of the oldest one that is not
+//! submitted. Kernel counterpart: `BPF_RINGBUF_BUSY_BIT` in `__bpf_user_ringbuf_peek`.
 
 use core::ops::{Deref, DerefMut};
 
@@ -13,9 +13,11 @@ use crate::seam::memory::RingMemory;
 
 /// Room for one sample that is not bound to its producer: fill it through [`Payload`], then submit it.
 ///
-/// It holds its memory by value: a reference, or an `Arc` if it must outlive the place where the memory lives. It is
-/// `Send`: another thread may fill and submit it. Everything reserved after it waits until it is submitted, discarded
-/// or dropped (which discards). One that is forgotten, or whose process dies, stops the ring until it is repaired.
+/// It holds its memory by value: a reference, or an `Arc` if it must outlive the owner of the memory. It is `Send`:
+/// another thread may fill and submit it.
+///
+/// Everything reserved after it waits until it is submitted or discarded; dropping it discards it. If it is forgotten
+/// (`mem::forget`), or its process dies, the ring is stuck until it is [repaired](crate::repair()).
 #[derive(Debug)]
 #[must_use = "a sample that is dropped is discarded: submit it"]
 pub struct DetachedSample<M: RingMemory> {
@@ -28,31 +30,32 @@ impl<M: RingMemory> DetachedSample<M> {
         Self { record }
     }
 
-    /// Hands the sample to the kernel. The answer is the position at which its record ends.
+    /// Submits the sample. Returns the position at which its record ends.
     ///
-    /// A release store of the header's length word, which pairs with the acquire load in `__bpf_user_ringbuf_peek`.
+    /// This is a release store of the header's length word, which pairs with the acquire load in
+    /// `__bpf_user_ringbuf_peek`.
     #[inline]
     pub fn submit(mut self) -> Position {
         self.record.commit_last()
     }
 
-    /// Submits the first `len` bytes only. The rest of the record becomes a discarded one, which the kernel skips.
+    /// Submits only the first `len` bytes. The rest becomes a discarded record, which the kernel skips.
     ///
     /// # Errors
-    /// [`BeyondSample`] if `len` is longer than what was reserved. The sample is discarded then; where that is not
-    /// wanted, call [`Payload::shorten`] first.
+    /// [`BeyondSample`] if `len` is longer than what was reserved. The sample is then discarded; to keep it,
+    /// call [`Payload::shorten`] first.
     #[inline]
     pub fn submit_len(mut self, len: usize) -> Result<Position, BeyondSample> {
         self.record.shorten(len)?;
         Ok(self.submit())
     }
 
-    /// Makes the kernel skip the record: the same as dropping the sample. Its bytes are free once the kernel has
-    /// drained past them.
+    /// Discards the sample, as dropping it does: the kernel skips the record. Its bytes are free once the kernel has
+    /// drained past it.
     #[inline]
     pub fn discard(self) {}
 
-    /// Makes a lane of the sample's place: many samples in it, one after the other.
+    /// Turns the sample's room into a lane, for many samples one after the other.
     #[inline]
     pub fn into_lane(self) -> Lane<M> {
         Lane::new(self.record)

@@ -1,7 +1,8 @@
-//! A lane: a thread's own stretch of the ring, split into samples without touching any word that others write.
+//! A lane: a thread's own stretch of the ring, split into samples without touching a word that other threads write.
 //!
-//! Invariant: the stretch begins with a busy header that spans what is left of it. Kernel counterpart: the same walk
-//! as ever; each submitted sample is a record, and a busy one follows until the lane is used up or closed.
+//! Invariant: the stretch begins with a busy header that spans what is left of it. Kernel counterpart:
+//! `__bpf_user_ringbuf_peek`, to which each submitted sample is a record, followed by a busy one until the lane is used
+//! up or closed.
 
 use core::ops::{Deref, DerefMut};
 
@@ -12,11 +13,11 @@ use crate::produce::busy::BusyRecord;
 use crate::produce::payload::{BeyondSample, Payload};
 use crate::seam::memory::RingMemory;
 
-/// A stretch of the ring for one thread at a time. Each sample is visible as soon as it is submitted.
+/// A stretch of the ring for one thread at a time. Each sample is visible to the kernel as soon as it is submitted.
 ///
-/// **Everything reserved behind an open lane waits for it**, by whomever: keep lanes short, and close them (or drop
-/// them) when there is nothing to send. What is left is discarded then. A lane that is forgotten, or whose process
-/// dies, stops the ring until it is repaired.
+/// **Everything that any thread reserves behind an open lane waits for it.** Keep lanes short, and close or drop them
+/// when there is nothing to send; what is left is then discarded. If a lane is forgotten (`mem::forget`), or its
+/// process dies, the ring is stuck until it is [repaired](crate::repair()).
 #[derive(Debug)]
 #[must_use = "a lane that is dropped gives its stretch up"]
 pub struct Lane<M: RingMemory> {
@@ -29,11 +30,11 @@ impl<M: RingMemory> Lane<M> {
         Self { record }
     }
 
-    /// Reserves a sample of `len` bytes in the lane. Nothing of it is visible before submit.
+    /// Reserves a sample of `len` bytes in the lane. The kernel sees nothing of it before it is submitted.
     ///
     /// # Errors
-    /// [`ReserveError::TooLarge`] if no ring of this size takes it, [`ReserveError::LaneUsedUp`] if the lane has not
-    /// enough left: close it and take another one.
+    /// [`ReserveError::TooLarge`] if the ring can never take it, [`ReserveError::LaneUsedUp`] if too little is left of the
+    /// lane: close it and take another. Nothing has changed then.
     #[inline]
     pub fn reserve(&mut self, len: usize) -> Result<LaneSample<'_, M>, ReserveError> {
         let size = self.record.memory().size();
@@ -45,7 +46,7 @@ impl<M: RingMemory> Lane<M> {
         }
     }
 
-    /// Reserves, copies `bytes` and submits. The answer is the position at which the record ends.
+    /// Reserves a sample, copies `bytes` into it and submits it. Returns the position at which its record ends.
     ///
     /// # Errors
     /// As [`reserve`](Self::reserve).
@@ -56,19 +57,19 @@ impl<M: RingMemory> Lane<M> {
         Ok(sample.submit())
     }
 
-    /// Bytes left, of which each sample takes a header of 8 and padding up to a multiple of 8 besides its own.
+    /// Bytes left. Each sample takes [`record_extent`] of its length.
     #[inline]
     pub fn left(&self) -> u32 {
         self.record.extent()
     }
 
-    /// Gives up what is left, so that the kernel gets to what lies behind: the same as dropping the lane.
+    /// Discards what is left, as dropping the lane does, so that the kernel reaches what lies behind.
     #[inline]
     pub fn close(self) {}
 }
 
-/// Room for one sample in a lane, to be filled in place through [`Payload`] and then submitted. Dropping it gives the
-/// room back to the lane.
+/// Room for one sample in a lane: fill it in place through [`Payload`], then submit it. Dropping it gives the room back
+/// to the lane.
 #[derive(Debug)]
 #[must_use = "a sample that is dropped is discarded: submit it"]
 pub struct LaneSample<'l, M: RingMemory> {
@@ -76,18 +77,19 @@ pub struct LaneSample<'l, M: RingMemory> {
 }
 
 impl<M: RingMemory> LaneSample<'_, M> {
-    /// Hands the sample to the kernel. The answer is the position at which its record ends.
+    /// Submits the sample. Returns the position at which its record ends.
     ///
-    /// A release store of the header's length word, which pairs with the acquire load in `__bpf_user_ringbuf_peek`.
+    /// This is a release store of the header's length word, which pairs with the acquire load in
+    /// `__bpf_user_ringbuf_peek`.
     #[inline]
     pub fn submit(self) -> Position {
         self.lane.record.commit_front()
     }
 
-    /// Submits the first `len` bytes only; the rest stays with the lane.
+    /// Submits only the first `len` bytes. The rest stays with the lane.
     ///
     /// # Errors
-    /// [`BeyondSample`] if `len` is longer than what was reserved. The sample is discarded then.
+    /// [`BeyondSample`] if `len` is longer than what was reserved. The sample's room then goes back to the lane.
     #[inline]
     pub fn submit_len(mut self, len: usize) -> Result<Position, BeyondSample> {
         self.shorten(len)?;

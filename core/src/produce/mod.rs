@@ -4,7 +4,8 @@
 //! - Published at reserve, with the busy bit: `detached` and `lane`, on a `busy` record; `shared`, which takes its room
 //!   in the `reservations` word; `raw`, which keeps libbpf's contract.
 //!
-//! `payload` is a sample's place in the ring, whichever way it is published. `opening` finds out where a producer begins.
+//! `payload` is a sample's place in the ring, whichever way it is published. `opening` finds out where a producer
+//! begins.
 
 #[expect(unsafe_code, reason = "claims the room that it found")]
 pub(crate) mod batch;

@@ -1,7 +1,7 @@
-//! Where a producer begins on a ring, after a look at everything that is still in it.
+//! Where a producer begins on a ring, once everything that is still in it was checked.
 //!
-//! Invariant: an opening is handed out only if the kernel can take every record up to `position`, so that a ring that is
-//! stuck, or in the hands of another producer, is noticed before anything is written. Kernel counterpart: the walk of
+//! Invariant: an opening exists only if the kernel can take every record up to `position`. So a ring that is stuck, or
+//! that another producer is using, is noticed before anything is written. Kernel counterpart: the walk of
 //! `__bpf_user_ringbuf_peek`, by the same checks.
 
 use crate::error::{AttachError, AttachFailed};
@@ -21,7 +21,7 @@ pub(crate) struct Opening {
 }
 
 impl Opening {
-    /// Claims the memory and looks where to begin; gives the memory back where that fails.
+    /// Claims the memory and finds out where to begin. Gives the memory back on failure.
     pub(crate) fn attach<M: RingMemory>(memory: M) -> Result<(Claimed<M>, Self), AttachFailed<M>> {
         let memory = Claimed::new(memory).map_err(|memory| AttachFailed::new(AttachError::AlreadyAttached, memory))?;
         // SAFETY: the claim was got just now, and nothing is reserved before the walk is over.
@@ -31,13 +31,14 @@ impl Opening {
         }
     }
 
-    /// Looks at every record in the ring, and finds out where its holder may begin.
+    /// Checks every record in the ring, and finds out where the holder of the claim may begin.
     ///
-    /// What samples and lanes of an earlier producer still write lies in records that say busy until it is written: a
-    /// walk comes to those bytes, if at all, through the header whose acquire load says that they are.
+    /// Samples and lanes of an earlier producer may still be writing, but only into records that are busy until they
+    /// have finished. The walk reaches those bytes, if at all, through a header whose acquire load shows that they are
+    /// written.
     ///
     /// # Safety
-    /// Meanwhile the holder writes no header: it reserves nothing, and no other thread does.
+    /// During the walk no header is written: neither the holder nor another thread reserves anything.
     pub(crate) unsafe fn of<M: RingMemory>(memory: &Claimed<M>) -> Result<Self, AttachError> {
         // SAFETY: the claim is held; as above, and by the caller's promise, plain writes happened before.
         let view = unsafe { WrittenHere::new(&**memory) };

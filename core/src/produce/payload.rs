@@ -1,14 +1,16 @@
-//! A sample's place in the ring while its owner fills it.
+//! The bytes of a sample in the ring while its owner fills them.
 //!
-//! Invariant: the record that begins at `start` and its whole extent belong to the value, so that nobody else writes
-//! there until it is gone. All writes of the core into the data area go through here.
+//! Invariant: the record that begins at `start`, with its whole extent, belongs to the value, so nothing else writes
+//! there until it is gone. Producers of this process write their samples through here. Kernel counterpart: none; the
+//! kernel does not look at the bytes before the record is submitted.
 //!
-//! **One byte, two addresses.** A sample that passes the end of the data area goes on in the second mapping of its
+//! **One byte, two addresses.** A sample that passes the end of the data area continues in the second mapping of its
 //! beginning. If it is dropped or shortened, the next record's header or sample is written to the same bytes through
-//! the first mapping, by plain stores. The processor keeps the order of two stores to one byte whatever their addresses,
-//! since coherence goes by the physical one; the compiler knows the addresses only, and might swap them. So a compiler
-//! fence stands wherever bytes given up are taken up again. With a kernel in between none is needed:
-//! its room comes by the acquire load of a position that it stores after it has seen the release that gave the bytes up.
+//! the first mapping, by plain stores. The processor keeps two stores to one byte in order whatever their virtual
+//! addresses, since coherence goes by the physical address. The compiler knows only the virtual addresses, and might
+//! swap the stores. So there is a compiler fence wherever bytes that were given up are used again. If the kernel freed
+//! the bytes, no fence is needed: the room comes from the acquire load of a position that the kernel stores after it
+//! has seen the release that gave the bytes up.
 
 use core::fmt;
 use core::ops::{Deref, DerefMut};
@@ -20,13 +22,13 @@ use crate::format::layout::SampleLen;
 use crate::format::position::Position;
 use crate::seam::memory::{ContiguousMemory, RingMemory};
 
-/// The bytes of a reserved sample: write them in any order, from any offset.
+/// The bytes of a reserved sample: write them in any order, at any offset.
 ///
-/// Over plain memory ([`ContiguousMemory`]: the kernel's ring, the ordinary simulated one) it is a `&mut [u8]` too.
-/// The first byte lies at a multiple of 8 in the data area, and so in memory: a struct whose alignment is at most 8 can
-/// be written in place. Bytes that are not written hold whatever an earlier sample left there.
+/// Over plain memory ([`ContiguousMemory`]: the kernel's ring, the ordinary simulated one) it dereferences to `[u8]`.
+/// The first byte lies at a multiple of 8 in memory, so a struct whose alignment is at most 8 can be written in place.
+/// Bytes that are not written hold whatever an earlier sample left there.
 ///
-/// It has no size, so it can't be taken out of its sample: two samples' places can't be swapped.
+/// `Payload` is unsized, so it can't be moved out of its sample or swapped:
 /// ```compile_fail,E0277
 /// # fn show<M: user_ringbuf_core::RingMemory>(
 /// #     one: &mut user_ringbuf_core::DetachedSample<M>, other: &mut user_ringbuf_core::DetachedSample<M>) {
@@ -37,16 +39,16 @@ use crate::seam::memory::{ContiguousMemory, RingMemory};
 pub struct Payload<M: RingMemory, Unsized: ?Sized = [()]> {
     memory: M,
     start: Position,
-    /// Where the header lies in the data area: that of `start`.
+    /// Offset of the header in the data area: that of `start`.
     offset: u32,
     len: SampleLen,
     _unsized: Unsized,
 }
 
-/// A length or a stretch that does not lie within what was reserved.
+/// A length or a range of bytes that does not lie within the sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BeyondSample {
-    /// First byte asked for, counted from the sample's beginning; 0 where a length was asked for.
+    /// First byte asked for, counted from the beginning of the sample; 0 if a length was asked for.
     pub at: usize,
     /// Bytes asked for.
     pub len: usize,
@@ -63,21 +65,21 @@ impl fmt::Display for BeyondSample {
 impl core::error::Error for BeyondSample {}
 
 /// Keeps the compiler from moving writes to bytes that were given up behind the next writes to the same bytes, which
-/// may go to another address: see the module. No instruction.
+/// may use another address: see the module's documentation. It compiles to no instruction.
 #[inline(always)]
 pub(crate) fn taken_up_again() {
     compiler_fence(Ordering::AcqRel);
 }
 
-/// A [`Payload`] as its sample holds it. Only the sample moves it.
+/// A [`Payload`] as its sample holds it: sized, so that the sample can move it.
 pub(crate) type OwnPayload<M> = Payload<M, [(); 0]>;
 
 impl<M: RingMemory> OwnPayload<M> {
-    /// Takes hold of the record that begins at `start`.
+    /// The payload of a record that begins at `start`.
     ///
     /// # Safety
-    /// `start` is a multiple of 8, and the `len.extent()` bytes from there are the caller's: free space that nobody
-    /// else takes, or part of a record that the caller reserved. `len` was checked against this memory's size.
+    /// `start` is a multiple of 8, and the `len.extent()` bytes from there belong to the caller: free space that
+    /// nothing else takes, or part of a record that the caller reserved. `len` was checked against this memory's size.
     #[inline(always)]
     pub(crate) unsafe fn new(memory: M, start: Position, len: SampleLen) -> Self {
         taken_up_again();
@@ -87,19 +89,19 @@ impl<M: RingMemory> OwnPayload<M> {
 }
 
 impl<M: RingMemory, Unsized: ?Sized> Payload<M, Unsized> {
-    /// Bytes in the sample.
+    /// Length of the sample, in bytes.
     #[inline]
     pub fn len(&self) -> usize {
         self.len.bytes() as usize
     }
 
-    /// Whether the sample has no bytes, which is legal.
+    /// Whether the sample is empty, which is legal.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len.bytes() == 0
     }
 
-    /// Where the record begins.
+    /// Position at which the record begins.
     #[inline]
     pub fn start(&self) -> Position {
         self.start
@@ -108,7 +110,7 @@ impl<M: RingMemory, Unsized: ?Sized> Payload<M, Unsized> {
     /// Writes `bytes` into the sample, `at` bytes from its beginning.
     ///
     /// # Errors
-    /// [`BeyondSample`] if they don't lie within the sample; nothing is written then.
+    /// [`BeyondSample`] if the bytes don't all lie within the sample. Nothing is written then.
     #[inline]
     pub fn write(&mut self, at: usize, bytes: &[u8]) -> Result<(), BeyondSample> {
         let at = self.within(at, bytes.len())?;
@@ -117,10 +119,10 @@ impl<M: RingMemory, Unsized: ?Sized> Payload<M, Unsized> {
         Ok(())
     }
 
-    /// Sets `len` bytes from `at` on to `byte`.
+    /// Sets `len` bytes to `byte`, beginning `at` bytes from the beginning of the sample.
     ///
     /// # Errors
-    /// [`BeyondSample`] if they don't lie within the sample; nothing is written then.
+    /// [`BeyondSample`] if the bytes don't all lie within the sample. Nothing is written then.
     #[inline]
     pub fn fill_range(&mut self, at: usize, len: usize, byte: u8) -> Result<(), BeyondSample> {
         let at32 = self.within(at, len)?;
@@ -131,10 +133,10 @@ impl<M: RingMemory, Unsized: ?Sized> Payload<M, Unsized> {
         Ok(())
     }
 
-    /// Makes the sample shorter. The bytes given up need not be written.
+    /// Makes the sample `len` bytes long. The bytes given up need not be written.
     ///
     /// # Errors
-    /// [`BeyondSample`] if `len` is longer than what was reserved; the sample stays as it is then.
+    /// [`BeyondSample`] if `len` is longer than the sample, which is then unchanged.
     #[inline]
     pub fn shorten(&mut self, len: usize) -> Result<(), BeyondSample> {
         let beyond = BeyondSample { at: 0, len, reserved: self.len.bytes() };
@@ -142,7 +144,7 @@ impl<M: RingMemory, Unsized: ?Sized> Payload<M, Unsized> {
         Ok(())
     }
 
-    /// Writes `bytes`, which are as long as the sample, from its beginning on.
+    /// Writes `bytes`, which are as long as the sample.
     #[inline]
     pub(crate) fn write_whole(&mut self, bytes: &[u8]) {
         let fits = &bytes[..bytes.len().min(self.len())];
@@ -150,24 +152,24 @@ impl<M: RingMemory, Unsized: ?Sized> Payload<M, Unsized> {
         unsafe { self.memory.write_payload(self.offset(), 0, fits) };
     }
 
-    /// Writes the header of a record that is to be published, and says where the record ends.
+    /// Writes the header of a record that is about to be published. Returns the position at which the record ends.
     #[inline]
     pub(crate) fn finish(&mut self) -> Position {
         self.write_header(Header::submitted(self.len.bytes()));
         self.start.advance(u64::from(self.len.extent()))
     }
 
-    /// Writes the record's header where nobody looks yet.
+    /// Writes the record's header, which is not visible yet.
     #[inline]
     pub(crate) fn write_header(&mut self, header: Header) {
         // SAFETY: the record is ours (`new`), so its first eight bytes are.
         unsafe { self.memory.write_header(self.offset(), header) };
     }
 
-    /// Writes a header at `at` where nobody looks yet.
+    /// Writes a header at `at`, which is not visible yet.
     ///
     /// # Safety
-    /// `at` is a multiple of 8, and the eight bytes there are the caller's.
+    /// `at` is a multiple of 8, and the eight bytes there belong to the caller.
     #[inline]
     pub(crate) unsafe fn write_header_at(&mut self, at: Position, header: Header) {
         // The bytes may be those of a sample that was shortened.
@@ -176,7 +178,7 @@ impl<M: RingMemory, Unsized: ?Sized> Payload<M, Unsized> {
         unsafe { self.memory.write_header(at.offset(self.memory.size()), header) };
     }
 
-    /// Takes hold of a record of another length at the same place.
+    /// Makes the sample `len` bytes long, shorter or longer.
     ///
     /// # Safety
     /// As for [`new`](Self::new).
@@ -186,7 +188,7 @@ impl<M: RingMemory, Unsized: ?Sized> Payload<M, Unsized> {
         self.len = len;
     }
 
-    /// Takes hold of another place.
+    /// Moves the payload to the record that begins at `start`.
     ///
     /// # Safety
     /// As for [`new`](Self::new), before anything is written there.
@@ -196,7 +198,7 @@ impl<M: RingMemory, Unsized: ?Sized> Payload<M, Unsized> {
         self.offset = start.offset(self.memory.size());
     }
 
-    /// The sample's length as checked at reservation, or since shortened.
+    /// The sample's length as it was checked at reservation, or shortened since.
     #[inline]
     pub(crate) fn sample_len(&self) -> SampleLen {
         self.len
@@ -207,7 +209,7 @@ impl<M: RingMemory, Unsized: ?Sized> Payload<M, Unsized> {
         &self.memory
     }
 
-    /// Where the record's header lies in the data area.
+    /// Offset of the record's header in the data area.
     #[inline(always)]
     pub(crate) fn offset(&self) -> u32 {
         self.offset
@@ -230,7 +232,7 @@ impl<M: ContiguousMemory, Unsized: ?Sized> Deref for Payload<M, Unsized> {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        // SAFETY: the record is ours (`new`), so nobody in this process writes these bytes while we are borrowed; the
+        // SAFETY: the record is ours (`new`), so nothing in this process writes these bytes while we are borrowed; the
         // memory vouches for the pointer (`ContiguousMemory`, obligation 1), and mapped bytes are initialised.
         unsafe { slice::from_raw_parts(self.memory.payload(self.offset()), self.len()) }
     }

@@ -1,8 +1,8 @@
 //! libbpf's contract: any number of handles on one ring, each sample published busy when it is reserved.
 //!
-//! Invariant: a handle remembers nothing. It reads both positions anew for each reservation, so handles in any number of
-//! processes may share a ring, as long as one lock of their own keeps the reservations apart; nothing is claimed.
-//! Between reserve and submit a sample is known by the offset of its header alone. Kernel counterpart:
+//! Invariant: a handle remembers nothing. It loads both positions for each reservation, so handles in any number of
+//! processes may share a ring, as long as a lock of their own serialises the reservations. Nothing is claimed. Between
+//! reserve and submit a sample is known only by the offset of its header. Kernel counterpart:
 //! `__bpf_user_ringbuf_peek`, which stops at `BPF_RINGBUF_BUSY_BIT` and skips `BPF_RINGBUF_DISCARD_BIT`.
 
 use core::time::Duration;
@@ -17,17 +17,18 @@ use crate::seam::memory::RingMemory;
 use crate::seam::role::Role;
 use crate::wait::{BlockingError, Until, Wait, block_on, or_not_yet};
 
-/// A handle on a ring that others may produce into as well, for the C ABI and for those who share a ring with libbpf.
+/// A handle on a ring into which others may produce too: for the C ABI, and for programs that share a ring with libbpf.
 ///
-/// Rust programs want [`Producer`](crate::Producer), [`Shared`](crate::Shared) or
-/// [`DetachedSample`](crate::DetachedSample), which the compiler keeps correct. Here the caller does:
+/// Rust programs should use [`Producer`](crate::Producer), [`Shared`](crate::Shared) or
+/// [`DetachedSample`](crate::DetachedSample), which the compiler checks. Here the caller promises:
 ///
-/// 1. Reservations and pushes, through whatever handle in whatever process, libbpf's included, take place under one lock,
-///    and no [`Producer`](crate::Producer) works on the ring.
-/// 2. An offset that is submitted or discarded came from a reservation on this ring and was neither submitted nor
-///    discarded since. What is noticed at no cost is refused; the rest damages the ring's contents, never other memory.
+/// 1. All reservations and pushes, through any handle in any process, libbpf's included, happen under one lock, and no
+///    [`Producer`](crate::Producer) works on the ring.
+/// 2. An offset that is submitted or discarded came from a reservation on this ring, and was neither submitted nor
+///    discarded since. Violations that can be detected at no cost are refused; others damage the contents of the ring,
+///    never other memory.
 ///
-/// Submitting and discarding need no lock: any thread, in any order, beside a reservation.
+/// Submitting and discarding need no lock: any thread may do so, in any order, during a reservation too.
 #[derive(Debug)]
 #[doc(alias = "user_ring_buffer")]
 pub struct Raw<M: RingMemory> {
@@ -35,7 +36,7 @@ pub struct Raw<M: RingMemory> {
 }
 
 impl<M: RingMemory> Raw<M> {
-    /// A handle on this memory. It neither claims the ring nor looks at what is in it.
+    /// Makes a handle on this memory, without claiming the ring or looking at what is in it.
     #[inline]
     pub const fn new(memory: M) -> Self {
         Self { memory }
@@ -47,11 +48,11 @@ impl<M: RingMemory> Raw<M> {
         &self.memory
     }
 
-    /// Reserves a sample of `len` bytes and shows it to the kernel, busy. Returns the position of its header.
+    /// Reserves a sample of `len` bytes and publishes it with the busy bit. Returns the position of its header.
     ///
     /// # Errors
     /// [`ReserveError::TooLarge`], [`ReserveError::Full`], and [`ReserveError::Corrupted`] if the positions can't be
-    /// those of a ring of this size. Nothing has been written then.
+    /// those of a ring of this size. Nothing was written then.
     ///
     /// # Safety
     /// The caller holds the lock of obligation 1.
@@ -60,12 +61,12 @@ impl<M: RingMemory> Raw<M> {
     pub unsafe fn reserve(&self, len: usize) -> Result<Position, ReserveError> {
         let seen = self.look();
         let len = room(seen, seen.found, len)?;
-        // SAFETY: `room` found the record's extent free, and under the caller's lock nobody else takes it.
+        // SAFETY: `room` found the record's extent free, and under the caller's lock nothing else takes it.
         unsafe { self.show_busy(seen, len) };
         Ok(seen.found)
     }
 
-    /// As [`reserve`](Self::reserve), for those who ask why only where they must: `None` in place of an error.
+    /// Like [`reserve`](Self::reserve), but returns `None` instead of an error, without the cost of finding the reason.
     ///
     /// # Safety
     /// As for [`reserve`](Self::reserve).
@@ -78,14 +79,14 @@ impl<M: RingMemory> Raw<M> {
         Some(seen.found)
     }
 
-    /// As [`reserve`](Self::reserve), waiting for room if need be: forever if `timeout` is `None`, not at all if it is
-    /// zero; otherwise there is one last attempt when the time is up.
+    /// Like [`reserve`](Self::reserve), but waits for room if necessary: forever if `timeout` is `None`, not at all if
+    /// it is zero. Otherwise there is one last attempt when the time is up.
     ///
     /// # Errors
-    /// [`BlockingError`]: whatever waiting can't change is returned at once.
+    /// [`BlockingError`]. An error that waiting can't change is returned at once.
     ///
     /// # Safety
-    /// As for [`reserve`](Self::reserve); the lock is held while waiting.
+    /// As for [`reserve`](Self::reserve). The lock is held during the wait too.
     #[doc(alias = "user_ring_buffer__reserve_blocking")]
     pub unsafe fn reserve_blocking<W: Wait + ?Sized>(
         &self,
@@ -101,7 +102,7 @@ impl<M: RingMemory> Raw<M> {
     /// Copies `bytes` into the ring and publishes them in one step. Returns the position at which the record ends.
     ///
     /// # Errors
-    /// As [`reserve`](Self::reserve).
+    /// As for [`reserve`](Self::reserve).
     ///
     /// # Safety
     /// As for [`reserve`](Self::reserve), and `bytes` do not lie in the ring.
@@ -111,12 +112,12 @@ impl<M: RingMemory> Raw<M> {
         unsafe { self.push_all(Some(Ok(bytes))) }
     }
 
-    /// Copies all `samples` into the ring and publishes them at once, or none of them. Returns the position at which the
-    /// last record ends.
+    /// Copies all `samples` into the ring and publishes them at once, or none of them. Returns the position at which
+    /// the last record ends.
     ///
     /// # Errors
-    /// As [`reserve`](Self::reserve), [`ReserveError::BatchFull`] if the ring can never hold them together, and the first
-    /// error among `samples`.
+    /// As for [`reserve`](Self::reserve), [`ReserveError::BatchFull`] if the ring can never hold all of them together,
+    /// and the first error among `samples`. Nothing is published then.
     ///
     /// # Safety
     /// As for [`push`](Self::push).
@@ -131,7 +132,7 @@ impl<M: RingMemory> Raw<M> {
             let bytes = bytes?;
             let len = room(seen, tail, bytes.len())?;
             let offset = tail.offset(seen.size);
-            // SAFETY: `room` found the record's extent free, under the caller's lock nobody else takes it, and the
+            // SAFETY: `room` found the record's extent free, under the caller's lock nothing else takes it, and the
             // kernel does not look there before it is published.
             unsafe {
                 self.memory.write_payload(offset, 0, bytes);
@@ -145,8 +146,11 @@ impl<M: RingMemory> Raw<M> {
         Ok(tail)
     }
 
-    /// Hands the sample whose header lies at `offset` to the kernel. Returns whether there is a busy record; without one
-    /// nothing is written.
+    /// Submits the sample whose header lies at `offset`. Returns whether there was a busy record; if not, nothing is
+    /// written.
+    ///
+    /// This is a release store of the header's length word, which pairs with the acquire load in
+    /// `__bpf_user_ringbuf_peek`.
     ///
     /// # Safety
     /// `offset` is a multiple of 8 below the ring's size, and obligation 2 holds.
@@ -157,8 +161,8 @@ impl<M: RingMemory> Raw<M> {
         unsafe { self.commit(offset, Header::submitted) }
     }
 
-    /// Makes the kernel skip the record whose header lies at `offset`. Its room is free once the kernel has drained past
-    /// it. Returns whether there is a busy record; without one nothing is written.
+    /// Discards the sample whose header lies at `offset`: the kernel skips its record. The room is free once the kernel
+    /// has drained past it. Returns whether there was a busy record; if not, nothing is written.
     ///
     /// # Safety
     /// As for [`submit`](Self::submit).
@@ -169,8 +173,8 @@ impl<M: RingMemory> Raw<M> {
         unsafe { self.commit(offset, Header::discarded) }
     }
 
-    /// Submits the first `len` bytes of the sample whose header lies at `offset`. The rest of the record becomes a
-    /// discarded one. Returns whether there is a busy record; without one nothing is written.
+    /// Submits the first `len` bytes of the sample whose header lies at `offset`. The rest becomes a discarded record.
+    /// Returns whether there was a busy record; if not, nothing is written.
     ///
     /// # Errors
     /// [`BeyondSample`] if `len` is longer than what was reserved. The sample stays reserved.
@@ -181,7 +185,7 @@ impl<M: RingMemory> Raw<M> {
         // SAFETY: the record is the caller's, so its header was written before; the offset is as promised.
         let reserved = unsafe { self.memory.read_header(offset) };
         let size = self.memory.size();
-        // What no reservation of this ring can have written is not the caller's record.
+        // A header that no reservation on this ring can have written is not that of the caller's record.
         let Some(whole) = size.sample_len(reserved.len() as usize).filter(|_| reserved.state() == RecordState::Busy)
         else {
             return Ok(false);
@@ -189,8 +193,8 @@ impl<M: RingMemory> Raw<M> {
         let len = whole.shortened(len).ok_or(BeyondSample { at: 0, len, reserved: whole.bytes() })?;
         let rest = whole.extent().saturating_sub(len.extent());
         taken_up_again();
-        // SAFETY: the record is the caller's, the rest lies within it, and nobody looks there before the front is
-        // committed.
+        // SAFETY: the record is the caller's, the rest lies within it, and the kernel does not look there before the
+        // front is committed.
         unsafe {
             if rest > 0 {
                 let behind = Position::new(u64::from(offset)).advance(u64::from(len.extent()));
@@ -202,7 +206,7 @@ impl<M: RingMemory> Raw<M> {
         Ok(true)
     }
 
-    /// Where the ring ends now: everything reserved or pushed so far, through whatever handle.
+    /// Position at which everything ends that was reserved or pushed so far, through any handle.
     #[inline]
     pub fn position(&self) -> Position {
         self.memory.load_producer(Role::LoadOwnProducer)
@@ -212,8 +216,8 @@ impl<M: RingMemory> Raw<M> {
     /// it.
     ///
     /// # Errors
-    /// [`BlockingError`], among them [`BlockingError::NotSubmitted`] for a position that lies ahead, and
-    /// [`ReserveError::Corrupted`].
+    /// [`BlockingError`], including [`BlockingError::NotSubmitted`] for a position that lies ahead, and
+    /// [`ReserveError::Corrupted`] for positions that can't be those of a ring of this size.
     pub fn wait_consumed<W: Wait + ?Sized>(
         &self,
         position: Position,
@@ -224,11 +228,12 @@ impl<M: RingMemory> Raw<M> {
         if !end.has_reached(position) {
             return Err(BlockingError::NotSubmitted { position, end });
         }
-        // Other handles may fill the ring to the last byte, and then a wake may be forgotten.
+        // Other handles may fill the ring to the last byte, and then epoll may forget a wake.
         block_on(waiter, self.memory.ring_id(), timeout, Until::WokenOrSomeTime, || {
             let consumer = self.memory.load_consumer();
             let end = self.position();
-            // Others may reserve what the kernel frees meanwhile: only positions that stand still can be compared.
+            // Others may reserve what the kernel frees in the meantime: only positions that stand still can be
+            // compared.
             if self.memory.load_consumer() == consumer {
                 end.occupied(consumer, self.memory.size())?;
             }
@@ -238,19 +243,19 @@ impl<M: RingMemory> Raw<M> {
 
     #[inline(always)]
     fn look(&self) -> Seen {
-        // What an earlier batch wrote and gave up is written again.
+        // Bytes that an earlier push wrote and gave up may be written again.
         taken_up_again();
-        // In libbpf's order. What the kernel has read is over: the load pairs with its release store of consumer_pos.
+        // In libbpf's order. The load pairs with the kernel's release store of consumer_pos: it has finished reading.
         let consumer = self.memory.load_consumer();
         Seen { size: self.memory.size(), consumer, found: self.memory.load_producer(Role::LoadOwnProducer) }
     }
 
     /// # Safety
-    /// The record's extent is free from the producer position on, and nobody else takes it.
+    /// The record's extent is free from the producer position on, and nothing else takes it.
     #[inline(always)]
     unsafe fn show_busy(&self, seen: Seen, len: SampleLen) {
-        // SAFETY: by the caller's promise. The store pairs with the acquire load of producer_pos in the kernel's peek: the
-        // header is written.
+        // SAFETY: by the caller's promise. The store pairs with the acquire load of producer_pos in the kernel's peek:
+        // the header is written.
         unsafe {
             self.memory.write_header(seen.found.offset(seen.size), Header::busy(len.bytes()));
             self.memory.publish_producer(seen.found.advance(u64::from(len.extent())));
@@ -261,9 +266,9 @@ impl<M: RingMemory> Raw<M> {
     /// As for [`submit`](Self::submit).
     #[inline(always)]
     unsafe fn commit(&self, offset: u32, header: fn(u32) -> Header) -> bool {
-        // SAFETY: the offset is what both ask for, by the caller's promise. The record is the caller's, so its header was
-        // written before, and nothing else stores there. The store pairs with the kernel's acquire load of the header: the
-        // sample is written.
+        // SAFETY: the offset is what both ask for, by the caller's promise. The record is the caller's, so its header
+        // was written before, and nothing else stores there. The store pairs with the kernel's acquire load of the
+        // header: the sample is written.
         unsafe {
             let reserved = self.memory.read_header(offset);
             let busy = reserved.state() == RecordState::Busy;
@@ -280,19 +285,19 @@ impl<M: RingMemory> Raw<M> {
 fn fit(seen: Seen, tail: Position, len: usize) -> Option<SampleLen> {
     let len = SampleLen::in_some_ring(len)?;
     let left = seen.size.bytes_u64().checked_sub(u64::from(len.extent()))?;
-    // Both at once: what is in either is in the two together.
+    // One test for both: a low bit that is set in either is set in the two together.
     let aligned = Position::new(seen.consumer.get() | seen.found.get()).is_aligned();
     if aligned && tail.distance_from(seen.consumer) <= left { Some(len) } else { None }
 }
 
-/// As [`fit`], and says why not.
+/// Like [`fit`], but says why a record does not fit.
 #[inline(always)]
 fn room(seen: Seen, tail: Position, len: usize) -> Result<SampleLen, ReserveError> {
     match fit(seen, tail, len) {
         Some(len) => Ok(len),
         None => {
             look_for_room(seen, seen.found, tail, len)?;
-            // It found none where `fit` has found none.
+            // Not reached: `look_for_room` fails wherever `fit` does.
             Err(ReserveError::TooLarge { len, max: seen.size.max_sample_len() })
         }
     }

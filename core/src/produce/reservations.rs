@@ -1,21 +1,22 @@
 //! The word in which the threads of a shared producer take room.
 //!
-//! Pure arithmetic. Invariant: whatever is added, the count of threads never spills into the position. Kernel
-//! counterpart: none; it sees the producer position that follows from it.
+//! Pure arithmetic. Invariant: whatever is added, the count of threads never overflows into the position. Kernel
+//! counterpart: none; the kernel sees only the producer position that follows from the word.
 
 use crate::format::position::Position;
 
-/// The word in which threads take room: the end of what is reserved, in units of 8 bytes, and how many threads are in
-/// flight: at most 65,534; one more stands for a word that is held.
+/// The end of what is reserved, in units of 8 bytes, and the number of threads in flight. At most 65,534 threads are in
+/// flight; the number above that marks a word that is held.
 ///
-/// 48 bits of units are 2^51 bytes of positions; the whole position follows from any other within the ring's size.
+/// The 48 bits of the end cover 2^51 bytes of positions. The topmost bits follow from another position that is within
+/// the ring's size of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reservations(pub(crate) u64);
 
 impl Reservations {
     const IN_FLIGHT_BITS: u32 = 16;
     const IN_FLIGHT_MASK: u64 = (1 << Self::IN_FLIGHT_BITS) - 1;
-    /// A position is a multiple of 8, so it moves up by 13 bits only.
+    /// A position is a multiple of 8, so it moves up by 13 bits, not 16.
     const SHIFT: u32 = Self::IN_FLIGHT_BITS - 3;
     const POSITION_MASK: u64 = (1 << (64 - Self::SHIFT)) - 1;
 
@@ -29,7 +30,7 @@ impl Reservations {
         (self.0 & !Self::IN_FLIGHT_MASK) >> Self::SHIFT
     }
 
-    /// Whether the end of what is reserved may be `position`: all but its topmost bits are the same.
+    /// Whether the end of what is reserved equals `position`, apart from the topmost bits.
     #[inline(always)]
     pub(crate) const fn ends_at(self, position: Position) -> bool {
         self.room(position) == 0
@@ -40,7 +41,7 @@ impl Reservations {
         self.0 & Self::IN_FLIGHT_MASK
     }
 
-    /// Bytes from the end of what is reserved to `limit`; more than any ring has if the two don't belong together.
+    /// Bytes from the end of what is reserved to `limit`; more than any ring holds if `limit` lies behind.
     #[inline(always)]
     pub(crate) const fn room(self, limit: Position) -> u64 {
         limit.get().wrapping_sub(self.end_low()) & Self::POSITION_MASK
@@ -52,25 +53,25 @@ impl Reservations {
         position.advance(self.end_low().wrapping_sub(position.get()) & Self::POSITION_MASK)
     }
 
-    /// The end of what is reserved, which is some laps ahead of `position` or behind it.
+    /// The end of what is reserved, which may be any number of laps ahead of `position` or behind it, up to 2^50 bytes.
     pub(crate) const fn end_around(self, position: Position) -> Position {
         let behind = position.get().wrapping_sub(self.end_low()) & Self::POSITION_MASK;
         let back = position.get().wrapping_sub(behind);
         Position::new(if behind <= Self::POSITION_MASK / 2 { back } else { back.wrapping_add(Self::POSITION_MASK + 1) })
     }
 
-    /// Whether no thread is about to publish: none is in flight, or all are held.
+    /// Whether no thread is about to publish: none is in flight, or the word is held.
     #[inline(always)]
     pub(crate) const fn is_quiet(self) -> bool {
         self.in_flight() == 0 || self.in_flight() == Self::IN_FLIGHT_MASK
     }
 
-    /// With a count that lets no thread take room.
+    /// The same end, with a count that keeps every thread from taking room.
     pub(crate) const fn held(self) -> Self {
         Self(self.0 | Self::IN_FLIGHT_MASK)
     }
 
-    /// With `extent` more bytes reserved by one more thread in flight, unless the count is full.
+    /// With `extent` more bytes reserved and one more thread in flight; `None` if the count is full.
     #[inline(always)]
     pub(crate) fn with_another(self, extent: u32) -> Option<Self> {
         if self.in_flight() >= Self::IN_FLIGHT_MASK - 1 {
@@ -79,7 +80,7 @@ impl Reservations {
         Some(Self(self.0.wrapping_add(u64::from(extent) << Self::SHIFT).wrapping_add(1)))
     }
 
-    /// With one thread in flight less; the caller is one of them.
+    /// With one thread fewer in flight; the caller is one of them.
     #[inline(always)]
     pub(crate) const fn with_one_less(self) -> Self {
         Self(self.0.wrapping_sub(1))

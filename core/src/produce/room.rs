@@ -1,10 +1,10 @@
 //! The exclusive producer's room: how far it may write, and how it shows what it has written.
 //!
 //! Invariants: `position` is what this producer last stored into `producer_pos`. `limit` is a consumer position seen
-//! plus the ring's size, so the bytes from `position` to `limit` are free and stay so: the consumer only moves on. They
-//! are never more than the ring has; none if the limit lies behind. Every reservation compares `producer_pos` with
-//! `position` before it hands out room, so a second producer that has come and gone is noticed before a byte is written.
-//! Kernel counterpart: `__bpf_user_ringbuf_peek`, which reads what is published here.
+//! plus the ring's size, so the bytes from `position` to `limit` are free, and stay free since the consumer only moves
+//! forward. They are at most the ring's size; none are free if the limit lies behind. Every reservation compares
+//! `producer_pos` with `position` before it hands out room, so a second producer that has come and gone is noticed
+//! before a byte is written. Kernel counterpart: `__bpf_user_ringbuf_peek`, which reads what is published here.
 
 use crate::error::{AttachError, ReserveError};
 use crate::format::layout::{MAX_SAMPLE_LEN, RingSize, SampleLen};
@@ -33,7 +33,7 @@ impl<M: RingMemory> Room<M> {
         (self.memory, self.position, self.limit)
     }
 
-    /// Begins anew where the ring ends now. The room stays as it was on error.
+    /// Continues where the ring ends now. On error the room is unchanged.
     pub(crate) fn reopen(&mut self) -> Result<Position, AttachError> {
         // SAFETY: `self` is borrowed exclusively, so nothing is reserved before the walk is over.
         let Opening { position, limit } = unsafe { Opening::of(&self.memory) }?;
@@ -46,38 +46,39 @@ impl<M: RingMemory> Room<M> {
         &self.memory
     }
 
-    /// Where the next record begins.
+    /// Position at which the next record begins.
     #[inline(always)]
     pub(crate) fn position(&self) -> Position {
         self.position
     }
 
-    /// Makes sure that a record of `len` fits between `at` and the limit. `at` is `position`, or the end of a batch.
+    /// Checks that a record of `len` fits between `at` and the limit. `at` is `position`, or the end of a batch.
     #[inline]
     pub(crate) fn make_room(&mut self, at: Position, len: usize) -> Result<SampleLen, ReserveError> {
         let checked = SampleLen::in_some_ring(len);
-        // A word that only this producer stores, so it's in this core's cache until somebody else stores there.
+        // Only this producer stores this word, so it stays in this processor's cache unless another producer stores
+        // there.
         let found = self.memory.load_producer(Role::LoadOwnProducer);
-        // The room is at most the ring's size, so what fits into it needs no look at the ring's own limit.
+        // The room is at most the ring's size, so a record that fits into it needs no check against that size.
         if found != self.position
             || checked.is_none_or(|len| !self.limit.has_reached(at.advance(u64::from(len.extent()))))
         {
-            // Values only, no reference to `self`: a producer that no call sees can stay in registers.
+            // Values, not a reference to `self`: a producer whose address no call takes can stay in registers.
             let seen = Seen { size: self.memory.size(), found, consumer: self.memory.load_consumer() };
             match look_for_room(seen, self.position, at, len) {
                 Ok(limit) => self.limit = limit,
                 Err(why) => {
-                    // A producer that has met an error knows of no room, so it looks at the consumer again each time.
+                    // After an error no room is known, so each attempt loads the consumer position again.
                     self.limit = self.position;
                     return Err(why);
                 }
             }
         }
-        // What no ring takes was an error above. The result holds only what was asked, so a constant stays one.
+        // A length that no ring takes was an error above. The result depends only on `len`, so a constant stays one.
         checked.ok_or(ReserveError::TooLarge { len, max: MAX_SAMPLE_LEN })
     }
 
-    /// Makes sure that `producer_pos` is where this producer left it.
+    /// Checks that `producer_pos` is where this producer left it.
     #[inline]
     pub(crate) fn check_position(&self) -> Result<(), ReserveError> {
         let found = self.memory.load_producer(Role::LoadOwnProducer);
@@ -87,25 +88,25 @@ impl<M: RingMemory> Room<M> {
         moved(Seen { size: self.memory.size(), found, consumer: self.memory.load_consumer() }, self.position)
     }
 
-    /// The memory, and the position for what is to be published.
+    /// The memory, and the position to move when something is published.
     #[inline]
     pub(crate) fn parts(&mut self) -> (&M, &mut Position) {
         (&self.memory, &mut self.position)
     }
 }
 
-/// Shows everything before `end` to the kernel.
+/// Publishes everything before `end`. Returns `end`.
 #[inline]
 pub(crate) fn publish<M: RingMemory>(memory: &M, position: &mut Position, end: Position) -> Position {
     // Pairs with the acquire load of producer_pos in the kernel's peek: headers and samples are written by now.
     // SAFETY: `position` is that of the ring's one producer, which has the claim.
     unsafe { memory.publish_producer(end) };
-    // Last: behind a release store the compiler reads everything anew, and so a loop would wait for this one.
+    // This store comes last: after a release store the compiler reloads memory, so a loop would wait for it.
     *position = end;
     end
 }
 
-/// What the slow path has found in the shared memory.
+/// What was loaded from the shared memory.
 #[derive(Clone, Copy)]
 pub(crate) struct Seen {
     pub(crate) size: RingSize,
@@ -114,7 +115,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Whether the positions are those of a ring, and the producer's the one that was left there.
+    /// Checks that the positions are possible, and that the producer position is the one that was left there.
     #[inline(always)]
     fn check(self, expected: Position) -> Result<(), ReserveError> {
         let Self { size, found, consumer } = self;
@@ -123,15 +124,15 @@ impl Seen {
     }
 }
 
-/// What is wrong with a position that was moved.
+/// Says what is wrong with a position that was moved.
 #[cold]
 #[inline(never)]
 fn moved(seen: Seen, expected: Position) -> Result<(), ReserveError> {
     seen.check(expected)
 }
 
-/// The slow path: the limit up to which the kernel has made room, if the ring is still ours and a record of `len` fits
-/// between `at` and there.
+/// The slow path. Returns the limit up to which the kernel has made room, if the producer position is still `expected`
+/// and a record of `len` fits between `at` and the limit.
 #[cold]
 #[inline(never)]
 pub(crate) fn look_for_room(
@@ -149,7 +150,7 @@ pub(crate) fn look_for_room(
         return Err(ReserveError::BatchFull { needed, left: narrow(left) });
     }
     let limit = consumer.advance(size.bytes_u64());
-    // A limit behind the end of a batch, of a consumer that went back, leaves nothing.
+    // A consumer position that went back may put the limit behind the end of a batch: then nothing is available.
     let room = limit.distance_from(at);
     let available = if room <= size.bytes_u64() { room } else { 0 };
     if u64::from(needed) > available {
@@ -158,7 +159,7 @@ pub(crate) fn look_for_room(
     Ok(limit)
 }
 
-/// A count of bytes in the ring, which is at most the ring's size.
+/// A number of bytes that is at most the ring's size, as a `u32`.
 fn narrow(bytes: u64) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }

@@ -1,7 +1,7 @@
-//! A reserved sample of the exclusive producer, invisible until it is submitted.
+//! A reserved sample of the exclusive producer, invisible to the kernel until it is submitted.
 //!
-//! Invariant: `tail` is the producer's position and equals where the payload begins. Kernel counterpart: none before
-//! submit; after it, one record in `__bpf_user_ringbuf_peek`.
+//! Invariant: `tail` is the producer's position, and the payload begins there. Kernel counterpart: none before submit;
+//! after it, one record for `__bpf_user_ringbuf_peek`.
 
 use core::ops::{Deref, DerefMut};
 
@@ -10,11 +10,11 @@ use crate::produce::payload::{BeyondSample, OwnPayload, Payload};
 use crate::produce::room::publish;
 use crate::seam::memory::RingMemory;
 
-/// Room for one sample, to be filled in place through [`Payload`] and then submitted.
+/// Room for one sample: fill it in place through [`Payload`], then submit it.
 ///
 /// Dropping it gives the room back and leaves nothing in the ring.
 ///
-/// A sample can't outlive its producer's borrow, so there is never more than one:
+/// A sample borrows its producer, so there is never more than one:
 /// ```compile_fail,E0499
 /// # fn show<M: user_ringbuf_core::RingMemory>(producer: &mut user_ringbuf_core::Producer<M>) {
 /// let first = producer.reserve(8).unwrap();
@@ -22,7 +22,7 @@ use crate::seam::memory::RingMemory;
 /// first.submit();
 /// # }
 /// ```
-/// and it is submitted once:
+/// It is submitted once:
 /// ```compile_fail,E0382
 /// # fn show<M: user_ringbuf_core::RingMemory>(producer: &mut user_ringbuf_core::Producer<M>) {
 /// let sample = producer.reserve(8).unwrap();
@@ -43,28 +43,28 @@ impl<'p, M: RingMemory> Sample<'p, M> {
         Self { payload, tail }
     }
 
-    /// Shows the sample to the kernel. The answer is the position at which the record ends: once the kernel has
-    /// consumed that far, it has taken this sample.
+    /// Submits the sample. Returns the position at which its record ends: once the kernel has consumed that far, it has
+    /// taken this sample.
     ///
-    /// A release store of `producer_pos`, which pairs with the acquire load in `__bpf_user_ringbuf_peek`.
+    /// This is a release store of `producer_pos`, which pairs with the acquire load in `__bpf_user_ringbuf_peek`.
     #[inline]
     pub fn submit(mut self) -> Position {
         let end = self.payload.finish();
         publish(self.payload.memory(), self.tail, end)
     }
 
-    /// Submits the first `len` bytes only; the rest goes back to the ring.
+    /// Submits only the first `len` bytes. The rest goes back to the ring.
     ///
     /// # Errors
-    /// [`BeyondSample`] if `len` is longer than what was reserved. The sample is discarded then; where that is not
-    /// wanted, call [`Payload::shorten`] first.
+    /// [`BeyondSample`] if `len` is longer than what was reserved. The sample is then discarded; to keep it,
+    /// call [`Payload::shorten`] first.
     #[inline]
     pub fn submit_len(mut self, len: usize) -> Result<Position, BeyondSample> {
         self.payload.shorten(len)?;
         Ok(self.submit())
     }
 
-    /// Gives the room back. Nothing was visible, nothing stays behind: the same as dropping the sample.
+    /// Gives the room back, as dropping the sample does. Nothing was visible, and nothing stays in the ring.
     #[inline]
     pub fn discard(self) {}
 }

@@ -1,7 +1,7 @@
-//! The claim to be a ring's one producer, given back on drop.
+//! The claim to be the one producer of a ring, given back on drop.
 //!
-//! Invariant: between `new` and drop nothing else in this process has a claim on the same memory, so room that the
-//! holder finds free is free for it alone. Kernel counterpart: none; the kernel does not know its producers.
+//! Invariant: between `new` and drop nothing else in this process has a claim on the same memory, so whatever room the
+//! holder finds is free for it alone. Kernel counterpart: none; the kernel does not know its producers.
 
 use core::mem::ManuallyDrop;
 use core::ops::Deref;
@@ -10,27 +10,27 @@ use core::ptr;
 use crate::format::header::Header;
 use crate::seam::memory::{RingMemory, RingView};
 
-/// Memory of which the holder is the one producer.
+/// Memory whose one producer is the holder of this value.
 #[derive(Debug)]
 pub(crate) struct Claimed<M: RingMemory>(M);
 
 impl<M: RingMemory> Claimed<M> {
     /// Claims the memory, or gives it back.
     pub(crate) fn new(memory: M) -> Result<Self, M> {
-        // SAFETY: whoever holds the value made here is the producer; dropping it gives the claim back.
+        // SAFETY: the holder of the value made here is the producer; dropping the value gives the claim back.
         if unsafe { memory.claim_producer() } { Ok(Self(memory)) } else { Err(memory) }
     }
 
-    /// Gives the claim up, and the memory back.
+    /// Gives up the claim and returns the memory.
     pub(crate) fn into_memory(self) -> M {
         let mut claimed = ManuallyDrop::new(self);
         claimed.release();
-        // SAFETY: the value is not used again, nor dropped.
+        // SAFETY: the value is neither used again nor dropped.
         unsafe { ptr::read(&raw const claimed.0) }
     }
 
     fn release(&mut self) {
-        // SAFETY: `new` got the claim, and its holder goes now.
+        // SAFETY: `new` got the claim, and its holder ends here.
         unsafe { self.0.release_producer() };
     }
 }
@@ -50,13 +50,13 @@ impl<M: RingMemory> Drop for Claimed<M> {
     }
 }
 
-/// Memory as its holder looks at it, through the addresses at which headers are written.
+/// Memory as seen through the addresses at which headers are written.
 #[derive(Debug)]
 pub(crate) struct WrittenHere<'m, M>(&'m M);
 
 impl<'m, M: RingMemory> WrittenHere<'m, M> {
     /// # Safety
-    /// As for [`RingMemory::read_header`], at each header that is read as long as the value lives.
+    /// What [`RingMemory::read_header`] asks holds for each header that is read as long as the value lives.
     pub(crate) unsafe fn new(memory: &'m M) -> Self {
         Self(memory)
     }
@@ -67,10 +67,10 @@ crate::forward_memory! {
     unsafe impl [M: RingMemory] RingPositions for WrittenHere<'_, M> { |this| this.0 }
 }
 
-// SAFETY: 1: `new` was promised that nothing of this process writes plainly where this reads. 2: the memory's own.
+// SAFETY: 1: `new` was promised that this process writes nothing plainly where this reads. 2: the memory promises it.
 unsafe impl<M: RingMemory> RingView for WrittenHere<'_, M> {
     unsafe fn load_header(&self, offset: u32) -> Header {
-        // SAFETY: the caller's promise for the offset, and that of `new` for the rest.
+        // SAFETY: the caller promises the offset, and the caller of `new` the rest.
         unsafe { self.0.read_header(offset) }
     }
 }

@@ -1,32 +1,31 @@
-//! What the kernel's side takes and returns, for those who call it, imitate it or predict it. Kernel counterpart:
-//! `bpf_user_ringbuf_drain` (helper 209).
+//! What a drain takes and returns: flags, the limit, errors. Kernel counterpart: `bpf_user_ringbuf_drain` (helper 209).
 
 use core::fmt;
 
-/// Drain flag `BPF_RB_NO_WAKEUP`: wakes no waiter, whatever was consumed.
+/// Drain flag `BPF_RB_NO_WAKEUP`: don't wake waiters, whatever was consumed.
 pub const NO_WAKEUP: u64 = 1;
 
-/// Drain flag `BPF_RB_FORCE_WAKEUP`: wakes the waiters, even if nothing was consumed.
+/// Drain flag `BPF_RB_FORCE_WAKEUP`: wake waiters even if nothing was consumed.
 pub const FORCE_WAKEUP: u64 = 2;
 
-/// Most records that one drain takes, discarded ones counted (`BPF_MAX_USER_RINGBUF_SAMPLES`).
+/// Most records that one drain consumes, discarded ones included (`BPF_MAX_USER_RINGBUF_SAMPLES`).
 pub const MAX_RECORDS_PER_DRAIN: u32 = 128 * 1024;
 
 /// An error that a drain returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KernelError {
-    /// -EBUSY: another drain of this ring is running, perhaps the one whose callback drains again.
+    /// -EBUSY: another drain of this ring is running, perhaps the one whose callback called the helper again.
     Busy,
-    /// -EINVAL: unknown drain flags, a producer position that is not a multiple of 8, or a record that reaches beyond the
-    /// producer position.
+    /// -EINVAL: unknown drain flags, a producer position that is not a multiple of 8, or a record that reaches beyond
+    /// the producer position.
     Invalid,
     /// -E2BIG: a record larger than the ring, or a sample of 2^24 bytes or more.
     TooBig,
 }
 
 impl KernelError {
-    /// The Linux error number, positive.
+    /// The Linux error number, as a positive number.
     pub const fn errno(self) -> i32 {
         match self {
             Self::Busy => 16,
@@ -35,7 +34,7 @@ impl KernelError {
         }
     }
 
-    /// The error number's symbol.
+    /// The symbol of the error number, such as `EINVAL`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Busy => "EBUSY",

@@ -15,7 +15,7 @@ use user_ringbuf_linux::{Map, Mapping, MappingView, Producer, Repair, Survey, Ve
 use super::board::{Arrived, Board};
 use crate::kernel::{Drainer, ring};
 use crate::send::{Api, BATCH, LONGEST};
-use crate::stamp::Stamp;
+use user_ringbuf_kit::stamp::Stamp;
 
 /// Bytes of the ring: some hundred samples, so that a child is often in the middle of something, and often waits.
 const RING: u64 = 32 * 1024;

@@ -304,7 +304,8 @@ impl Draw {
             // At least one sample must come round, or the callback is never asked.
             let word = u32::try_from(image.pieces[last].bytes.len() - 8).unwrap_or(0);
             image.pieces[last].bytes[..4].copy_from_slice(&word.to_ne_bytes());
-            stop_after = self.rng.u32(1..200);
+            // On large pages a lap has more records than that: as often as not the callback asks for more than one.
+            stop_after = self.rng.u32(1..u32::try_from(2 * image.pieces.len()).unwrap_or(0).max(200));
         }
         let laps = self.rng.u64(1..=4);
         image.tail = match self.rng.u32(..4) {

@@ -11,7 +11,6 @@ pub mod draw;
 pub mod image;
 pub mod kernel;
 pub mod outcome;
-mod pages;
 mod script;
 mod shrink;
 pub mod side;

@@ -150,9 +150,9 @@ impl Line {
     }
 }
 
-/// What is up to a task that has left its waker with the line.
+/// What a task must do after leaving its waker with the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Turn {
+pub(super) struct Duties {
     /// It may attempt.
     pub(super) attempts: bool,
     /// It has to see to it that the line is watched.
@@ -168,8 +168,8 @@ pub(super) struct Place<'l> {
 }
 
 impl Place<'_> {
-    /// Leaves `waker` with the line.
-    pub(super) fn take_turn(&self, waker: &Waker) -> Turn {
+    /// Leaves `waker` with the line. Returns what the task must do next.
+    pub(super) fn duties(&self, waker: &Waker) -> Duties {
         let mut places = self.line.lock();
         let mut old = None;
         if let Some(place) = places.waker_at(self.service, self.ticket) {
@@ -181,7 +181,7 @@ impl Place<'_> {
         let watches = !mem::replace(&mut places.watched, true);
         drop(places);
         drop(old);
-        Turn { attempts, watches }
+        Duties { attempts, watches }
     }
 }
 

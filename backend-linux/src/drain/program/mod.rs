@@ -18,10 +18,13 @@
 //! Kernel counterpart: `bpf_user_ringbuf_drain` in `kernel/bpf/ringbuf.c`. Only helpers that Linux 6.1 has are used, and none that asks for a GPL licence.
 
 mod append;
+mod order;
 mod trouble;
 
 use super::btf;
 use super::insn::{Assembler, Cond, Label, R0, R1, R2, R3, R4, R6, R7, R8, R10, USER_RINGBUF_DRAIN};
+
+use order::{ORDER, ORDER_DELAY, ORDER_LEFT, ORDER_NEST, ORDER_NESTED};
 
 pub(super) use append::layout;
 
@@ -50,13 +53,6 @@ const DELAY: i16 = 16;
 const NEST: i16 = 24;
 const RETURNED: i16 = 32;
 const NESTED: i16 = 40;
-
-/// What the program tells the callback, on the program's stack: left, delay, nest, nested.
-const ORDER: i16 = -32;
-const ORDER_LEFT: i16 = 0;
-const ORDER_DELAY: i16 = 8;
-const ORDER_NEST: i16 = 16;
-const ORDER_NESTED: i16 = 24;
 
 /// Which program to write.
 #[derive(Clone, Copy, Debug)]

@@ -1,15 +1,16 @@
-//! What this process holds, descriptors and mappings, to see that nothing leaks; and less of it than it wants.
+//! What this process holds and uses, and limits to what it may have.
 
-use std::io::Read;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
 
 /// Descriptors that are open now.
 ///
 /// # Panics
 /// If `/proc` can't be read.
 pub fn open_descriptors() -> usize {
-    // The directory's own descriptor is among them, each time.
+    // The directory's own descriptor is always among them.
     std::fs::read_dir("/proc/self/fd").expect("/proc is mounted").count()
 }
 
@@ -18,10 +19,7 @@ pub fn open_descriptors() -> usize {
 /// # Panics
 /// If `/proc` can't be read.
 pub fn mapped_maps() -> Vec<String> {
-    let mut text = String::new();
-    std::fs::File::open("/proc/self/maps")
-        .and_then(|mut file| file.read_to_string(&mut text))
-        .expect("/proc is mounted");
+    let text = std::fs::read_to_string("/proc/self/maps").expect("/proc is mounted");
     text.lines().filter(|line| line.contains("bpf-map") || line.contains("bpf_map")).map(str::to_owned).collect()
 }
 
@@ -56,4 +54,31 @@ pub fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("/proc is mounted");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("every process has VmRSS");
     line.trim().trim_end_matches(" kB").parse().expect("a number of kB")
+}
+
+/// CPU time that this thread has used.
+///
+/// # Panics
+/// Never: it is not negative.
+pub fn thread_cpu() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).expect("a thread's time begins at 0")
+}
+
+/// How much of the time since [`begin`](Self::begin) this thread spent on a CPU.
+#[derive(Clone, Copy, Debug)]
+pub struct CpuShare {
+    cpu: Duration,
+    clock: Instant,
+}
+
+impl CpuShare {
+    /// Starts measuring.
+    pub fn begin() -> Self {
+        Self { cpu: thread_cpu(), clock: Instant::now() }
+    }
+
+    /// CPU time by time on the clock, since the beginning.
+    pub fn so_far(&self) -> f64 {
+        (thread_cpu() - self.cpu).as_secs_f64() / self.clock.elapsed().as_secs_f64()
+    }
 }
