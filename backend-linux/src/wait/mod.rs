@@ -7,6 +7,7 @@
 mod edge;
 mod epoll;
 mod recheck;
+mod rhythm;
 #[cfg(feature = "alloc")]
 mod set;
 mod spin;
@@ -26,12 +27,16 @@ pub use recheck::Recheck;
 pub use set::{RingSet, RingSetError, Woken};
 pub use spin::{Spin, Yield};
 
-/// Time until `until` on the monotonic clock: zero if that is past, and at most 584 years.
+/// Time from `now` until `until` on the monotonic clock: zero if that is past, and at most 584 years.
 ///
 /// In nanoseconds, since `Duration`'s own difference links a panic where the compiler does not know both operands.
-fn time_left(until: Duration) -> Duration {
-    let left = until.as_nanos().saturating_sub(monotonic().as_nanos());
-    Duration::from_nanos(u64::try_from(left).unwrap_or(u64::MAX))
+pub(crate) fn time_left(until: Duration, now: Duration) -> Duration {
+    Duration::from_nanos(nanoseconds(until).saturating_sub(nanoseconds(now)))
+}
+
+/// A moment on the monotonic clock, in nanoseconds.
+fn nanoseconds(moment: Duration) -> u64 {
+    u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Time on the monotonic clock, which is never set back.

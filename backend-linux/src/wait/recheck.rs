@@ -2,12 +2,16 @@
 
 use core::time::Duration;
 
+use super::rhythm::Rhythm;
+
 /// How often a waiter looks at the ring by itself, in addition to when a drain wakes it.
 ///
 /// Consumers that drain with `BPF_RB_NO_WAKEUP`, as user-space schedulers do, wake no waiter: then it must look from
 /// time to time. Each look is a sleep and a wake-up of the thread, 10 to 40 microseconds of CPU time. The pause doubles
 /// from `first` to `longest`. So room is found late by at most about the time already waited, and by at most `longest`,
-/// and a second of waiting costs about 1 s / `longest` looks. While drains do wake, only the longest pause is used.
+/// and a second of waiting costs about 1 s / `longest` looks. Once an [`EpollWaiter`](super::EpollWaiter) has seen such a
+/// consumer drain at a steady pace, it looks shortly before and after the next drain is due instead, still at most
+/// `longest` apart: room is found within a tenth of the period. While drains do wake, only the longest pause is used.
 ///
 /// # Minimum kernel version
 /// Linux 6.1.
@@ -67,6 +71,14 @@ impl Pace {
     /// How long to sleep at most before look number `round`.
     pub(crate) fn pause(&self, round: u32) -> Option<Duration> {
         self.recheck.pause(if self.woken { u32::MAX } else { round })
+    }
+
+    /// The pause until the next drain that is expected from a consumer's rhythm, unless drains wake. At most the longest
+    /// pause.
+    pub(crate) fn expected(&self, rhythm: &Rhythm, now: Duration) -> Option<Duration> {
+        let Recheck::Backoff { first, longest } = self.recheck else { return None };
+        let pause = rhythm.pause(now).filter(|_| !self.woken)?;
+        Some(pause.max(Duration::from_micros(1)).min(longest.max(first)))
     }
 
     /// The same for a wait for consumption: no longer than by default, since a drain that wakes may go unnoticed.

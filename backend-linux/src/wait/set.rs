@@ -14,8 +14,8 @@ use user_ringbuf_core::RingId;
 
 use super::edge::{Edges, Events, WaiterError, duplicate};
 use super::epoll::{Canceller, reset};
-use super::monotonic;
 use super::recheck::{Pace, Recheck};
+use super::{monotonic, time_left};
 use crate::map::Map;
 
 /// Most rings that one [`RingSet::wait`] reports.
@@ -211,7 +211,7 @@ impl RingSet {
             // Looks are due by the clock, not by the last event: a ring that wakes often must not hide one that never does.
             let due = self.pace.pause(round).map(|pause| self.looked.saturating_add(pause));
             let end = until.into_iter().chain(due).min();
-            let sleep = end.map(|end| end.saturating_sub(now));
+            let sleep = end.map(|end| time_left(end, now));
             let Events { rings, other: cancelled, .. } = self.edges.fetch::<AT_ONCE>(keys, sleep)?;
             self.pace.note(rings > 0);
             let now = monotonic();
