@@ -36,7 +36,7 @@
 //!   holds one against a reference model.
 //! - **Model checking** (feature `loom`): the same producers and the same fake kernel under loom.
 //!
-//! The example `agent_without_root` tests an agent's own code against a stalling, a slow and a wakeup-less consumer.
+//! The example `agent-without-root` tests an agent's own code against a stalling, a slow and a wakeup-less consumer.
 //!
 //! # How far the likeness goes
 //! Return values, consumer positions, samples and wakes are those of the kernel for every ring that a producer or a
