@@ -11,4 +11,5 @@ mod producer;
 mod repair;
 mod send;
 mod support;
+mod two_sends;
 mod usage;
