@@ -25,7 +25,7 @@ fn an_agent_without_privileges_attaches_and_produces_behind_its_filters() {
     }
     // With bpf(2), with it refused, and where calling it would be the end.
     for (flag, calls_bpf) in [("", true), ("--without-bpf", false), ("--via-fdinfo", false)] {
-        let out = run("least_privilege", &["--samples", "200000", flag]);
+        let out = run("least-privilege", &["--samples", "200000", flag]);
         assert!(out.contains("the kernel took 200000 samples"), "{flag}: {out}");
         let attaching = out.lines().find(|line| line.contains("attaching with")).unwrap();
         assert_eq!(attaching.contains("bpf"), calls_bpf, "{attaching}");

@@ -1,17 +1,17 @@
 //! Every public entry point with every kind of wrong value: a typed error that says what was wrong and what is allowed.
 //!
-//! One table drives the test: [`rows::all`]. It stands in `TESTING.md` too, and a test keeps the two the same;
-//! `USER_RINGBUF_BLESS=1` writes it anew. Where a row works on a ring, the ring is looked at afterwards: what was in it
-//! arrives, and the next sample goes in.
+//! One table drives the test: [`rows::all`]. `TABLE.md` shows it, and a test keeps the two the same;
+//! `USER_RINGBUF_BLESS=1` writes the page anew. Where a row works on a ring, the ring must still work afterwards: what was
+//! in it arrives, and the next sample goes in.
 
 mod answer;
-mod kit;
 mod nobody;
-mod papers;
+mod page;
 mod rows;
+mod tried_ring;
 
 use answer::Answer;
-use kit::Kit;
+use tried_ring::TriedRing;
 use user_ringbuf_kit::rights::may_admin;
 
 /// A row of the table.
@@ -28,7 +28,7 @@ struct Row {
 }
 
 /// Tries something on a ring.
-type TryOn = Box<dyn Fn(&Kit) -> Vec<Answer>>;
+type TryOn = Box<dyn Fn(&TriedRing) -> Vec<Answer>>;
 
 /// How the wrong value gets there. Every answer has to be the row's error.
 enum Attempt {
@@ -63,9 +63,9 @@ fn every_wrong_value_at_every_entry_point_is_a_typed_error_that_says_what_is_wro
             Attempt::Plain(attempt) => faults.extend(row.faults(&attempt())),
             Attempt::OnRing(sizes, attempt) => {
                 for size in *sizes {
-                    let mut kit = Kit::new(*size);
-                    faults.extend(row.faults(&attempt(&kit)));
-                    kit.still_works(row.entry, row.value);
+                    let mut tried = TriedRing::new(*size);
+                    faults.extend(row.faults(&attempt(&tried)));
+                    tried.still_works(row.entry, row.value);
                 }
             }
             Attempt::AsNobody(_) => as_nobody = true,

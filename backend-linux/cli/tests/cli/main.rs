@@ -14,5 +14,6 @@ mod producer;
 mod repair;
 mod send;
 mod support;
+mod two_sends;
 mod usage;
 mod waiting;

@@ -8,7 +8,7 @@ mod samples;
 mod waiting;
 
 use crate::answer::Answer;
-use crate::kit::Kit;
+use crate::tried_ring::TriedRing;
 use crate::{Attempt, Row};
 
 /// Every row, in the order of the papers.
@@ -39,7 +39,7 @@ fn on_ring(
     value: &'static str,
     error: &'static str,
     says: &'static str,
-    attempt: impl Fn(&Kit) -> Vec<Answer> + 'static,
+    attempt: impl Fn(&TriedRing) -> Vec<Answer> + 'static,
 ) -> Row {
     Row { entry, value, error, says, attempt: Attempt::OnRing(SMALL, Box::new(attempt)) }
 }
