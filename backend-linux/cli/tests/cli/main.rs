@@ -16,3 +16,4 @@ mod send;
 mod support;
 mod usage;
 mod waiting;
+mod watchdog;
