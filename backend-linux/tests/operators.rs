@@ -67,7 +67,11 @@ fn a_drain_stops_before_its_log_might_not_hold_a_sample() {
     let mut producer = Producer::attach(&mapping).unwrap();
     let longest = 1000;
     let mut program = DrainProgram::load(&map, DrainProgram::log_bytes(3, longest)).unwrap();
-    let mut push = |count: u32| (0..count).for_each(|number| drop(producer.push(&number.to_ne_bytes().repeat(250))));
+    let mut push = |count: u32| {
+        for number in 0..count {
+            producer.push(&number.to_ne_bytes().repeat(250)).unwrap();
+        }
+    };
     push(10);
     let overflown = program.run(&DrainOptions::new()).unwrap();
     assert_eq!((overflown.returned(), overflown.samples().count(), overflown.unlogged()), (Ok(10), 3, 7));
