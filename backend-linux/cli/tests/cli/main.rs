@@ -17,3 +17,4 @@ mod support;
 mod two_sends;
 mod usage;
 mod waiting;
+mod watchdog;
