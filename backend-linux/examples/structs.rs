@@ -56,14 +56,14 @@ fn run() -> Result<(), Failure> {
 
     // In place. The bytes are an earlier sample's, so write the whole struct, not some fields.
     let mut sample = producer.reserve(size_of::<Dispatch>())?;
-    let dispatch = Dispatch::mut_from_bytes(&mut sample).map_err(|error| error.map_src(drop))?;
+    let dispatch = Dispatch::mut_from_bytes(&mut sample).map_err(|error| error.to_string())?;
     *dispatch = Dispatch { pid: 2, cpu: 3, flags: 0 };
     sample.submit();
 
     // With a tail, as `struct note { struct dispatch head; char text[]; };`: the sample's length says where it ends.
     let text = b"migrate";
     let mut sample = producer.reserve(size_of::<Dispatch>() + text.len())?;
-    let (head, tail) = Dispatch::mut_from_prefix(&mut sample).map_err(|error| error.map_src(drop))?;
+    let (head, tail) = Dispatch::mut_from_prefix(&mut sample).map_err(|error| error.to_string())?;
     *head = Dispatch { pid: 4, cpu: 1, flags: 1 };
     tail.copy_from_slice(text);
     sample.submit();
@@ -72,7 +72,7 @@ fn run() -> Result<(), Failure> {
     drained.returned()?;
     for sample in drained.samples() {
         // The BPF program's side of it: the beginning is a dispatch, what follows is the tail.
-        let (dispatch, text) = Dispatch::read_from_prefix(sample).map_err(|error| error.map_src(drop))?;
+        let (dispatch, text) = Dispatch::read_from_prefix(sample).map_err(|error| error.to_string())?;
         println!("{dispatch:?} {:?}", text.escape_ascii().to_string());
     }
     Ok(())

@@ -26,3 +26,8 @@ pub mod send;
 pub mod stamp;
 pub mod tally;
 pub mod usage;
+
+/// The Rust of the manual, which `cargo test` compiles and runs here, where all crates that it speaks of are at hand.
+#[cfg(doctest)]
+#[doc = include_str!("../../GUIDE.md")]
+pub mod guide {}
