@@ -1,7 +1,7 @@
 //! Borrowing a descriptor without a check that panics, and duplicating one.
 //!
-//! Without std, rustix checks each time that a descriptor which it borrows is not -1, and panics otherwise; that an
-//! owned one never is, is nothing the compiler could know.
+//! Without std, rustix checks each time that a descriptor which it borrows is not -1, and panics otherwise. An owned
+//! one never is, but the compiler can't know that.
 
 use core::hint::assert_unchecked;
 
@@ -11,7 +11,7 @@ use rustix::io::Errno;
 /// The descriptor, borrowed.
 #[inline(always)]
 pub(crate) fn borrow(fd: &OwnedFd) -> BorrowedFd<'_> {
-    // SAFETY: whoever made the `OwnedFd` has promised that it is open, which -1 never is.
+    // SAFETY: the maker of the `OwnedFd` has promised that it is open, which -1 never is.
     unsafe { assert_unchecked(fd.as_raw_fd() != -1) };
     fd.as_fd()
 }

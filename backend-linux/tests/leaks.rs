@@ -2,19 +2,9 @@
 
 use std::time::Duration;
 
+use user_ringbuf_kit::rights::may_bpf;
+use user_ringbuf_kit::usage::{mapped_maps, open_descriptors};
 use user_ringbuf_linux::{EpollWaiter, Map, Mapping, Producer};
-
-#[expect(dead_code, reason = "one test needs little of what the others share")]
-#[path = "kernel/support/mod.rs"]
-mod support;
-
-fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
-fn ring_mappings() -> usize {
-    std::fs::read_to_string("/proc/self/maps").unwrap().matches("bpf-map").count()
-}
 
 /// Waits in a task that gives up, and closes everything.
 #[cfg(feature = "async-io")]
@@ -35,19 +25,19 @@ fn wait_in_a_task() {
 /// One test, so that nothing runs beside it.
 #[test]
 fn descriptors_and_mappings_are_given_back_also_after_failures() {
-    if !support::may_bpf() {
+    if !may_bpf() {
         return;
     }
     // What the process claims through is opened once and stays, and so are the reactor's own descriptors.
     drop(Mapping::new(&Map::create("leaks", 4096).unwrap()).unwrap());
     #[cfg(feature = "async-io")]
     wait_in_a_task();
-    let before = (descriptors(), ring_mappings());
+    let before = (open_descriptors(), mapped_maps().len());
     for _ in 0..10 {
         let map = Map::create("leaks", 4096).unwrap();
         let mut producer = Producer::attach(Mapping::new(&map).unwrap()).unwrap();
         producer.push(&[0; 4088]).unwrap();
-        assert!(ring_mappings() > before.1, "the count sees a mapping");
+        assert!(mapped_maps().len() > before.1, "the count sees a mapping");
         let mut waiter = EpollWaiter::new(&map).unwrap();
         let canceller = waiter.canceller().unwrap().try_clone().unwrap();
         producer.reserve_blocking(8, &mut waiter, Some(Duration::from_millis(1))).unwrap_err();
@@ -56,5 +46,5 @@ fn descriptors_and_mappings_are_given_back_also_after_failures() {
         #[cfg(feature = "async-io")]
         wait_in_a_task();
     }
-    assert_eq!((descriptors(), ring_mappings()), before);
+    assert_eq!((open_descriptors(), mapped_maps().len()), before);
 }

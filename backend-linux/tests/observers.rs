@@ -7,14 +7,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use user_ringbuf_kit::rights::may_bpf;
 use user_ringbuf_linux::{
     AttachError, DrainOptions, DrainProgram, Map, Mapping, MappingView, Position, Producer, Records, ReserveError,
     Survey, Verdict, plan_repair,
 };
-
-#[expect(dead_code, reason = "looking needs little of what the others share")]
-#[path = "kernel/support/mod.rs"]
-mod support;
 
 const PUSHES: u64 = 50_000;
 
@@ -47,7 +44,7 @@ fn push(producer: &mut Producer<&Mapping>, number: u64) -> Result<(), ReserveErr
 
 #[test]
 fn observers_see_a_working_ring() {
-    if !support::may_bpf() {
+    if !may_bpf() {
         return;
     }
     let map = Map::create("observed", 4096).unwrap();
@@ -93,7 +90,7 @@ fn observers_see_a_working_ring() {
 /// The walk of an attach goes through the addresses at which the lanes of an earlier producer are still written.
 #[test]
 fn a_producer_attaches_beside_an_earlier_ones_lane() {
-    if !support::may_bpf() {
+    if !may_bpf() {
         return;
     }
     let map = Map::create("observed", 4096).unwrap();

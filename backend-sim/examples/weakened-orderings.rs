@@ -2,7 +2,7 @@
 //! until one of them fails.
 //!
 //! ```text
-//! cargo run --release -p user-ringbuf-sim --features loom --example weakened-orderings
+//! cargo run --release -p user-ringbuf-sim --features loom,proof --example weakened-orderings
 //! ```
 //! Ends with status 1 if a weakening goes unnoticed, or if a model fails that should pass. Each model runs in a process
 //! of its own, this program again, because loom ends a failed model by a panic that nothing should survive.
@@ -12,12 +12,12 @@ use std::process::{Command, ExitCode};
 use std::{env, io, thread};
 
 use clap::Parser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::{Value, json};
 use user_ringbuf_sim::Role;
-use user_ringbuf_sim::loom::models::{Depth, Model};
-use user_ringbuf_sim::loom::table::{self, Change, Control, Row, Table};
-use user_ringbuf_sim::loom::{Finding, Outcome, run_alone, run_if_asked};
-use user_ringbuf_sim::role_by_name;
+use user_ringbuf_sim::proof::loom::models::{Depth, Model};
+use user_ringbuf_sim::proof::loom::table::{self, Change, Control, Table, Weakening};
+use user_ringbuf_sim::proof::loom::{Ending, Finding, run_alone, run_if_asked};
 
 /// Weakens each ordering of the protocol in turn and reports which loom model notices.
 #[derive(Parser)]
@@ -27,7 +27,7 @@ struct Args {
     json: bool,
 
     /// Weaken this role only (and strengthen it, as a control).
-    #[arg(long, value_name = "NAME", value_parser = role)]
+    #[arg(long, value_name = "NAME", value_parser = roles())]
     role: Option<Role>,
 
     /// How many models to run at once.
@@ -35,8 +35,10 @@ struct Args {
     jobs: usize,
 }
 
-fn role(name: &str) -> Result<Role, String> {
-    role_by_name(name).map_err(|error| error.to_string())
+/// The roles by name.
+fn roles() -> impl TypedValueParser<Value = Role> {
+    let names = Role::ALL.iter().map(|role| role.name());
+    PossibleValuesParser::new(names).map(|name| Role::from_name(&name).expect("one of the roles"))
 }
 
 fn workers() -> usize {
@@ -57,7 +59,7 @@ fn main() -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
 }
 
 /// Runs one model in a process of its own: this program again.
-fn run(model: &'static Model, change: Change, depth: Depth) -> io::Result<Outcome> {
+fn run(model: &'static Model, change: Change, depth: Depth) -> io::Result<Ending> {
     run_alone(&mut Command::new(env::current_exe()?), model, change, depth)
 }
 
@@ -72,7 +74,7 @@ fn to_json(table: &Table) -> Value {
     })
 }
 
-fn row_to_json(Row { role, caught }: &Row) -> Value {
+fn row_to_json(Weakening { role, caught }: &Weakening) -> Value {
     let mut row = found_to_json(caught.as_ref());
     row["role"] = role.name().into();
     row["ordering"] = format!("{:?}", role.ordering()).into();
@@ -98,7 +100,7 @@ fn found_to_json(found: Option<&(&'static Model, Finding)>) -> Value {
 
 fn print_table(table: &Table) {
     println!("Weakened to relaxed:");
-    for Row { role, caught } in &table.rows {
+    for Weakening { role, caught } in &table.rows {
         println!("  {role} ({:?}), pairs with {}", role.ordering(), role.pairs_with());
         match caught {
             Some((model, finding)) => println!("      caught by model {}: {finding}", model.name()),

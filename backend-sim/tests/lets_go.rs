@@ -1,4 +1,4 @@
-//! Once the kernel can pass a header, its producer never stores there again: the room may be somebody else's by then.
+//! Once the kernel can pass a header, its producer never stores there again: the room may belong to another producer by then.
 //!
 //! The kernel here is as fast as can be: it drains before each single memory operation of the producer. A header that
 //! is committed must still lie in front of it.

@@ -134,7 +134,7 @@ fn samples_of_every_length_at_every_place_come_out_as_they_went_in_also_across_t
         for offset in [0, 8, 16, 24] {
             for len in 0..=24 {
                 let bytes: Vec<u8> = (1..=len).collect();
-                // SAFETY: the offset is sound, and nobody else is there.
+                // SAFETY: the offset is sound, and there is no other thread.
                 unsafe { memory.write_payload(offset, 0, &bytes) };
                 assert_eq!(sample(&memory, offset, len.into()), bytes);
             }
@@ -151,7 +151,7 @@ fn samples_of_every_length_at_every_place_come_out_as_they_went_in_also_across_t
 fn payload_bytes_stand_where_a_header_would_be_read() {
     loom::model(|| {
         let memory = ring(32);
-        // SAFETY: the offset is sound, and nobody else is there.
+        // SAFETY: the offset is sound, and there is no other thread.
         let header = unsafe {
             memory.write_payload(0, 8, &Header::busy(17).with_pad().to_ne_bytes());
             memory.load_header(16)

@@ -1,10 +1,10 @@
 //! Every model passes with the orderings of the protocol, in every interleaving.
-#![cfg(feature = "loom")]
+#![cfg(all(feature = "loom", feature = "proof"))]
 
 use user_ringbuf_sim::Orderings;
-use user_ringbuf_sim::loom::models::{self, Depth, Model};
+use user_ringbuf_sim::proof::loom::models::{self, Depth, Model};
 
-/// One test a model, so that they run side by side and fail by name.
+/// One test per model, so that they run side by side and fail by name.
 macro_rules! models_pass {
     ($($test:ident: $model:literal,)*) => {
         $(#[test]

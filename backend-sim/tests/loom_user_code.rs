@@ -113,7 +113,7 @@ fn check_agent(hand_over: loom::sync::atomic::Ordering) {
                 let mut publisher = Publisher::new(producer);
                 let mut published = 0;
                 while published < READINGS.len() {
-                    match publisher.round(&mailbox).expect("nobody else produces") {
+                    match publisher.round(&mailbox).expect("the only producer") {
                         true => published += 1,
                         false => thread::yield_now(),
                     }

@@ -1,4 +1,4 @@
-//! Those who only look, beside a producer and a drainer: for ThreadSanitizer and for Miri, and a test without them.
+//! Observers beside a producer and a drainer: for ThreadSanitizer and for Miri, and a test without them.
 //!
 //! A view reads the addresses that a producer writes plainly, or it does not; that is what the tools see. What a walk
 //! says must hold too: beside a working producer a ring is empty, flows or is held, and never damaged.

@@ -11,14 +11,14 @@
 use std::cell::UnsafeCell;
 use std::ops::ControlFlow;
 use std::ptr;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
 use user_ringbuf_sim::{
     AttachError, ContiguousMemory, HEADER_LEN, Header, Payload, Position, Producer, ReserveError, RingId, RingMemory,
     RingPositions, RingSize, Role, Shared,
 };
-use user_ringbuf_sim::{FakeKernel, HeapMemory, KernelMemory, Orderings, role_by_name};
+use user_ringbuf_sim::{FakeKernel, KernelMemory, Orderings};
 
 const SIZE: usize = 256;
 const THREADS: usize = 3;
@@ -27,26 +27,34 @@ const ROUNDS: usize = if cfg!(miri) { 8 } else { 3000 };
 /// A round's samples: one, two of a lane, and two that are submitted in reverse if there is room for the second.
 const SAMPLES: std::ops::RangeInclusive<usize> = THREADS * ROUNDS * 4..=THREADS * ROUNDS * 5;
 
-/// Positions and private words are another memory's; the data area is plain.
+/// Positions and private words are atomic; the data area is plain.
 struct Plain {
     orderings: Orderings,
-    words: HeapMemory,
+    size: RingSize,
+    producer_pos: AtomicU64,
+    consumer_pos: AtomicU64,
+    busy: AtomicBool,
+    claimed: AtomicBool,
     data: Box<[UnsafeCell<u64>]>,
 }
 
-// SAFETY: who may access which byte is what the protocol says, and what is on trial here.
+// SAFETY: the protocol says who may access which byte, and that is on trial here.
 unsafe impl Sync for Plain {}
 
 impl Plain {
     /// An empty ring. To see a tool find something, name a role in `USER_RINGBUF_WEAKEN` when this is compiled.
     fn new() -> Self {
         let orderings = match option_env!("USER_RINGBUF_WEAKEN") {
-            Some(role) => Orderings::weakened(role_by_name(role).unwrap()),
+            Some(role) => Orderings::weakened(Role::from_name(role).unwrap()),
             None => Orderings::of_the_protocol(),
         };
         Self {
             orderings,
-            words: HeapMemory::with_orderings(SIZE as u64, orderings).unwrap(),
+            size: RingSize::new(SIZE as u64).unwrap(),
+            producer_pos: AtomicU64::new(0),
+            consumer_pos: AtomicU64::new(0),
+            busy: AtomicBool::new(false),
+            claimed: AtomicBool::new(false),
             data: (0..2 * SIZE / 8).map(|_| UnsafeCell::new(0)).collect(),
         }
     }
@@ -66,38 +74,35 @@ impl Plain {
     }
 }
 
-// SAFETY: the inner memory's.
+// SAFETY: 1. `size` is never written. 2. The role's own ordering, unless a check asked otherwise. 3. There are no clones.
 unsafe impl RingPositions for Plain {
     fn size(&self) -> RingSize {
-        RingPositions::size(&self.words)
+        self.size
     }
     fn load_consumer(&self) -> Position {
-        self.words.load_consumer()
+        Position::new(self.consumer_pos.load(self.orderings.of_load(Role::LoadConsumer)))
     }
     fn load_producer(&self, role: Role) -> Position {
-        self.words.load_producer(role)
+        Position::new(self.producer_pos.load(self.orderings.of_load(role)))
     }
 }
 
-// SAFETY: 1: writes go to `data + offset` and on, where twice the size is allocated. 2, 4, 5: the inner memory's, and the
-// role's own. 3: the kernel only reads.
+// SAFETY: 1: writes go to `data + offset` and on, where twice the size is allocated. 2: as above. 3: the kernel only reads.
+// 4, 5: one exchange decides who has the claim, and a release store ends it.
 unsafe impl RingMemory for Plain {
     type Word = AtomicU64;
 
     fn ring_id(&self) -> RingId {
-        self.words.ring_id()
+        RingId::new(self.data.as_ptr().addr() as u64)
     }
     unsafe fn claim_producer(&self) -> bool {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.words.claim_producer() }
+        !self.claimed.swap(true, Ordering::Acquire)
     }
     unsafe fn release_producer(&self) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.words.release_producer() };
+        self.claimed.store(false, Ordering::Release);
     }
     unsafe fn publish_producer(&self, position: Position) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.words.publish_producer(position) };
+        self.producer_pos.store(position.get(), self.orderings.of_store(Role::PublishProducer));
     }
     unsafe fn read_header(&self, offset: u32) -> Header {
         // SAFETY: the caller's promise is passed on.
@@ -121,16 +126,17 @@ unsafe impl RingMemory for Plain {
         unsafe { ptr::write_bytes(self.payload(offset).add(at as usize), byte, len as usize) };
     }
     fn new_word(&self, value: u64) -> AtomicU64 {
-        self.words.new_word(value)
+        AtomicU64::new(value)
     }
     fn load_word(&self, word: &AtomicU64, role: Role) -> u64 {
-        self.words.load_word(word, role)
+        word.load(self.orderings.of_load(role))
     }
     fn store_word(&self, word: &AtomicU64, value: u64, role: Role) {
-        self.words.store_word(word, value, role);
+        word.store(value, self.orderings.of_store(role));
     }
     fn exchange_word(&self, word: &AtomicU64, current: u64, new: u64, role: Role, found: Role) -> Result<(), u64> {
-        self.words.exchange_word(word, current, new, role, found)
+        let (put, found) = (self.orderings.of(role), self.orderings.of_load(found));
+        word.compare_exchange_weak(current, new, put, found).map(drop)
     }
 }
 
@@ -146,16 +152,16 @@ unsafe impl ContiguousMemory for Plain {
 // SAFETY: 1, 3: the inner memory's. 2: it is not so here: that the kernel's reads are ordered is what is on trial.
 unsafe impl KernelMemory for Plain {
     fn size(&self) -> RingSize {
-        RingPositions::size(&self.words)
+        self.size
     }
     fn kernel_ring_id(&self) -> RingId {
-        self.words.kernel_ring_id()
+        self.ring_id()
     }
     fn kernel_load_producer(&self) -> u64 {
-        self.words.kernel_load_producer()
+        self.producer_pos.load(Ordering::Acquire)
     }
     fn kernel_load_consumer(&self) -> u64 {
-        self.words.kernel_load_consumer()
+        self.consumer_pos.load(Ordering::Acquire)
     }
     fn kernel_load_header(&self, offset: u32) -> Header {
         // SAFETY: the fake kernel keeps offsets aligned and below the size.
@@ -167,15 +173,13 @@ unsafe impl KernelMemory for Plain {
         into.extend_from_slice(unsafe { std::slice::from_raw_parts(self.payload(offset), len as usize) });
     }
     unsafe fn kernel_store_consumer(&self, position: u64) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.words.kernel_store_consumer(position) };
+        self.consumer_pos.store(position, Ordering::Release);
     }
     fn kernel_begin_drain(&self) -> bool {
-        self.words.kernel_begin_drain()
+        self.busy.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
     unsafe fn kernel_end_drain(&self) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.words.kernel_end_drain() };
+        self.busy.store(false, Ordering::Release);
     }
 }
 
@@ -198,7 +202,7 @@ fn patiently<T>(mut reserve: impl FnMut() -> Result<T, ReserveError>) -> T {
             Err(why) => panic!("{why}"),
         }
     }
-    panic!("nobody drains any more");
+    panic!("nothing drains any more");
 }
 
 fn produce(shared: &Shared<&Plain>) {

@@ -1,47 +1,32 @@
-//! What can go wrong, an enum an operation, each with the numbers in it.
+//! Errors: one enum per operation, each carrying the numbers involved.
 
 use core::fmt;
 
-use crate::position::{Corruption, Position};
-use crate::records::{Damage, Record};
+use crate::format::position::{Corruption, Position};
+use crate::observe::records::{Damage, Record};
 
-/// A ring size that no ring has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SizeError {
-    /// The size asked for, in bytes.
-    pub bytes: u64,
-}
-
-impl fmt::Display for SizeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a ring of {} bytes: the size must be a power of two from 8 to 2147483648", self.bytes)
-    }
-}
-
-impl core::error::Error for SizeError {}
-
-/// Why a producer can't begin on a ring.
+/// Why a producer can't attach to a ring, or resume on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AttachError {
-    /// The positions can't be those of a working ring. [`repair`](crate::repair) frees it.
+    /// The positions can't be those of a working ring. [`repair`](crate::repair) frees the ring.
     Corrupted(Corruption),
-    /// A record is busy: another producer is at work, or died before it submitted. If it is gone,
+    /// A record is busy: its producer is still at work, or died before it submitted. If the producer is gone,
     /// [`repair`](crate::repair) frees the ring.
     Busy {
         /// The first busy record.
         record: Record,
     },
-    /// A record is one that the kernel never gets past. [`repair`](crate::repair) frees the ring.
+    /// The kernel can never get past one of the records. [`repair`](crate::repair) frees the ring.
     Damaged {
         /// What is wrong, and where.
         damage: Damage,
     },
-    /// This memory has a producer already, of which samples may be outstanding: drop it first, or share it
+    /// This memory already has a producer, and samples of it may be outstanding. Drop that producer first, or share it
     /// ([`Producer::into_shared`](crate::Producer::into_shared)).
     AlreadyAttached,
-    /// Another thread is in the middle of a reservation, so the ring can't be taken up anew: try again
-    /// ([`Shared::resume`](crate::Shared::resume)).
+    /// Another thread is in the middle of a reservation, so [`Shared::resume`](crate::Shared::resume) can't look at the
+    /// ring now: try again.
     InFlight,
 }
 
@@ -65,8 +50,7 @@ impl fmt::Display for AttachError {
 
 impl core::error::Error for AttachError {}
 
-/// A producer that could not begin, and the memory that it was to work on: see
-/// [`Producer::try_attach`](crate::Producer::try_attach).
+/// A failed attempt to attach, which gives the memory back: see [`Producer::try_attach`](crate::Producer::try_attach).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttachFailed<M> {
     error: AttachError,
@@ -78,12 +62,12 @@ impl<M> AttachFailed<M> {
         Self { error, memory }
     }
 
-    /// Why.
+    /// Why attaching failed.
     pub fn error(&self) -> AttachError {
         self.error
     }
 
-    /// The memory, for another attempt.
+    /// Returns the memory, for another attempt.
     pub fn into_inner(self) -> M {
         self.memory
     }
@@ -103,45 +87,46 @@ impl<M> From<AttachFailed<M>> for AttachError {
     }
 }
 
-/// Why a sample could not be reserved. Nothing has changed then, and nothing is visible to the kernel.
+/// Why a sample could not be reserved. The ring is unchanged, and the kernel sees nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReserveError {
-    /// The sample is longer than this ring, or the kernel, ever takes. Waiting does not help.
+    /// The sample is too long for this ring or for the kernel (`__bpf_user_ringbuf_peek` answers -E2BIG). Waiting does
+    /// not help.
     TooLarge {
         /// Sample length asked for, in bytes.
         len: usize,
         /// Longest sample in this ring, in bytes.
         max: u32,
     },
-    /// No room until the kernel drains. The same call may succeed then.
+    /// There is no room until the kernel drains. The same call may succeed after that.
     Full {
         /// Bytes that the record needs, header and padding included.
         needed: u32,
         /// Bytes that are free.
         available: u32,
     },
-    /// The batch can't hold another record of this size, however far the kernel drains: submit it first.
+    /// The batch can't hold another record of this size, however much the kernel drains: submit the batch first.
     BatchFull {
         /// Bytes that the record needs, header and padding included.
         needed: u32,
-        /// Bytes of the ring that the batch does not hold yet.
+        /// Bytes of the ring that the batch does not occupy yet.
         left: u32,
     },
-    /// The [`Lane`](crate::Lane) has too little left for the record, and draining does not help: close it and take another
-    /// one.
+    /// The [`Lane`](crate::Lane) has too little left for the record, and draining does not help: close it and take
+    /// another.
     LaneUsedUp {
         /// Bytes that the record needs, header and padding included.
         needed: u32,
         /// Bytes that the lane has left.
         left: u32,
     },
-    /// A lane of length 0, in which no sample but an empty one has room.
+    /// A lane of length 0 was asked for, which has room only for an empty sample.
     EmptyLane,
-    /// The positions in the shared memory can't be those of a ring. [`repair`](crate::repair) frees it.
+    /// The positions in the shared memory can't be those of a working ring. [`repair`](crate::repair) frees the ring.
     Corrupted(Corruption),
     /// Another producer moved `producer_pos`: it is, or was, at work on this ring.
-    /// [`Producer::resume`](crate::Producer::resume) goes on from there.
+    /// [`Producer::resume`](crate::Producer::resume) continues from the new position.
     ForeignProducer {
         /// Where this producer left `producer_pos`.
         expected: Position,
@@ -151,12 +136,12 @@ pub enum ReserveError {
 }
 
 impl ReserveError {
-    /// Whether it is [`Full`](Self::Full): the same call may succeed once the kernel has drained.
+    /// Whether this is [`Full`](Self::Full), so that the same call may succeed once the kernel has drained.
     pub const fn is_full(&self) -> bool {
         matches!(self, Self::Full { .. })
     }
 
-    /// Whether what was written so far and not submitted may no longer be shown to the kernel.
+    /// Whether what was written and not yet submitted must never be shown to the kernel.
     pub(crate) const fn is_loss(&self) -> bool {
         matches!(self, Self::ForeignProducer { .. } | Self::Corrupted(_))
     }
@@ -194,22 +179,3 @@ impl From<Corruption> for ReserveError {
         Self::Corrupted(why)
     }
 }
-
-/// A length or a stretch that does not lie within what was reserved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BeyondSample {
-    /// First byte asked for, counted from the sample's beginning; 0 where a length was asked for.
-    pub at: usize,
-    /// Bytes asked for.
-    pub len: usize,
-    /// Bytes that the sample has.
-    pub reserved: u32,
-}
-
-impl fmt::Display for BeyondSample {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes at {} do not lie within the {} bytes reserved", self.len, self.at, self.reserved)
-    }
-}
-
-impl core::error::Error for BeyondSample {}

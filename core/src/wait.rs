@@ -1,28 +1,28 @@
 //! Waiting for the kernel to drain: deadlines and retries here, sleeping and clocks in the backend.
 //!
-//! No wake is lost as long as the backend remembers one that comes between a failed attempt and the wait that follows:
-//! every wait begins after an attempt, and ends in another. A backend may forget a wake if the ring is full again by the
-//! time it looks, as epoll does: whoever waits for room has none then, and whoever waits for consumption on a ring that
-//! others fill looks after some time, woken or not. Kernel counterpart: `irq_work_queue(&rb->work)` at the end of
-//! `bpf_user_ringbuf_drain`, which wakes those who poll the map, unless the drain says `BPF_RB_NO_WAKEUP`.
+//! Invariant: every wait follows a failed attempt and is followed by another attempt. So no wake is lost as long as the
+//! backend remembers one that comes between an attempt and the wait. A backend may forget a wake if the ring is full
+//! again by the time it looks, as epoll does. A wait for room has no room then anyway; a wait for consumption, on a
+//! ring that others fill, also looks after some time. Kernel counterpart: `irq_work_queue(&rb->work)` at the end of
+//! `bpf_user_ringbuf_drain`, which wakes those who poll the map, unless the drain passes `BPF_RB_NO_WAKEUP`.
 
 use core::fmt;
 use core::time::Duration;
 
 use crate::error::ReserveError;
-use crate::layout::RingSize;
-use crate::memory::RingId;
-use crate::position::{Corruption, Position};
+use crate::format::layout::RingSize;
+use crate::format::position::{Corruption, Position};
+use crate::seam::memory::RingId;
 
-/// Longest timeout that waiting takes: 2^32 - 1 seconds, some 136 years. `None` waits forever.
+/// Longest timeout: 2^32 - 1 seconds, about 136 years. `None` waits forever.
 pub const MAX_TIMEOUT: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// Why a wait came back.
+/// Why a wait returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
-    /// It is time to look again. There may be nothing new.
+    /// It is time to look again, though there may be nothing new.
     Look,
-    /// Somebody cancelled the waiting.
+    /// The wait was cancelled.
     Cancelled,
 }
 
@@ -31,64 +31,64 @@ pub trait Wait {
     /// What can go wrong while waiting.
     type Error;
 
-    /// The ring whose drains end this waiting; `None` if it serves every ring, as spinning does. A producer of another
-    /// ring refuses to wait with it ([`BlockingError::OtherRing`]).
+    /// Returns the ring whose drains end a wait; `None` if this waiter serves every ring, as spinning does. A producer
+    /// of another ring refuses to wait with it ([`BlockingError::OtherRing`]).
     fn ring(&self) -> Option<RingId>;
 
-    /// Time on a clock that never goes back, since a moment of the backend's choice.
+    /// Returns the time on a clock that never goes back, since a moment of the backend's choice.
     fn now(&self) -> Duration;
 
-    /// Waits until the kernel may have drained, until `until` on the clock of [`now`](Self::now), or until cancelled.
-    /// `round` counts the waits since the last success: 0, 1, 2 and so on, for those who back off.
+    /// Waits until the kernel may have drained, until the clock of [`now`](Self::now) reaches `until`, or until
+    /// cancelled. `round` counts the waits of this operation: 0, 1, 2 and so on, for waiters that back off.
     ///
-    /// It may return at any time. It must return if a drain that wakes has happened since the last wait, also if that
-    /// was before this call, unless the ring is full to the last byte; and it must return when `until` has come.
+    /// It may return at any time. It must return if a drain that wakes has happened since the last wait, even before
+    /// this call, unless the ring is full to the last byte. It must return once `until` has come.
     ///
     /// # Errors
     /// Whatever keeps the backend from waiting.
     fn wait(&mut self, round: u32, until: Option<Duration>) -> Result<Wake, Self::Error>;
 }
 
-/// Why a blocking operation gave up. Nothing was reserved then.
+/// Why a blocking operation gave up. Nothing was reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BlockingError<E> {
-    /// Waiting can't help: the reservation fails for another reason than a full ring.
+    /// The reservation fails for another reason than a full ring, so waiting can't help.
     Reserve(ReserveError),
-    /// The time is up, and the last attempt failed as well.
+    /// The time is up, and the last attempt failed too.
     TimedOut {
         /// The timeout asked for.
         timeout: Duration,
     },
-    /// The timeout is longer than any clock here can tell.
+    /// The timeout is longer than [`MAX_TIMEOUT`].
     TimeoutTooLong {
         /// The timeout asked for.
         timeout: Duration,
         /// Longest timeout allowed: [`MAX_TIMEOUT`].
         max: Duration,
     },
-    /// The waiter waits for another ring than this producer's.
+    /// The waiter belongs to another ring than the producer.
     OtherRing {
         /// The ring that the waiter was made for.
         waiter: RingId,
         /// The ring that the producer works on.
         producer: RingId,
     },
-    /// Waiting for more room than the ring has.
+    /// The wait is for more room than the ring has.
     BeyondRing {
         /// Bytes asked for.
         bytes: usize,
-        /// Bytes that the ring has.
+        /// Size of the ring in bytes.
         size: u32,
     },
-    /// Waiting for a position that nothing submitted has reached yet.
+    /// The wait is for a position that nothing submitted has reached yet.
     NotSubmitted {
         /// The position asked for.
         position: Position,
         /// Where everything submitted or reserved so far ends.
         end: Position,
     },
-    /// Somebody cancelled the waiting.
+    /// The wait was cancelled.
     Cancelled,
     /// The backend could not wait.
     Wait(E),
@@ -133,12 +133,12 @@ impl<E> From<Corruption> for BlockingError<E> {
     }
 }
 
-/// What ends the waits between two attempts.
+/// What ends a wait between two attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Until {
-    /// A drain that wakes: enough where a full ring means that there is nothing to be had.
+    /// A drain that wakes. Enough where there is nothing to gain while the ring is full.
     Woken,
-    /// Some time as well, whatever the waiter does by itself: the wake may have been forgotten.
+    /// Some time too, whatever the waiter does by itself, because the wake may have been forgotten.
     WokenOrSomeTime,
 }
 
@@ -151,8 +151,9 @@ impl Until {
     }
 }
 
-/// Attempts until one succeeds, waiting in between: `None` forever, zero not at all, else until the time is up and
-/// one last attempt has failed. An attempt returns `None` for "not yet". `ring` is the one that is waited for.
+/// Attempts until one succeeds, and waits in between: forever if `timeout` is `None`, not at all if it is zero,
+/// otherwise until the time is up and one last attempt has failed. An attempt returns `None` for "not yet". `ring` is
+/// the ring that the attempts look at.
 pub(crate) fn block_on<T, W: Wait + ?Sized>(
     waiter: &mut W,
     ring: RingId,
@@ -163,14 +164,14 @@ pub(crate) fn block_on<T, W: Wait + ?Sized>(
     if let Some(timeout) = timeout.filter(|timeout| *timeout > MAX_TIMEOUT) {
         return Err(BlockingError::TimeoutTooLong { timeout, max: MAX_TIMEOUT });
     }
-    // Also where no wait is needed, so that the mistake shows at once.
+    // Checked even if no wait turns out to be needed, so that the mistake shows at once.
     if let Some(other) = waiter.ring().filter(|other| *other != ring) {
         return Err(BlockingError::OtherRing { waiter: other, producer: ring });
     }
     if let Some(done) = attempt()? {
         return Ok(done);
     }
-    // The clock is asked only now, so that a ring with room costs no system call.
+    // The clock is read only now, so that a ring with room costs no system call.
     let deadline = match timeout {
         None => None,
         Some(timeout) if timeout.is_zero() => return Err(BlockingError::TimedOut { timeout }),
@@ -197,8 +198,8 @@ pub(crate) fn block_on<T, W: Wait + ?Sized>(
     }
 }
 
-/// A count of bytes that may be free in a ring of this size.
-pub(crate) fn room<E>(size: RingSize, bytes: usize) -> Result<u32, BlockingError<E>> {
+/// Checks a number of bytes to wait for.
+pub(crate) fn checked_room<E>(size: RingSize, bytes: usize) -> Result<u32, BlockingError<E>> {
     let beyond = BlockingError::BeyondRing { bytes, size: size.bytes() };
     u32::try_from(bytes).ok().filter(|bytes| *bytes <= size.bytes()).ok_or(beyond)
 }
@@ -221,7 +222,7 @@ mod tests {
     use core::cell::Cell;
     use std::vec::Vec;
 
-    /// A clock that moves by `step` each wait.
+    /// A clock that advances by `step` in each wait.
     struct Clock {
         now: Cell<Duration>,
         step: Duration,
@@ -339,7 +340,7 @@ mod tests {
 
     #[test]
     fn whoever_may_miss_a_wake_looks_after_a_while_and_not_beyond_the_deadline() {
-        /// Comes back when it must, and not before.
+        /// Returns when it must, and not before.
         struct Asleep(Duration, Vec<u64>);
         impl Wait for Asleep {
             type Error = &'static str;

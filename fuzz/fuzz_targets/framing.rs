@@ -1,4 +1,7 @@
 //! The command's input framings.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| user_ringbuf_fuzz::framing::run(bytes));
+#[path = "../../tests/src/framing.rs"]
+pub mod framing;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| framing::run(bytes));

@@ -1,4 +1,8 @@
 //! Positions that change under a working producer.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| user_ringbuf_fuzz::hostile_positions::run(bytes));
+use user_ringbuf_sim::proof::targets::hostile_positions;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    hostile_positions::run(bytes);
+});

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::{Corpus, fuzz_mutator, fuzz_target, fuzzer_mutate};
-use user_ringbuf_fuzz::operations::{as_program, run};
+use user_ringbuf_sim::proof::targets::operations::{run, whole};
 
 fuzz_target!(|bytes: &[u8]| -> Corpus { if run(bytes).is_ok() { Corpus::Keep } else { Corpus::Reject } });
 
@@ -13,11 +13,5 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     if let Some(size) = data.first_mut().filter(|_| seed % 16 > 0) {
         *size %= 8;
     }
-    match as_program(&data[..mutated]) {
-        Some(program) if program.len() <= max_size => {
-            data[..program.len()].copy_from_slice(&program);
-            program.len()
-        }
-        _ => mutated,
-    }
+    whole(&data[..mutated]).unwrap_or(mutated)
 });

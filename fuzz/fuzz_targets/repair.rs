@@ -1,4 +1,4 @@
 //! Any ring image, repaired and drained.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| user_ringbuf_fuzz::repair::run(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| user_ringbuf_sim::proof::targets::repair::run(bytes));

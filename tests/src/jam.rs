@@ -4,7 +4,7 @@
 use clap::ValueEnum;
 use user_ringbuf_linux::{Map, Mapping, Producer};
 
-use crate::raw::RawRing;
+use user_ringbuf_kit::raw::RawRing;
 
 /// A way to jam a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use user_ringbuf_linux::{DrainError, DrainOptions, DrainProgram, Map, MapError, WakeupFlags};
 
-use crate::stamp::MIN_LEN;
+use user_ringbuf_kit::stamp::MIN_LEN;
 
 /// Most samples that one drain of a [`Drainer`] takes: its log has room for as many.
 const SAMPLES_A_DRAIN: u32 = 4096;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use rustix::io::Errno;
 use user_ringbuf_linux::{DrainOptions, DrainProgram, Map, Mapping, ReserveError, WakeupFlags, rounded_size};
 
-use crate::raw::RawRing;
+use user_ringbuf_kit::raw::RawRing;
 
 /// A map, and a program that drains it and hands back what the kernel saw.
 #[derive(Debug)]
@@ -180,16 +180,4 @@ impl<F: FnMut()> Drop for OnDrop<F> {
 /// Never: a page is a valid size.
 pub fn page() -> usize {
     usize::try_from(rounded_size(1).expect("a page is a valid size")).expect("a page fits the address space")
-}
-
-/// Bytes that differ with `seed` and place.
-pub fn pattern(seed: usize, len: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(u64::try_from(seed).unwrap_or(0).wrapping_add(1)) | 1;
-    let next = |()| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[7]
-    };
-    std::iter::repeat_n((), len).map(next).collect()
 }

@@ -15,7 +15,7 @@ use user_ringbuf_linux::{
 };
 
 use crate::kernel::Drainer;
-use crate::stamp::Stamp;
+use user_ringbuf_kit::stamp::Stamp;
 
 /// Longest sample, in bytes. Lengths vary from 24 bytes to this.
 pub const LONGEST: usize = 120;

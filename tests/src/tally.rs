@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::stamp::Stamp;
+use user_ringbuf_kit::stamp::Stamp;
 
 /// What became of all samples. All zero but `samples` if the ring kept its word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

@@ -7,11 +7,12 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
 
+use user_ringbuf_kit::rights;
 use user_ringbuf_linux::{
     BlockingError, ContiguousMemory, EpollWaiter, Mapping, Producer, ReserveError, RingMemory, Shared, Spin,
 };
 use user_ringbuf_sim::SimMemory;
-use user_ringbuf_tests::{rights, ring::Ring};
+use user_ringbuf_tests::ring::Ring;
 
 const RING: u64 = 64 * 1024;
 const SAMPLE: [u8; 40] = [7; 40];

@@ -3,10 +3,11 @@
 use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::io::Errno;
+use user_ringbuf_kit::bpffs::Bpffs;
+use user_ringbuf_kit::fork::{Ended, Forked, Line, ask, forever, fork};
+use user_ringbuf_kit::rights::{may_admin, may_bpf};
+use user_ringbuf_kit::seccomp::without_calls;
 use user_ringbuf_linux::{Claimant, Map, Mapping, MappingError, Producer};
-use user_ringbuf_tests::bpffs::Bpffs;
-use user_ringbuf_tests::fork::{Ended, Forked, Line, ask, forever, fork};
-use user_ringbuf_tests::rights::{may_admin, may_bpf, without_calls};
 use user_ringbuf_tests::ring::Ring;
 
 fn ring() -> Map {
@@ -191,7 +192,7 @@ fn those_who_hold_a_map_open_are_found_with_a_claim_or_without() {
         unsafe { libc::close(map.as_raw_fd()) };
         forever();
     });
-    user_ringbuf_tests::fork::soon("closed", || !pids().contains(&closed.pid()));
+    user_ringbuf_kit::fork::soon("closed", || !pids().contains(&closed.pid()));
     let found = pids();
     assert!(found.contains(&claiming.pid()) && found.contains(&idle.pid()) && found.is_sorted(), "{found:?}");
     let (pid, _) = (idle.pid(), idle.kill());

@@ -1,30 +1,32 @@
 //! The committed corpora of the fuzz targets, each input through the body of its target.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 
-use user_ringbuf_fuzz::{framing, hostile_positions, operations, repair, ring_image};
+use user_ringbuf_sim::proof::targets::{hostile_positions, operations, repair, ring_image};
+use user_ringbuf_tests::framing;
 
-/// Inputs of a folder that were replayed, and the names of those that could not be.
+/// Inputs of an archive that were replayed, and the names of those that could not be.
 #[derive(Debug, Default, PartialEq)]
 struct Replay {
     replayed: usize,
     skipped: Vec<String>,
 }
 
-fn replay(folder: &Path, run: impl Fn(&[u8]) -> Result<(), String>) -> Replay {
-    let files = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
-    files.sort();
+fn replay(archive: impl Read, run: impl Fn(&[u8]) -> Result<(), String>) -> Replay {
     let mut result = Replay::default();
-    for file in files {
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for input in tar::Archive::new(archive).entries().unwrap() {
+        let mut input = input.unwrap();
+        let name = input.path().unwrap().display().to_string();
         // Shown where the next line panics.
         println!("{name}");
-        match run(&fs::read(&file).unwrap()) {
+        let mut bytes = vec![];
+        input.read_to_end(&mut bytes).unwrap();
+        match run(&bytes) {
             Ok(()) => result.replayed += 1,
             Err(why) => {
-                println!("skipped: {name} is no input: {why}");
+                println!("skipped: {name} is not an input: {why}");
                 result.skipped.push(name);
             }
         }
@@ -33,10 +35,11 @@ fn replay(folder: &Path, run: impl Fn(&[u8]) -> Result<(), String>) -> Replay {
 }
 
 fn replay_committed(target: &str, run: impl Fn(&[u8]) -> Result<(), String>) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
-    let result = replay(&folder, run);
-    // Far fewer than there are, far more than a folder that was forgotten holds.
-    assert!(result.replayed >= 50, "{} inputs in {}", result.replayed, folder.display());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../fuzz/corpus/{target}.tar"));
+    let archive = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let result = replay(archive, run);
+    // Far fewer than there are, far more than an archive that was forgotten holds.
+    assert!(result.replayed >= 50, "{} inputs in {}", result.replayed, path.display());
 }
 
 fn any_bytes(run: impl Fn(&[u8])) -> impl Fn(&[u8]) -> Result<(), String> {
@@ -62,7 +65,7 @@ fn ring_images_are_drained_as_the_second_reading_says() {
 
 #[test]
 fn no_position_leads_a_producer_beyond_free_space() {
-    replay_committed("hostile_positions", any_bytes(hostile_positions::run));
+    replay_committed("hostile_positions", any_bytes(|bytes| _ = hostile_positions::run(bytes)));
 }
 
 #[test]
@@ -76,12 +79,13 @@ fn input_in_pieces_is_cut_as_the_whole_is() {
 }
 
 #[test]
-fn an_input_that_is_no_program_is_skipped_with_its_name() {
-    let folder = std::env::temp_dir().join(format!("user-ringbuf-corpus-{}", std::process::id()));
-    fs::create_dir(&folder).unwrap();
-    fs::write(folder.join("empty"), []).unwrap();
-    fs::write(folder.join("good"), "\u{3}\u{1}").unwrap();
-    let result = replay(&folder, program);
-    fs::remove_dir_all(&folder).unwrap();
+fn an_input_that_is_not_a_program_is_skipped_with_its_name() {
+    let mut archive = tar::Builder::new(vec![]);
+    for (name, bytes) in [("empty", &[][..]), ("good", &[3, 1])] {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        archive.append_data(&mut header, name, bytes).unwrap();
+    }
+    let result = replay(&archive.into_inner().unwrap()[..], program);
     assert_eq!(result, Replay { replayed: 1, skipped: vec!["empty".into()] });
 }

@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use user_ringbuf_tests::bpffs::Bpffs;
-use user_ringbuf_tests::rights::may_admin;
+use user_ringbuf_kit::bpffs::Bpffs;
+use user_ringbuf_kit::rights::may_admin;
 
 /// Runs an example and returns what it printed.
 fn run(example: &str, arguments: &[&str]) -> String {

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::SIGSEGV;
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
+use user_ringbuf_kit::fork::{Ended, Line, ask, forever, fork, soon};
+use user_ringbuf_kit::rights::may_bpf;
 use user_ringbuf_linux::{
     Claimant, ContiguousMemory, Map, Mapping, MappingError, MappingView, Producer, RingPositions, Shared,
 };
-use user_ringbuf_tests::fork::{Ended, Line, ask, forever, fork, soon};
-use user_ringbuf_tests::rights::may_bpf;
 use user_ringbuf_tests::ring::{Ring, page};
 
 /// What becomes of a child that drops its copy of `held`. The parent keeps its own.

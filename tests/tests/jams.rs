@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 use serde_json::{Value, json};
+use user_ringbuf_kit::bpffs::Bpffs;
+use user_ringbuf_kit::raw::DISCARD;
+use user_ringbuf_kit::rights::may_admin;
 use user_ringbuf_linux::{
     AttachError, Corruption, Damage, Map, Mapping, MappingView, Producer, RecordState, Repair, Survey, Verdict, repair,
 };
-use user_ringbuf_tests::bpffs::Bpffs;
 use user_ringbuf_tests::jam::{BEFORE, BEHIND, EXTENT, HELD, Jam, sample};
-use user_ringbuf_tests::raw::DISCARD;
-use user_ringbuf_tests::rights::may_admin;
 use user_ringbuf_tests::ring::Ring;
 
 /// Where the jams are that have samples in front of them.
@@ -24,7 +24,7 @@ fn samples(numbers: std::ops::Range<u64>) -> Vec<Vec<u8>> {
     numbers.map(|number| sample(number).to_vec()).collect()
 }
 
-/// Runs the built command on a ring, and returns its object.
+/// Runs the built command on a ring, and returns its object. The exit status says whether the ring is stuck.
 fn command(args: &[&str], map: &Map) -> Value {
     let output = Command::new(env!("CARGO_BIN_EXE_command"))
         .args(args)
@@ -32,8 +32,10 @@ fn command(args: &[&str], map: &Map) -> Value {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    assert_eq!((output.status.code(), &output.stderr[..]), (Some(0), &b""[..]), "{args:?}");
-    serde_json::from_slice(&output.stdout).unwrap()
+    let object: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let status = i32::from(object["stuck"] == true);
+    assert_eq!((output.status.code(), &output.stderr[..]), (Some(status), &b""[..]), "{args:?}");
+    object
 }
 
 /// A ring that is jammed so. The busy record's producer is a process that is killed.
@@ -125,7 +127,7 @@ impl Shown {
         assert_eq!(Producer::attach(&ring.mapping()).unwrap_err(), self.refused);
         let look = command(&["inspect"], &ring.map);
         assert_eq!((&look["verdict"], &look["obstacle"]), (&json!(self.name), &json!(self.obstacle)), "{look}");
-        assert_eq!(look["kernel_error"], json!(self.kernel_error), "{look}");
+        assert_eq!((&look["kernel_error"], &look["stuck"]), (&json!(self.kernel_error), &json!(true)), "{look}");
         assert!(look["words"].as_str().unwrap().contains(self.words), "{look}");
         assert!(look["todo"].as_str().unwrap().contains("--producer-is-gone` would"), "{look}");
         self.check_repair(&look["repair"]);
@@ -224,7 +226,7 @@ fn an_unaligned_producer_position_jams_with_einval_until_it_is_moved() {
         name: "misplaced",
         obstacle: AT + 3,
         kernel_error: Some("-EINVAL"),
-        words: "every drain answers -EINVAL at once",
+        words: "every drain returns -EINVAL at once",
         repaired: (0, 0, 0, Some((AT + 3, AT))),
         reachable: samples(0..BEFORE),
     }
@@ -269,7 +271,7 @@ fn a_producer_position_behind_the_consumer_silences_the_drain_until_it_is_moved(
         name: "misplaced",
         obstacle: AT - EXTENT,
         kernel_error: None,
-        words: "drains answer 0 whatever is submitted",
+        words: "drains return 0 whatever is submitted",
         repaired: (0, 0, 0, Some((AT - EXTENT, AT))),
         // These were drained before the position moved back.
         reachable: samples(0..0),

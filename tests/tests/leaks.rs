@@ -4,14 +4,15 @@
 
 use rustix::io::Errno;
 use rustix::process::Resource;
+use user_ringbuf_kit::bpffs::Directory;
+use user_ringbuf_kit::objects;
+use user_ringbuf_kit::rights::may_bpf;
+use user_ringbuf_kit::seccomp::without_bpf_call;
+use user_ringbuf_kit::usage::{mapped_maps, open_descriptors, with_limit, with_little_address_space};
 use user_ringbuf_linux::{
     BpfCommand, DrainError, DrainProgram, EpollWaiter, MAX_LOG, Map, MapError, Mapping, MappingError, MappingView,
     Producer, Shared,
 };
-use user_ringbuf_tests::bpffs::Directory;
-use user_ringbuf_tests::objects;
-use user_ringbuf_tests::rights::{may_bpf, without_bpf_call};
-use user_ringbuf_tests::usage::{mapped_maps, open_descriptors, with_limit, with_little_address_space};
 
 /// Runs `work` some times and sees that it leaves nothing behind.
 fn leaves_nothing(what: &str, mut work: impl FnMut()) {

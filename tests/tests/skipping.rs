@@ -2,8 +2,8 @@
 
 use std::process::{Command, Output};
 
-use user_ringbuf_tests::bpffs::Directory;
-use user_ringbuf_tests::rights::{may_admin, may_bpf};
+use user_ringbuf_kit::bpffs::Directory;
+use user_ringbuf_kit::rights::{may_admin, may_bpf};
 use user_ringbuf_tests::ring::Ring;
 
 /// A kernel test like any other, which the one below runs as user nobody.

@@ -4,10 +4,10 @@
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use user_ringbuf_kit::bpffs::Directory;
+use user_ringbuf_kit::interpreter::without_jit;
+use user_ringbuf_kit::rights::{may_admin, may_bpf};
 use user_ringbuf_linux::{DrainError, DrainProgram, Map, Support, probe};
-use user_ringbuf_tests::bpffs::Directory;
-use user_ringbuf_tests::interpreter::without_jit;
-use user_ringbuf_tests::rights::{may_admin, may_bpf};
 
 const JIT_ENABLE: &str = "/proc/sys/net/core/bpf_jit_enable";
 const REMEDY: &str = "sysctl -w net.core.bpf_jit_enable=1";
@@ -85,6 +85,19 @@ fn the_command_says_that_the_jit_is_off_and_which_sysctl_switches_it_on() {
     let error = String::from_utf8_lossy(&demo.stderr);
     assert!(error.contains("backend sim, not linux") && error.contains(REMEDY), "{error}");
     assert_eq!((demo.status.code(), &json(&demo)["backend"]), (Some(0), &"sim".into()));
+}
+
+#[test]
+fn a_ring_can_not_be_drained_by_the_command_and_it_says_which_sysctl_to_set() {
+    if !may_admin() {
+        return;
+    }
+    let map = Map::create("no_jit", 1).unwrap();
+    let drain = without_jit(|| where_it_reads("0\n", "", &format!("drain --id {} --json", map.id())));
+    let error = String::from_utf8_lossy(&drain.stderr);
+    assert!(error.contains("cannot drain the ring with id") && error.contains(REMEDY), "{error}");
+    assert_eq!(drain.status.code(), Some(1));
+    assert!(json(&drain)["error"].as_str().unwrap().contains(REMEDY));
 }
 
 #[test]

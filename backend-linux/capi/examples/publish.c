@@ -39,7 +39,7 @@ int main(int argc, char **argv)
 	memcpy(sample, argv[2], len);
 	uringbuf_submit(rb, sample);
 
-	/* The rest is seen all at once, or not at all. */
+	/* The kernel sees all of the rest at once, or none of it. */
 	size_t count = (size_t)argc - 3;
 	struct iovec *rest = calloc(count + 1, sizeof(*rest));
 	if (rest == NULL)

@@ -1,4 +1,4 @@
-//! What went wrong, as an error number: libbpf's where libbpf has one.
+//! Errors as errno values: libbpf's, where libbpf has one.
 
 use core::ffi::{c_int, c_void};
 use core::ptr;
@@ -10,7 +10,7 @@ use user_ringbuf_linux::{BlockingError, MapError, MappingError, ReserveError};
 pub(crate) struct Errno(pub(crate) c_int);
 
 impl Errno {
-    /// That of the call that failed last in this thread.
+    /// The `errno` of the last failed call in this thread.
     pub(crate) fn last() -> Self {
         // SAFETY: the C library's errno location is valid for the calling thread at all times.
         Self(unsafe { *libc::__errno_location() })
@@ -36,7 +36,7 @@ impl Errno {
     }
 }
 
-/// What a C function that returns 0 or -1 returns.
+/// The return value of a C function that returns 0 or -1.
 #[inline(always)]
 pub(crate) fn zero_or<E: Into<Errno>>(done: Result<(), E>) -> c_int {
     match done {
@@ -51,7 +51,7 @@ impl From<ReserveError> for Errno {
             ReserveError::TooLarge { .. } | ReserveError::BatchFull { .. } => libc::E2BIG,
             ReserveError::Full { .. } => libc::ENOSPC,
             ReserveError::Corrupted(_) => libc::EUCLEAN,
-            // Of lanes and of producers that remember a position, neither of which is used here.
+            // Only from lanes and from producers that remember a position; neither is used here.
             _ => libc::EINVAL,
         })
     }
@@ -72,7 +72,7 @@ impl From<BlockingError<Errno>> for Errno {
 impl From<MapError> for Errno {
     fn from(why: MapError) -> Self {
         Self(match why {
-            // What the kernel says to BPF_OBJ_GET_INFO_BY_FD.
+            // The kernel's answer to BPF_OBJ_GET_INFO_BY_FD.
             MapError::ClosedFd => libc::EBADFD,
             MapError::PathMissing { .. } | MapError::UnknownId { .. } => libc::ENOENT,
             MapError::PathTaken => libc::EEXIST,

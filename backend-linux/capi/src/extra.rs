@@ -1,4 +1,4 @@
-//! What libbpf can't do.
+//! Functions that libbpf does not offer.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::{ptr, slice};
@@ -9,7 +9,7 @@ use user_ringbuf_linux::{KernelError, Map, MappingView, Position, Survey, Verdic
 use crate::errno::{Errno, zero_or};
 use crate::handle::{Ring, busy, get, timeout, with_map};
 
-/// The most bytes that one copy or one structure of C's can have.
+/// The largest size of a C object.
 const MOST: usize = usize::MAX / 2;
 
 /// See `user_ringbuf.h`.
@@ -166,7 +166,7 @@ pub unsafe extern "C" fn uringbuf_map_open(path: *const c_char) -> c_int {
 }
 
 /// # Safety
-/// NULL or a string that ends in a zero.
+/// NULL or a zero-terminated string.
 unsafe fn text<'t>(text: *const c_char) -> Option<&'t CStr> {
     // SAFETY: by the caller's promise.
     if text.is_null() { None } else { Some(unsafe { CStr::from_ptr(text) }) }
@@ -180,7 +180,7 @@ pub struct State {
     pub sz: usize,
     /// One of `URINGBUF_EMPTY` and the others.
     pub verdict: c_int,
-    /// What the kernel answers to a drain that comes this far, or 0.
+    /// The error that a drain returns at the obstacle, or 0.
     pub kernel_errno: c_int,
     /// Bytes in the data area.
     pub ring_size: u64,
@@ -188,7 +188,7 @@ pub struct State {
     pub consumer: u64,
     /// `producer_pos`.
     pub producer: u64,
-    /// Position of the record that the kernel does not get past; `consumer` if there is none.
+    /// Position of the record that the kernel can't pass; `consumer` if there is none.
     pub obstacle: u64,
     /// Submitted records.
     pub submitted: u64,
@@ -198,7 +198,7 @@ pub struct State {
     pub discarded: u64,
     /// Damaged stretches.
     pub damaged: u64,
-    /// Records that the kernel takes before it meets the obstacle.
+    /// Records that the kernel takes before it reaches the obstacle.
     pub ready: u64,
 }
 
@@ -234,7 +234,7 @@ fn state_of(survey: &Survey, sz: usize) -> State {
         Verdict::Flowing => (1, consumer),
         Verdict::Held { record } => (2, record.start.get()),
         Verdict::Jammed { damage } => (3, damage.start().get()),
-        // Of the positions themselves.
+        // Errors in the positions themselves.
         _ => (4, consumer),
     };
     let kernel_errno = survey.verdict.kernel_error().map_or(0, KernelError::errno);

@@ -21,7 +21,7 @@ use crate::waiter::Queue;
 pub struct Ring {
     mapping: Mapping,
     queue: Queue,
-    /// Touched under the lock of the callers' reservations only.
+    /// Only used under the callers' reservation lock.
     claim: UnsafeCell<Option<Claim>>,
 }
 
@@ -33,7 +33,7 @@ pub struct Options {
     pub sz: usize,
 }
 
-/// Whether what the caller's structure has beyond ours is zero.
+/// Whether all bytes of the caller's structure beyond ours are zero.
 ///
 /// # Safety
 /// `options` is NULL or points to `sz` readable bytes, the first of which are `sz`.
@@ -42,7 +42,7 @@ unsafe fn are_known(options: *const Options) -> bool {
     let Some(sz) = NonNull::new(options.cast_mut()).map(|options| unsafe { options.read_unaligned() }.sz) else {
         return true;
     };
-    // Larger than any object: libbpf, which counts with a sign, looks at nothing then.
+    // Larger than any object: libbpf, whose count is signed, checks nothing in this case.
     if isize::try_from(sz).is_err() {
         return true;
     }
@@ -54,19 +54,19 @@ unsafe fn are_known(options: *const Options) -> bool {
     tail.iter().all(|byte| *byte == 0)
 }
 
-/// Memory of the C library's for one handle, freed unless a handle was put into it.
+/// Memory from `malloc` for one handle; freed unless a handle was put into it.
 struct Place(NonNull<Ring>);
 
 impl Place {
     fn new() -> Result<Self, Errno> {
-        // SAFETY: `malloc` takes any size; what it returns is aligned for any type of C's, and a handle holds only such.
+        // SAFETY: `malloc` takes any size and returns memory aligned for any C type; a handle needs no more alignment.
         let place = unsafe { libc::malloc(size_of::<Ring>()) };
         NonNull::new(place.cast()).map(Self).ok_or(Errno(libc::ENOMEM))
     }
 
     fn fill(self, ring: Ring) -> *mut Ring {
         let place = ManuallyDrop::new(self).0;
-        // SAFETY: room for one, and nobody else's.
+        // SAFETY: the memory has room for one handle, and nothing else uses it.
         unsafe { place.write(ring) };
         place.as_ptr()
     }
@@ -74,19 +74,19 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // SAFETY: from `malloc`, and empty.
+        // SAFETY: it came from `malloc` and holds no handle.
         unsafe { libc::free(self.0.as_ptr().cast()) };
     }
 }
 
 const _: () = assert!(align_of::<Ring>() <= 2 * size_of::<usize>(), "malloc aligns no further");
 
-/// Shows a map that the caller has open.
+/// Runs `look` on a map that the caller has open.
 pub(crate) fn with_map<T>(map_fd: c_int, look: impl FnOnce(&Map) -> Result<T, Errno>) -> Result<T, Errno> {
     if map_fd < 0 {
         return Err(Errno(libc::EBADFD));
     }
-    // SAFETY: not -1. Whether it is open the kernel says, and if another thread closes it meanwhile, it is C's to blame.
+    // SAFETY: it isn't -1. The kernel says whether it is open; closing it meanwhile in another thread breaks C's contract.
     let fd = unsafe { BorrowedFd::borrow_raw(map_fd) };
     Map::with_borrowed(fd, look)?
 }
@@ -94,7 +94,7 @@ pub(crate) fn with_map<T>(map_fd: c_int, look: impl FnOnce(&Map) -> Result<T, Er
 /// Opens a handle, in libbpf's order of calls.
 ///
 /// # Safety
-/// As for [`are_known`]; besides, what the header asks of those who share a ring.
+/// As for [`are_known`]; and the caller keeps the header's rules for sharing a ring.
 pub(crate) unsafe fn open(map_fd: c_int, options: *const Options) -> Result<*mut Ring, Errno> {
     // SAFETY: the caller's promise is passed on.
     if !unsafe { are_known(options) } {
@@ -103,7 +103,7 @@ pub(crate) unsafe fn open(map_fd: c_int, options: *const Options) -> Result<*mut
     let place = Place::new()?;
     let queue = Queue::new()?;
     let mapping = with_map(map_fd, |map| {
-        // SAFETY: all that is done with it goes through `Raw`, which hands out no slices, and whose contract C keeps.
+        // SAFETY: it is only used through `Raw`, which hands out no slices, and whose contract the C caller keeps.
         let mapping = unsafe { Mapping::unclaimed(map) }?;
         queue.watch(map.as_raw_fd())?;
         Ok(mapping)
@@ -112,11 +112,11 @@ pub(crate) unsafe fn open(map_fd: c_int, options: *const Options) -> Result<*mut
 }
 
 /// # Safety
-/// NULL or a handle, of which nothing more is done.
+/// NULL, or a handle that isn't used afterwards.
 pub(crate) unsafe fn free(ring: *mut Ring) {
     if let Some(ring) = NonNull::new(ring) {
         let before = Errno::last();
-        // SAFETY: `open` has put it there; its place is from `malloc`.
+        // SAFETY: `open` put the handle there, in memory from `malloc`.
         unsafe {
             ptr::drop_in_place(ring.as_ptr());
             libc::free(ring.as_ptr().cast());
@@ -136,7 +136,7 @@ pub(crate) unsafe fn get<'r>(ring: *const Ring) -> Result<&'r Ring, Errno> {
 /// The first byte of the data area.
 #[inline(always)]
 fn data(memory: &MappingRef<'_>) -> *mut u8 {
-    // SAFETY: every ring has a record's room at 0, and its header stands in front of the sample.
+    // SAFETY: every ring has room for a record at 0, and the header comes before the sample.
     unsafe { memory.payload(0).sub(HEADER_LEN as usize) }
 }
 
@@ -151,7 +151,7 @@ fn sample(memory: &MappingRef<'_>, start: Position) -> *mut c_void {
 /// Reserves. Returns the sample, or NULL with `errno` set.
 ///
 /// # Safety
-/// NULL or a handle, under the lock of the callers' reservations.
+/// NULL or a handle; called under the callers' reservation lock.
 #[inline(always)]
 pub(crate) unsafe fn reserve(ring: *const Ring, size: u32) -> *mut c_void {
     // SAFETY: the caller's promise is passed on.
@@ -166,7 +166,7 @@ pub(crate) unsafe fn reserve(ring: *const Ring, size: u32) -> *mut c_void {
     }
 }
 
-/// Out of the way of the other, which needs no stack for itself.
+/// Kept out of line, so that `reserve` needs no stack frame.
 ///
 /// # Safety
 /// As for [`reserve`].
@@ -195,7 +195,7 @@ pub(crate) fn timeout(ms: c_int) -> Result<Option<Duration>, Errno> {
 }
 
 impl Ring {
-    /// With the mapping's addresses by value, so that a store into the ring makes no one read them again.
+    /// Takes the mapping's addresses by value, so that they aren't reloaded after a store into the ring.
     #[inline(always)]
     pub(crate) fn raw(&self) -> Raw<MappingRef<'_>> {
         Raw::new(self.mapping.by_value())
@@ -211,8 +211,8 @@ impl Ring {
     pub(crate) fn header_of(&self, sample: *const c_void) -> Result<u32, Errno> {
         let memory = self.mapping.by_value();
         let from_start = sample.addr().wrapping_sub(data(&memory).addr());
-        // Takes what is beyond the ring, and what is not a multiple of 8, into the ring: there and back only an address
-        // that can be a sample's stays the same.
+        // Maps any address into the ring and back. Only an address that can be a sample's comes back unchanged: inside the
+        // ring, and a multiple of 8.
         let mask = (memory.size().bytes() - HEADER_LEN) as usize;
         let header = from_start.wrapping_sub(HEADER_LEN as usize) & mask;
         let back = header.wrapping_add(HEADER_LEN as usize) & mask;
@@ -223,14 +223,14 @@ impl Ring {
     }
 
     /// # Safety
-    /// Under the lock of the callers' reservations.
+    /// Called under the callers' reservation lock.
     pub(crate) unsafe fn reserve_blocking(&self, size: u32, timeout_ms: c_int) -> Result<*mut c_void, Errno> {
         let timeout = timeout(timeout_ms)?;
         // SAFETY: the caller's promise is passed on.
         match unsafe { self.raw().reserve_blocking(size as usize, &mut self.queue.waiter(), timeout) } {
             Ok(start) => Ok(sample(&self.mapping.by_value(), start)),
             Err(why) => Err(match Errno::from(why) {
-                // libbpf hands on what the last attempt said.
+                // libbpf passes on the errno of the last attempt.
                 Errno(libc::ETIMEDOUT) => Errno(libc::ENOSPC),
                 errno => errno,
             }),
@@ -238,7 +238,7 @@ impl Ring {
     }
 
     /// # Safety
-    /// `sample` was reserved on this ring and not submitted or discarded since, or else the ring's contents are at risk.
+    /// `sample` was reserved on this ring and not submitted or discarded since; otherwise the ring's contents are at risk.
     #[inline(always)]
     pub(crate) unsafe fn submit(&self, sample: *const c_void) -> Result<(), Errno> {
         let offset = self.header_of(sample)?;
@@ -256,16 +256,16 @@ impl Ring {
     }
 
     /// # Safety
-    /// Under the lock of the callers' reservations.
+    /// Called under the callers' reservation lock.
     pub(crate) unsafe fn claim(&self, map: &Map) -> Result<(), Errno> {
         let claim = Mapping::claim(map)?;
-        // SAFETY: under the lock nobody else touches it.
+        // SAFETY: under the lock nothing else uses it.
         unsafe { *self.claim.get() = Some(claim) };
         Ok(())
     }
 }
 
-/// Where there was no busy record, the sample was submitted before, or is none.
+/// No busy record at the address: the sample was submitted before, or never was one.
 #[inline(always)]
 pub(crate) fn busy(found: bool) -> Result<(), Errno> {
     if found { Ok(()) } else { Err(Errno(libc::EINVAL)) }

@@ -1,10 +1,10 @@
 //! libbpf's `user_ring_buffer` as a C library of its own: the same six functions, without libbpf.
 //!
-//! `user_ringbuf.h` says what each function does, `README.md` how the library is built and installed. The functions are thin:
-//! a handle owns a ring's mapping and wait queue, the core's `Raw` does the work, and errors become libbpf's `errno`. Rust
-//! programs want `user-ringbuf-linux` instead.
+//! `user_ringbuf.h` documents each function, and `README.md` says how to build and install the library. The functions are
+//! thin: a handle owns a ring's mapping and wait queue, the core's `Raw` does the work, and errors become libbpf's `errno`.
+//! Rust programs should use `user-ringbuf-linux` instead.
 //!
-//! Invariant: nothing unwinds into C, because nothing panics; what is installed is built with `panic = "abort"` besides.
+//! Invariant: nothing unwinds into C, because nothing panics. The installed library is built with `panic = "abort"` as well.
 #![cfg_attr(not(feature = "std"), no_std)]
 
 mod errno;
@@ -21,7 +21,7 @@ pub use handle::{Options, Ring};
 pub use libbpf::*;
 pub use prefixed::*;
 
-/// Nothing panics; were it not so, a process that ends is better than one that goes on with half a record.
+/// Nothing panics. If something did, aborting would be better than going on with half a record.
 #[cfg(not(feature = "std"))]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {

@@ -1,5 +1,5 @@
-//! libbpf's names. In a module of their own, and so in an object file of their own in the static library: a program that
-//! links `libbpf.a` as well and uses the prefixed names has each of these once.
+//! libbpf's names. They are in a module, and so in an object file, of their own: a program that also links `libbpf.a` and
+//! uses the prefixed names then has each of libbpf's names once.
 
 use core::ffi::{c_int, c_void};
 
@@ -76,7 +76,7 @@ pub unsafe extern "C" fn user_ring_buffer__free(rb: *mut Ring) {
     unsafe { handle::free(rb) };
 }
 
-/// These return nothing; `errno` says that nothing was done.
+/// These return nothing; `errno` tells if nothing was done.
 #[inline(always)]
 fn refused(done: Result<(), Errno>) {
     if let Err(why) = done {

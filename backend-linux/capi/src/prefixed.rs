@@ -1,4 +1,4 @@
-//! The six under a prefix of our own.
+//! The six functions under our own prefix.
 
 use core::ffi::{c_int, c_void};
 

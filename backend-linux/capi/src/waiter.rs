@@ -1,9 +1,9 @@
-//! Sleeping until a drain wakes, as C waits: with a signal or a cancellation as its end.
+//! Sleeping until a drain wakes the waiter; as in libbpf a signal ends the wait, and so does a cancellation.
 //!
 //! Edge-triggered: the map polls as writable whenever any byte is free, so level-triggered waiting spins on a ring that is
 //! partly full. An edge is remembered until it is fetched, so a drain between a failed reservation and the wait is not
-//! lost. Consumers that drain with `BPF_RB_NO_WAKEUP` make none, so the ring is looked at now and then as well.
-//! Only system calls that libbpf makes too (`epoll_wait`, not `epoll_pwait2`): the caller's seccomp filter knows those.
+//! lost. Consumers that drain with `BPF_RB_NO_WAKEUP` cause no edge, so the ring is also checked from time to time.
+//! Uses only system calls that libbpf makes too (`epoll_wait`, not `epoll_pwait2`), so a seccomp filter for libbpf still fits.
 
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -14,24 +14,24 @@ use user_ringbuf_linux::{RingId, Wait, Wake};
 
 use crate::errno::Errno;
 
-/// Pauses double from 1 ms up to this, so that room is found about as late as it was waited for, at most.
+/// Pauses double from 1 ms up to this, so room is found with a delay of at most about the time already waited.
 const LONGEST_PAUSE_MS: u32 = 20;
 
 /// What an event is about.
 const MAP: u64 = 0;
 const KICK: u64 = 1;
 
-/// What is waited for: an edge of the map, and the level of the eventfd.
+/// The events waited for: an edge of the map, and the level of the eventfd.
 #[expect(clippy::cast_sign_loss, reason = "bits, which the C library's binding takes for a signed number")]
 const DRAINED: u32 = (libc::EPOLLOUT | libc::EPOLLET) as u32;
 const CANCELLED: u32 = libc::EPOLLIN as u32;
 
-/// A handle's wait queue: an epoll instance that has the map, and the eventfd by which waits are cancelled.
+/// A handle's wait queue: an epoll instance that watches the map, and the eventfd that cancels waits.
 #[derive(Debug)]
 pub(crate) struct Queue {
     epoll: OwnedFd,
     cancelled: AtomicBool,
-    /// Made by the first cancellation; -1 until then.
+    /// Created by the first cancellation; -1 until then.
     kick: AtomicI32,
 }
 
@@ -40,9 +40,9 @@ fn checked(answer: c_int) -> Result<c_int, Errno> {
 }
 
 impl Queue {
-    /// An empty one. The map is added by [`watch`](Self::watch).
+    /// An empty queue; [`watch`](Self::watch) adds the map.
     pub(crate) fn new() -> Result<Self, Errno> {
-        // SAFETY: the call takes a number, and the descriptor that it makes is ours.
+        // SAFETY: the call takes a number, and the descriptor that it returns is ours.
         let epoll = unsafe { OwnedFd::from_raw_fd(checked(libc::epoll_create1(libc::EPOLL_CLOEXEC))?) };
         Ok(Self { epoll, cancelled: AtomicBool::new(false), kick: AtomicI32::new(-1) })
     }
@@ -63,9 +63,9 @@ impl Queue {
         Waiter { queue: self, woken: false }
     }
 
-    /// Ends the waits under way and those to come. Where no descriptor is left, they end at their next look.
+    /// Ends all waits, current and future. If no descriptor is left, they end at their next check.
     ///
-    /// System calls and atomics only, so a signal handler may call it.
+    /// Makes only system calls and atomic accesses, so a signal handler may call it.
     pub(crate) fn cancel(&self) {
         let before = Errno::last();
         // Release: pairs with the acquire load of a wait, which returns to what the canceller has done.
@@ -78,7 +78,7 @@ impl Queue {
         before.set();
     }
 
-    /// Lets waits happen again.
+    /// Allows waits again.
     pub(crate) fn resume(&self) {
         let before = Errno::last();
         self.cancelled.store(false, Ordering::Relaxed);
@@ -91,7 +91,7 @@ impl Queue {
         before.set();
     }
 
-    /// The eventfd, made if need be.
+    /// The eventfd, created on first use.
     fn kick(&self) -> Option<RawFd> {
         // Acquire: pairs with the exchange below, so that the descriptor is in the epoll instance.
         let found = self.kick.load(Ordering::Acquire);
@@ -107,7 +107,7 @@ impl Queue {
         match exchanged {
             Ok(_) => Some(made),
             Err(other) => {
-                // SAFETY: made above, and nothing else knows it.
+                // SAFETY: it was created above, and nothing else knows it.
                 let _ = unsafe { libc::close(made) };
                 (other >= 0).then_some(other)
             }
@@ -119,7 +119,7 @@ impl Drop for Queue {
     fn drop(&mut self) {
         let kick = *self.kick.get_mut();
         if kick >= 0 {
-            // SAFETY: made by `kick`, and this was its last user.
+            // SAFETY: `kick` created it, and this was its last user.
             let _ = unsafe { libc::close(kick) };
         }
     }
@@ -129,7 +129,7 @@ impl Drop for Queue {
 #[derive(Debug)]
 pub(crate) struct Waiter<'q> {
     queue: &'q Queue,
-    /// The last sleep ended by a drain's wake, so the consumer is likely to wake again.
+    /// A drain's wakeup ended the last sleep, so the consumer is likely to wake us again.
     woken: bool,
 }
 
@@ -137,7 +137,7 @@ impl Wait for Waiter<'_> {
     type Error = Errno;
 
     fn ring(&self) -> Option<RingId> {
-        // It is made by a handle for itself, so it can't meet another ring.
+        // A handle creates it for itself, so it can't meet another ring.
         None
     }
 
@@ -146,7 +146,7 @@ impl Wait for Waiter<'_> {
         // SAFETY: the structure lives across the call, which can't fail for this clock.
         let _ = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
         let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-        // The kernel keeps nanoseconds below a second; said here, where `new` would panic otherwise.
+        // The kernel keeps nanoseconds below a second. Without this the compiler would link the panic in `new`.
         Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or(0).min(999_999_999))
     }
 
@@ -158,7 +158,7 @@ impl Wait for Waiter<'_> {
         let pause = if self.woken { LONGEST_PAUSE_MS } else { LONGEST_PAUSE_MS.min(1 << round.min(10)) };
         let left = until.map_or(u32::MAX, |until| {
             let nanoseconds = until.as_nanos().saturating_sub(self.now().as_nanos());
-            // Rounded up: a wait that ended early would try once too often.
+            // Rounded up: a wait that ends early would check once too often.
             u32::try_from(nanoseconds.div_ceil(1_000_000)).unwrap_or(u32::MAX)
         });
         let sleep = c_int::try_from(pause.min(left)).unwrap_or(c_int::MAX);

@@ -43,7 +43,7 @@ void ring_make(struct ring *ring, uint32_t size)
 	char log[16];
 
 	memset(ring, 0, sizeof(*ring));
-	/* By hand, so that what is tested has no part in it. */
+	/* By hand, independent of the library under test. */
 	ring->fd = (int)syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
 	CHECK(ring->fd >= 0);
 	ring->size = size;
@@ -53,7 +53,7 @@ void ring_make(struct ring *ring, uint32_t size)
 	ring->child = fork();
 	CHECK(ring->child >= 0);
 	if (ring->child == 0) {
-		/* Out of the way first: one of the pipes may be number 3. */
+		/* Move the pipes first: one of them may be number 3. */
 		int map = fcntl(ring->fd, F_DUPFD, 100);
 		dup2(ask[0], 0);
 		dup2(answer[1], 1);
@@ -81,7 +81,7 @@ void ring_end(struct ring *ring)
 	free(ring->samples);
 }
 
-/* As in the ring itself: so samples are aligned. */
+/* Like in the ring itself, so that samples are aligned. */
 static size_t extent(uint32_t len)
 {
 	return (8 + (size_t)len + 7) / 8 * 8;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* What the C tests share: checks that end a test, a ring with a drainer, and the ring's raw pages. */
+/* Shared by the C tests: checks that end a test, a ring with a drainer, and the ring's raw pages. */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Ends the program: a test that failed leaves nothing for the next to stand on. */
+/* Ends the program: later tests can't rely on the state that a failed one leaves. */
 #define CHECK(condition)                                                                                     \
 	do {                                                                                                 \
 		if (!(condition)) {                                                                          \
@@ -60,7 +60,7 @@ struct ring {
 	uint32_t size;
 	int ask, answer;
 	int child;
-	/* The samples of the last drain, each behind eight bytes that begin with its length. */
+	/* The samples of the last drain, each after eight bytes that begin with its length. */
 	unsigned char *samples;
 	size_t bytes, capacity;
 	uint32_t logged;
@@ -74,7 +74,7 @@ enum { NO_WAKEUP = 1, FORCE_WAKEUP = 2 };
 
 /* Drains. Returns what bpf_user_ringbuf_drain returns: the number of samples, or a negative error number. */
 int ring_drain(struct ring *ring, uint32_t flags);
-/* As ring_drain, and stops after so many samples. */
+/* Like ring_drain, but stops after so many samples. */
 int ring_drain_some(struct ring *ring, uint32_t flags, uint32_t stop_after);
 /* The sample number n of the last drain, and its length. */
 const void *ring_sample(const struct ring *ring, uint32_t n, uint32_t *len);

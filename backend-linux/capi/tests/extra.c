@@ -201,7 +201,7 @@ static void a_wait_is_cancelled_and_resumed(void)
 	CHECK_EQ(open_fds(), fds - 4);
 }
 
-static void a_claim_keeps_out_who_asks_and_nobody_else(void)
+static void a_claim_keeps_out_only_those_who_ask(void)
 {
 	int status, tell[2], ended[2];
 	char byte;
@@ -339,7 +339,7 @@ static const struct test tests[] = {
 	TEST(a_shorter_submit_leaves_a_rest_that_is_skipped),
 	TEST(waiting_until_consumed_ends_with_the_drain),
 	TEST(a_wait_is_cancelled_and_resumed),
-	TEST(a_claim_keeps_out_who_asks_and_nobody_else),
+	TEST(a_claim_keeps_out_only_those_who_ask),
 	TEST(maps_are_made_and_opened_by_their_pins),
 	TEST(inspecting_tells_how_a_ring_stands),
 };

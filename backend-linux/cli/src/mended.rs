@@ -1,11 +1,11 @@
-//! What a repair does to a ring, summed up.
+//! What a repair does to a ring, in total.
 
 use serde::Serialize;
 use user_ringbuf_linux::Repair as Mended;
 
 use crate::report::plural;
 
-/// A repair, summed up.
+/// A repair in total.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Sum {
     /// Busy records discarded.
@@ -14,7 +14,7 @@ pub(crate) struct Sum {
     /// Damaged stretches filled.
     filled: u64,
     filled_bytes: u64,
-    /// Discarded records that take their place.
+    /// The discarded records that replace them.
     fillers: u64,
     producer_moved: Option<Moved>,
 }

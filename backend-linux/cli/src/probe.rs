@@ -8,9 +8,9 @@ use user_ringbuf_linux::{DrainError, Support, probe};
 
 use crate::report::{Output, Report, Verdict};
 
-/// Say whether this kernel has user ring buffers, and whether this process may make one.
+/// Show whether this kernel has user ring buffers, and whether this process may create one.
 ///
-/// The exit status is 0 whatever the answer is: it stands in the report.
+/// The exit status is 0 in any case; the report has the result.
 #[derive(Args, Debug)]
 pub(crate) struct Probe {}
 
@@ -21,13 +21,13 @@ struct Found {
     /// "yes", "no" or "unknown".
     map_type: &'static str,
     drain_helper: &'static str,
-    /// Whether BPF programs are compiled, without which none that drains can be loaded; and `net.core.bpf_jit_enable`.
+    /// Whether the kernel compiles BPF programs, which a program that drains needs; and `net.core.bpf_jit_enable`.
     jit: &'static str,
     jit_enable: Option<u32>,
-    /// What to do if they are not.
+    /// What to do if it does not.
     jit_obstacle: Option<String>,
     may_create: bool,
-    /// What stands in the way of creating.
+    /// Why this process may not create one.
     obstacle: Option<String>,
 }
 
@@ -61,10 +61,10 @@ impl Report for Found {
             Some(obstacle) => writeln!(out, "BPF JIT                      no: {obstacle}")?,
         }
         match &self.obstacle {
-            None => writeln!(out, "this process may make rings  yes"),
+            None => writeln!(out, "may create rings             yes"),
             Some(obstacle) => {
-                writeln!(out, "this process may make rings  no: {obstacle}")?;
-                writeln!(out, "\nA process that is handed a ring's file descriptor needs no rights to produce.")
+                writeln!(out, "may create rings             no: {obstacle}")?;
+                writeln!(out, "\nA process that is handed a ring's file descriptor needs no capability to produce.")
             }
         }
     }

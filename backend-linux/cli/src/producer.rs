@@ -5,7 +5,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use user_ringbuf_linux::{Claimant, Holder, Map, MapError, Mapping, MappingError};
+use user_ringbuf_linux::{Claimant, Holder, Map, MapError, Mapping, MappingError, OpenMaps};
 
 /// How often to ask again when the process that has the claim ends while it is looked for.
 const TRIES: u32 = 3;
@@ -39,7 +39,7 @@ impl fmt::Display for Process {
 pub(crate) enum Claim {
     /// This process, which is alive. `None` if `/proc` does not show it.
     By(Option<Process>),
-    /// No process; one that takes no claim, such as one of libbpf's, may produce all the same.
+    /// No process. One that takes no claim, such as a user of libbpf, may produce all the same.
     ByNobody,
     /// It can't be determined.
     Unknown(String),
@@ -47,7 +47,22 @@ pub(crate) enum Claim {
 
 impl Claim {
     pub(crate) fn of(map: &Map) -> Self {
-        match claimant(map) {
+        claimant(map).into()
+    }
+
+    /// The same, where the process is looked for among those that a walk over `/proc` has found. Without one it stays
+    /// unnamed.
+    pub(crate) fn among(open: Option<&OpenMaps>, map: &Map) -> Self {
+        match open {
+            Some(open) => open.claimant(map).into(),
+            None => Self::of(map),
+        }
+    }
+}
+
+impl From<Result<Claimant, MapError>> for Claim {
+    fn from(claimant: Result<Claimant, MapError>) -> Self {
+        match claimant {
             Ok(Claimant::Nobody) => Self::ByNobody,
             Ok(Claimant::Process(holder)) => Self::By(Some(holder.into())),
             Ok(Claimant::Unseen) => Self::By(None),
@@ -77,6 +92,36 @@ fn may_have_ended(holder: Option<&Holder>) -> bool {
     holder.is_none_or(|holder| holder.name().is_empty())
 }
 
+/// Whether a ring has a producer, as reports have it.
+#[derive(Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub(crate) enum Producing<'a> {
+    /// A process claims the ring. Without pid and name if `/proc` does not show it.
+    Alive {
+        #[serde(flatten)]
+        process: Option<&'a Process>,
+    },
+    /// No process claims the ring, and a producer has left something unfinished or wrong in it.
+    Gone,
+    /// No process claims the ring.
+    None,
+    Unknown {
+        why: &'a str,
+    },
+}
+
+impl<'a> Producing<'a> {
+    /// `obstacle` tells whether something in the ring is in the kernel's way.
+    pub(crate) fn of(obstacle: bool, claim: &'a Claim) -> Self {
+        match claim {
+            Claim::By(process) => Self::Alive { process: process.as_ref() },
+            Claim::ByNobody if obstacle => Self::Gone,
+            Claim::ByNobody => Self::None,
+            Claim::Unknown(why) => Self::Unknown { why },
+        }
+    }
+}
+
 /// The other processes that hold a ring open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Holders {
@@ -88,9 +133,7 @@ pub(crate) struct Holders {
 impl Holders {
     /// Looks for them. The error says why that can't be done.
     pub(crate) fn of(map: &Map) -> Result<Self, String> {
-        // A directory that does not show this process shows nothing of others: no /proc is mounted there.
-        let this = std::fs::read_link("/proc/self").map_err(|error| format!("reading /proc/self failed: {error}"))?;
-        let this = this.to_str().and_then(|pid| pid.parse().ok());
+        let this = this_process()?;
         let holders = map.holders().map_err(|error| error.to_string())?;
         let others = holders.found.into_iter().filter(|holder| Some(holder.pid()) != this);
         Ok(Self { found: others.map(Process::from).collect(), unreadable: holders.unreadable })
@@ -114,9 +157,16 @@ impl Holders {
     }
 }
 
+/// This process's pid as `/proc` has it. The error says why `/proc` says nothing of others either.
+pub(crate) fn this_process() -> Result<Option<u32>, String> {
+    // A directory that does not show this process shows nothing of others: no /proc is mounted there.
+    let this = std::fs::read_link("/proc/self").map_err(|error| format!("reading /proc/self failed: {error}"))?;
+    Ok(this.to_str().and_then(|pid| pid.parse().ok()))
+}
+
 /// Maps the ring for producing, and claims it.
 ///
-/// A process that has the claim and ends while it is looked for is no reason to refuse.
+/// If the process that has the claim ends while it is looked for, this tries again.
 pub(crate) fn claim(map: &Map) -> Result<Mapping, MappingError> {
     let mut mapping = Mapping::new(map);
     for _ in 1..TRIES {

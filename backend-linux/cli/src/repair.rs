@@ -16,29 +16,34 @@ use crate::report::{Output, Report, Verdict, plural};
 use crate::row::Row;
 use crate::target::Target;
 
-/// Free a ring that a dead producer left jammed.
+/// Free a ring that a dead producer left stuck.
 ///
-/// Busy records and damaged stretches become discarded records, and a producer position that can't be is put right;
-/// submitted records that can be reached stay, and a program may drain all the while.
+/// Turns busy records and damaged stretches into discarded records, and corrects an impossible producer position. Submitted
+/// records that can be reached are kept. A BPF program may drain the ring meanwhile.
 ///
-/// A repair beside a living producer destroys its samples. A ring that a process has claimed is refused, whatever flags are
-/// given. A producer that takes no claim, such as one of libbpf's, can't be seen, so a repair also takes your word:
-/// --producer-is-gone.
+/// Repairing a ring whose producer is alive destroys its samples. A ring that a process claims is therefore always refused.
+/// A producer that takes no claim, such as libbpf's, can't be detected: pass --producer-is-gone to confirm that there is
+/// none.
 #[derive(Args, Debug)]
 pub(crate) struct Repair {
     #[command(flatten)]
     target: Target,
-    /// Say what a repair would do, and do nothing. Maps nothing writable.
+    /// Show what a repair would do without doing it. Maps nothing writable.
     #[arg(long)]
     dry_run: bool,
-    /// I have made sure that no producer of this ring is alive, in any process.
+    /// Confirm that no producer of this ring is alive in any process.
     #[arg(long)]
     producer_is_gone: bool,
-    /// How many repaired records to name; the others are counted.
+    /// How many repairs to list; the others are only counted.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     #[arg(value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     records: u32,
 }
+
+/// What to tell those who did not confirm that no producer is alive.
+pub(crate) const CONSENT: &str = "repairing a ring whose producer is alive destroys its samples, and a producer that takes no \
+                                  claim (libbpf's take none) can't be detected: make sure that none is alive and confirm it \
+                                  with --producer-is-gone. Use --dry-run to see what a repair would do";
 
 /// One thing that was or would be done.
 #[derive(Serialize)]
@@ -70,24 +75,20 @@ impl Step {
 struct Repaired {
     id: u32,
     dry_run: bool,
-    /// How it stood with the ring before, and how it stands now, in words.
+    /// The verdict on the ring before and after, in words.
     before: String,
     after: String,
     #[serde(flatten)]
     sum: Sum,
-    /// What was done, in order, as far as asked for.
+    /// The repairs in order, as many as asked for.
     repairs: Vec<Step>,
     omitted: u64,
 }
 
 impl Repair {
-    /// Why these arguments make no sense together, if they don't.
-    pub(crate) fn wrong_usage(&self) -> Option<&'static str> {
-        (!self.dry_run && !self.producer_is_gone).then_some(
-            "a repair beside a living producer destroys its samples, and a producer that takes no claim can't be seen \
-             (libbpf's don't): make sure that none is alive, and say so with --producer-is-gone. Use --dry-run to see \
-             what a repair would do",
-        )
+    /// Whether the user has yet to confirm that no producer is alive.
+    pub(crate) fn lacks_consent(&self) -> bool {
+        !self.dry_run && !self.producer_is_gone
     }
 
     pub(crate) fn run(&self, output: &Output) -> anyhow::Result<Verdict> {
@@ -98,14 +99,14 @@ impl Repair {
             if let Claim::By(process) = Claim::of(&map) {
                 let process =
                     process.map_or_else(|| "a process that /proc does not show".into(), |one| one.to_string());
-                bail!("{}: it is claimed by {process}, and a repair would destroy its samples", failed());
+                bail!("{}: it is claimed by {process}, whose samples a repair would destroy", failed());
             }
             return self.mend(map.id(), &view, |each| plan_repair(&view, each).with_context(failed), output);
         }
-        // Held while it mends, so that no producer comes meanwhile.
+        // Held during the repair, so that no producer can attach meanwhile.
         let mapping = producer::claim(&map).with_context(failed)?;
-        // SAFETY: no producer that takes a claim is alive, since this process has it, and no other mapping of the ring.
-        // As to those that take none, it is the user's word, without which `wrong_usage` lets nobody come here.
+        // SAFETY: no producer that takes a claim is alive, since this process has the claim, and it has no other mapping of
+        // the ring. That none without a claim is alive, the user has confirmed: see `lacks_consent`.
         let mend = |each: &mut dyn FnMut(Mended)| unsafe { repair(&mapping, each) }.with_context(failed);
         self.mend(map.id(), &view, mend, output)
     }
@@ -146,8 +147,8 @@ impl Repair {
 fn repaired(after: &RingVerdict) -> Verdict {
     match after {
         RingVerdict::Empty | RingVerdict::Flowing => Verdict::Good,
-        // A repair that came to its end left nothing of the kind, so somebody has written since.
-        after => Verdict::Bad(format!("the ring is not free: {after}; is a producer alive?")),
+        // A repair that ran to its end leaves no obstacle, so something has written since.
+        after => Verdict::Bad(format!("the ring is stuck again: {after}; is a producer alive?")),
     }
 }
 
@@ -168,9 +169,9 @@ impl Report for Repaired {
         if self.repairs.is_empty() && self.omitted == 0 {
             writeln!(out, "nothing to repair")
         } else if self.dry_run {
-            writeln!(out, "in sum: would {}; nothing was changed", self.sum.as_plan())
+            writeln!(out, "in total: would {}; nothing was changed", self.sum.as_plan())
         } else {
-            writeln!(out, "in sum: {}", self.sum.as_done())?;
+            writeln!(out, "in total: {}", self.sum.as_done())?;
             writeln!(out, "ring {} now: {}", self.id, self.after)
         }
     }
@@ -191,7 +192,7 @@ impl Step {
                 let (verb, records) = (verb("fill", "filled"), plural(u64::from(*fillers), "discarded record"));
                 write!(
                     words,
-                    "{verb} the {bytes} bytes at {position} (offset {offset}), where a header names {len} bytes, with \
+                    "{verb} the {bytes} bytes at {position} (offset {offset}), whose header says {len} bytes, with \
                      {records}"
                 )
             }

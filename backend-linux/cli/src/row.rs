@@ -8,9 +8,9 @@ use user_ringbuf_linux::{Damage, Record, RecordState, RingSize};
 pub(crate) struct Row {
     pub(crate) position: u64,
     pub(crate) offset: u32,
-    /// Length that the header names.
+    /// Length of the sample as its header says.
     pub(crate) len: u32,
-    /// Bytes that it takes.
+    /// Bytes that the record takes.
     pub(crate) bytes: u32,
     pub(crate) state: &'static str,
 }

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use ::async_io::Async;
 
-use super::{AsyncProducer, AsyncShared, Reactor, ReactorError, WakeFd};
+use super::{AsyncProducer, AsyncSet, AsyncShared, Reactor, ReactorError, WakeFd};
 use crate::mapping::Mapping;
 
 /// A producer for many tasks of an executor over async-io.
@@ -13,6 +13,9 @@ pub type AsyncIoShared<M = Mapping> = AsyncShared<M, Async<WakeFd>>;
 
 /// A producer for one task of an executor over async-io.
 pub type AsyncIoProducer<M = Mapping> = AsyncProducer<M, Async<WakeFd>>;
+
+/// What tasks of many rings wait with, over async-io.
+pub type AsyncIoSet = AsyncSet<Async<WakeFd>>;
 
 impl Reactor for Async<WakeFd> {
     fn register(fd: WakeFd) -> Result<Self, ReactorError> {
@@ -25,8 +28,8 @@ impl Reactor for Async<WakeFd> {
     }
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // async-io registers one-shot: each registration finds the descriptor readable until it was fetched, and wakes. It
-        // need not say so here: of an event of the reactor's current turn it can't tell.
+        // async-io registers one-shot: each registration finds the descriptor readable until it was fetched, and wakes.
+        // It need not say so here: of an event of the reactor's current turn it can't tell.
         Async::poll_readable(self, cx)
     }
 }

@@ -7,17 +7,17 @@ use user_ringbuf_core::{BlockingError, RingId};
 use crate::mapping::MappingError;
 use crate::wait::WaiterError;
 
-/// Why waiting in a task gave up: as for blocking waits, though nothing times out and nobody cancels. For those, drop
-/// the future.
+/// Why waiting in a task gave up: as for blocking waits, except that it neither times out nor is cancelled. To end a
+/// wait, drop its future.
 pub type AsyncError = BlockingError<ReactorError>;
 
 /// Why a task could not wait.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ReactorError {
-    /// There is no runtime here that the descriptor could be registered with: call it in a task of the runtime.
+    /// No runtime is running here to register the descriptor with: call this from a task of the runtime.
     NoRuntime,
-    /// The map is another one than the producer's: pass the one that its mapping was made from.
+    /// The map is not the producer's: pass the map that its mapping was made from.
     OtherRing {
         /// The map that was given, by its id.
         map: RingId,
@@ -57,7 +57,7 @@ impl core::error::Error for ReactorError {
     }
 }
 
-/// A producer that tasks can't wait for, and why. As for the errors of std, `into_inner` gives it back.
+/// Why tasks can't wait for a producer. As for the errors of std, `into_inner` gives the producer back.
 #[derive(Debug)]
 pub struct NotAsync<P> {
     pub(super) producer: P,

@@ -6,7 +6,7 @@ use user_ringbuf_core::{Position, Producer, RingMemory, Sample};
 
 use super::line::Service;
 use super::waiting::{Waiting, or_not_yet, waited_or_not_yet};
-use super::{AsyncError, NotAsync, Reactor, ReactorError};
+use super::{AsyncError, AsyncSet, NotAsync, Reactor, ReactorError};
 use crate::map::Map;
 use crate::wait::{Recheck, Spin};
 
@@ -17,7 +17,7 @@ use crate::wait::{Recheck, Spin};
 /// # Minimum kernel version
 /// Linux 6.1.
 #[derive(Debug)]
-pub struct AsyncProducer<M: RingMemory, R> {
+pub struct AsyncProducer<M: RingMemory, R: Reactor> {
     producer: Producer<M>,
     waiting: Waiting<R>,
 }
@@ -32,43 +32,68 @@ impl<M: RingMemory, R: Reactor> AsyncProducer<M, R> {
         Self::with_recheck(producer, map, Recheck::default())
     }
 
-    /// As [`new`](Self::new), looking by itself as often as `recheck` says.
+    /// Like [`new`](Self::new), but looks at the ring by itself as often as `recheck` says.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// As for [`new`](Self::new).
     pub fn with_recheck(producer: Producer<M>, map: &Map, recheck: Recheck) -> Result<Self, ReactorError> {
         Self::try_new(producer, map, recheck).map_err(ReactorError::from)
     }
 
-    /// As [`with_recheck`](Self::with_recheck), and gives the producer back where it fails.
+    /// Like [`with_recheck`](Self::with_recheck), but gives the producer back on failure.
     ///
     /// # Errors
-    /// [`NotAsync`], with the producer and what [`with_recheck`](Self::with_recheck) would say.
+    /// [`NotAsync`], with the producer and the error that [`with_recheck`](Self::with_recheck) would return.
     pub fn try_new(producer: Producer<M>, map: &Map, recheck: Recheck) -> Result<Self, NotAsync<Producer<M>>> {
-        match Waiting::new(map, producer.memory().ring_id(), recheck) {
+        match Waiting::alone(map, producer.memory().ring_id(), recheck) {
             Ok(waiting) => Ok(Self { producer, waiting }),
             Err(error) => Err(NotAsync { producer, error }),
         }
     }
 
+    /// Waits in `set`, together with other rings, looking by itself as often as the set says. Gives the producer back where
+    /// it fails.
+    ///
+    /// # Errors
+    /// [`NotAsync`], with the producer and why: another map than the producer's, or what a system call returned.
+    pub fn in_set(producer: Producer<M>, map: &Map, set: &AsyncSet<R>) -> Result<Self, NotAsync<Producer<M>>> {
+        match Waiting::join(&set.watch, map, producer.memory().ring_id()) {
+            Ok(waiting) => Ok(Self { producer, waiting }),
+            Err(error) => Err(NotAsync { producer, error }),
+        }
+    }
+
+    /// Lets a task wait for room in memory that is not a kernel's map, such as `user-ringbuf-sim`'s: for tests, which need
+    /// no root then. No drain wakes there, so it looks by itself, as `recheck` says.
+    ///
+    /// # Errors
+    /// [`ReactorError`]: no runtime, or what a system call or the reactor returned. Nothing stays open then.
+    pub fn simulated(producer: Producer<M>, recheck: Recheck) -> Result<Self, ReactorError>
+    where
+        M: Clone + Send + Sync + 'static,
+    {
+        let waiting = Waiting::simulated(producer.memory().clone(), recheck)?;
+        Ok(Self { producer, waiting })
+    }
+
     /// Reserves a sample of `len` bytes as soon as there is room.
     ///
     /// # Errors
-    /// [`AsyncError`]: what waiting can't change comes at once, a
-    /// [`ReserveError::TooLarge`](user_ringbuf_core::ReserveError::TooLarge) for one.
+    /// [`AsyncError`]. An error that waiting can't change, such as
+    /// [`ReserveError::TooLarge`](user_ringbuf_core::ReserveError::TooLarge), is returned at once.
     pub async fn reserve(&mut self, len: usize) -> Result<Sample<'_, M>, AsyncError> {
         let Self { producer, waiting } = self;
-        // A reservation that is dropped leaves no trace: it only tells that there is room.
+        // A reservation that is dropped leaves no trace: it only shows that there is room.
         waiting.until(Service::InOrder, || or_not_yet(producer.reserve(len).map(drop))).await?;
-        // Only this producer takes room, so what was found is still there.
+        // Only this producer takes room, so the room that was found is still free.
         Ok(producer.reserve(len)?)
     }
 
-    /// Copies `bytes` into a sample and submits it, as soon as there is room. The answer is the position at which the
-    /// record ends.
+    /// Copies `bytes` into a sample and submits it, as soon as there is room. Returns the position at which the record
+    /// ends.
     ///
     /// # Errors
-    /// As [`reserve`](Self::reserve).
+    /// As for [`reserve`](Self::reserve).
     pub async fn push(&mut self, bytes: &[u8]) -> Result<Position, AsyncError> {
         let Self { producer, waiting } = self;
         waiting.until(Service::InOrder, || or_not_yet(producer.push(bytes))).await
@@ -83,7 +108,7 @@ impl<M: RingMemory, R: Reactor> AsyncProducer<M, R> {
         self.waiting.until(Service::ConsumedTo(position), look).await
     }
 
-    /// Waits until `bytes` bytes of the ring are free: room for a whole batch. As [`Producer::wait_room`].
+    /// Waits until `bytes` bytes of the ring are free: room for a whole batch. See [`Producer::wait_room`].
     ///
     /// # Errors
     /// As [`Producer::wait_room`].

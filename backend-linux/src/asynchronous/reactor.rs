@@ -6,25 +6,26 @@ use super::{ReactorError, WakeFd};
 
 /// A [`WakeFd`] that is registered with a runtime's reactor, which says when it is readable.
 ///
-/// The `tokio` and `async-io` features implement this for their own types. For another runtime, two functions do;
-/// timers are not needed.
+/// The `tokio` and `async-io` features implement this for their own types. Another runtime needs two functions, and no
+/// timers.
 pub trait Reactor: Sized + Send + Sync + 'static {
     /// Registers the descriptor for reading.
     ///
     /// # Errors
-    /// [`ReactorError::NoRuntime`], or what the reactor said.
+    /// [`ReactorError::NoRuntime`], or the reactor's error.
     fn register(fd: WakeFd) -> Result<Self, ReactorError>;
 
     /// The descriptor.
     fn wake_fd(&self) -> &WakeFd;
 
-    /// Ready if the descriptor has become readable since this last said so, or still is. If neither, the waker is woken
-    /// when it becomes readable. It is always the same waker, of the producer and not of a task, and whoever is woken
-    /// looks at the descriptor, whatever this says then: a reactor that is not sure may return `Pending`, if only it wakes.
+    /// Returns ready if the descriptor has become readable since this last returned ready, or is still readable.
+    /// Otherwise the waker must be woken when it becomes readable. It is always the same waker, which belongs to the
+    /// producer and not to a task. Once woken, the producer looks at the descriptor whatever this returns then, so a
+    /// reactor that is not sure may return `Pending` as long as it wakes.
     ///
-    /// The waker calls this again from its `wake`. So hold no lock while waking that is needed here.
+    /// The waker calls this again from its `wake`, so don't hold a lock while waking that is needed here.
     ///
     /// # Errors
-    /// What the reactor said.
+    /// The reactor's error.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>>;
 }

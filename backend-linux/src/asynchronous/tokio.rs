@@ -10,7 +10,7 @@ use ::tokio::io::unix::AsyncFd;
 use ::tokio::runtime::Handle;
 use ::tokio::task::unconstrained;
 
-use super::{AsyncProducer, AsyncShared, Reactor, ReactorError, WakeFd};
+use super::{AsyncProducer, AsyncSet, AsyncShared, Reactor, ReactorError, WakeFd};
 use crate::mapping::Mapping;
 
 /// A producer for many tokio tasks.
@@ -45,6 +45,12 @@ pub type TokioShared<M = Mapping> = AsyncShared<M, AsyncFd<WakeFd>>;
 /// # Panics
 /// As [`TokioShared`].
 pub type TokioProducer<M = Mapping> = AsyncProducer<M, AsyncFd<WakeFd>>;
+
+/// What tokio tasks of many rings wait with.
+///
+/// # Panics
+/// As [`TokioShared`].
+pub type TokioSet = AsyncSet<AsyncFd<WakeFd>>;
 
 impl Reactor for AsyncFd<WakeFd> {
     fn register(fd: WakeFd) -> Result<Self, ReactorError> {

@@ -1,62 +1,54 @@
-//! Waiting in a task: attempts in its own polls, and one watch over the reactor for all tasks.
+//! Waiting in a task: attempts in its own polls, and one watch over the reactor for all tasks of all rings of a set.
 //!
 //! What the reactor wakes is not a task but the [`Watch`], which looks on the reactor's own thread: it fetches what the
-//! descriptor has to say, wakes those in the [`Line`] whose time may have come, and asks the reactor to be woken again.
+//! descriptor reports, wakes the tasks that may be able to continue in the [`Line`](super::line::Line) of each ring
+//! concerned, and asks the reactor for the next wake.
 //!
-//! No wake is lost: a task leaves its waker with the line, sees to it that the line is watched, and only then attempts.
-//! What was fetched before it left its waker, its attempt sees; what is fetched later wakes it. A future that is dropped
-//! leaves the line, and nothing else of it stays: what it wants is reserved in the very poll that completes it.
+//! No wake is lost: a task leaves its waker with the line, makes sure that the line is watched, and only then attempts.
+//! Its attempt sees what was fetched before it left its waker; what is fetched later wakes it. A future that is dropped
+//! leaves the line and nothing else behind, since it reserves only in the poll that completes it.
 
 use core::future::poll_fn;
 use core::task::{Context, Poll};
-use core::time::Duration;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 
-use user_ringbuf_core::{BlockingError, ReserveError, RingId};
+use user_ringbuf_core::{BlockingError, ReserveError, RingId, RingPositions};
 
-use super::line::{Kinds, Line, Place, Service};
+use super::line::{Place, Service};
+use super::rings::{Ring, Rings};
+use super::wake_fd::AT_ONCE;
 use super::{AsyncError, Reactor, ReactorError, WakeFd};
 use crate::map::Map;
-use crate::mapping::ConsumerPage;
-use crate::wait::{Pace, Recheck, monotonic};
+use crate::wait::Recheck;
 
-/// Where the tasks of one producer wait.
+/// Where the tasks of one producer wait: its ring's place in a watch, given up when this is dropped.
 #[derive(Debug)]
-pub(super) struct Waiting<R> {
+pub(super) struct Waiting<R: Reactor> {
     watch: Arc<Watch<R>>,
+    ring: Arc<Ring>,
 }
 
-/// The watch over the reactor, for all tasks in the line.
+/// The watch over the reactor, for all tasks in the lines of its rings.
 #[derive(Debug)]
-struct Watch<R> {
+pub(super) struct Watch<R> {
     reactor: R,
-    consumer: ConsumerPage,
-    line: Line,
-    clock: Mutex<Clock>,
+    rings: Rings,
+    /// How many lines are watched. Where none is, the reactor need not wake.
+    watched: AtomicUsize,
     /// [`IDLE`], [`LOOKING`] or [`AGAIN`].
     state: AtomicU8,
     /// A [`Bell`]: what the reactor is given to wake.
     waker: Waker,
 }
 
-/// Nobody looks.
+/// No thread looks.
 const IDLE: u8 = 0;
-/// Somebody looks.
+/// A thread looks.
 const LOOKING: u8 = 1;
-/// Somebody looks, and has to do it once more.
+/// A thread looks, and has to look once more.
 const AGAIN: u8 = 2;
-
-/// When the descriptor becomes readable by itself.
-#[derive(Debug)]
-struct Clock {
-    pace: Pace,
-    /// Looks since somebody began to wait.
-    round: u32,
-    /// When the next look is due, on the monotonic clock; `None` if that is to be set.
-    due: Option<Duration>,
-}
 
 /// What the reactor wakes. It does not keep the watch alive: the watch holds the reactor, and the reactor holds this.
 struct Bell<R>(Weak<Watch<R>>);
@@ -68,29 +60,40 @@ impl<R: Reactor> Wake for Bell<R> {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if let Some(watch) = self.0.upgrade() {
-            // Where it fails, every task was woken and will see why.
+            // On failure every task was woken, and will find out why.
             let _ = watch.look();
         }
     }
 }
 
 impl<R: Reactor> Waiting<R> {
-    pub(super) fn new(map: &Map, producer: RingId, recheck: Recheck) -> Result<Self, ReactorError> {
-        let ring = RingId::new(map.id().into());
-        if ring != producer {
-            return Err(ReactorError::OtherRing { map: ring, producer });
-        }
-        let consumer = ConsumerPage::map(map)?;
-        let reactor = R::register(WakeFd::new(map)?)?;
-        let watch = Arc::new_cyclic(|watch: &Weak<Watch<R>>| Watch {
-            reactor,
-            consumer,
-            line: Line::default(),
-            clock: Mutex::new(Clock { pace: Pace::new(recheck), round: 0, due: None }),
-            state: AtomicU8::new(IDLE),
-            waker: Arc::new(Bell(Weak::clone(watch))).into(),
-        });
-        Ok(Self { watch })
+    /// In a watch of its own.
+    pub(super) fn alone(map: &Map, producer: RingId, recheck: Recheck) -> Result<Self, ReactorError> {
+        // What is refused is refused before anything is registered.
+        check_ring(map, producer)?;
+        Self::join(&Watch::new(recheck)?, map, producer)
+    }
+
+    /// In a watch that other rings share.
+    pub(super) fn join(watch: &Arc<Watch<R>>, map: &Map, producer: RingId) -> Result<Self, ReactorError> {
+        check_ring(map, producer)?;
+        let ring = watch.rings.add(map, watch.reactor.wake_fd())?;
+        Ok(Self { watch: Arc::clone(watch), ring })
+    }
+
+    /// Over simulated memory, in a watch of its own.
+    pub(super) fn simulated<M>(memory: M, recheck: Recheck) -> Result<Self, ReactorError>
+    where
+        M: RingPositions + Send + Sync + 'static,
+    {
+        let watch = Watch::<R>::new(recheck)?;
+        let ring = watch.rings.add_simulated(memory, watch.reactor.wake_fd())?;
+        Ok(Self { watch, ring })
+    }
+
+    /// Wakes those whose time may have come.
+    pub(super) fn look(&self) {
+        self.ring.wake_reached();
     }
 
     /// Attempts until one succeeds. An attempt returns `None` for "not yet".
@@ -99,54 +102,80 @@ impl<R: Reactor> Waiting<R> {
         service: Service,
         mut attempt: impl FnMut() -> Result<Option<T>, AsyncError>,
     ) -> Result<T, AsyncError> {
-        let watch = &*self.watch;
-        if service != Service::InOrder || !watch.line.has_order() {
+        let Self { watch, ring } = self;
+        if service != Service::InOrder || !ring.line.has_order() {
             if let Some(done) = attempt()? {
                 return Ok(done);
             }
         }
-        let place = watch.line.join(service);
+        let place = ring.line.join(service);
         let mut begun = false;
-        poll_fn(|cx| watch.poll(cx, &place, &mut begun, &mut attempt)).await
+        poll_fn(|cx| watch.poll(cx, ring, &place, &mut begun, &mut attempt)).await
     }
 }
 
+impl<R: Reactor> Drop for Waiting<R> {
+    fn drop(&mut self) {
+        // No future of this producer is left, so nobody stands in the line.
+        self.watch.settle(&self.ring);
+        self.watch.rings.remove(&self.ring, self.watch.reactor.wake_fd());
+    }
+}
+
+fn check_ring(map: &Map, producer: RingId) -> Result<(), ReactorError> {
+    let ring = RingId::new(map.id().into());
+    if ring == producer { Ok(()) } else { Err(ReactorError::OtherRing { map: ring, producer }) }
+}
+
 impl<R: Reactor> Watch<R> {
+    pub(super) fn new(recheck: Recheck) -> Result<Arc<Self>, ReactorError> {
+        let reactor = R::register(WakeFd::new()?)?;
+        Ok(Arc::new_cyclic(|watch: &Weak<Self>| Self {
+            reactor,
+            rings: Rings::new(recheck),
+            watched: AtomicUsize::new(0),
+            state: AtomicU8::new(IDLE),
+            waker: Arc::new(Bell(Weak::clone(watch))).into(),
+        }))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rings.len()
+    }
+
     fn poll<T>(
         &self,
         cx: &mut Context<'_>,
+        ring: &Ring,
         place: &Place<'_>,
         begun: &mut bool,
         attempt: &mut impl FnMut() -> Result<Option<T>, AsyncError>,
     ) -> Poll<Result<T, AsyncError>> {
-        let turn = place.take_turn(cx.waker());
-        if turn.watches {
+        let duties = place.duties(cx.waker());
+        if duties.watches {
+            // Relaxed: whoever looks acquires it by the exchange in `look`.
+            self.watched.fetch_add(1, Ordering::Relaxed);
+            let fd = self.reactor.wake_fd();
+            self.rings.look_in_time(ring, fd).map_err(ReactorError::from).map_err(BlockingError::Wait)?;
             self.look().map_err(BlockingError::Wait)?;
         }
-        if turn.attempts {
+        if duties.attempts {
             if let Some(done) = attempt()? {
                 return Poll::Ready(Ok(done));
             }
-            // Once per place: a task that is polled for other reasons too must not begin the pauses anew each time.
+            // Once per place: a task that is polled for other reasons too must not restart the pauses each time.
             if !core::mem::replace(begun, true) {
-                self.begin_pauses().map_err(BlockingError::Wait)?;
+                let fd = self.reactor.wake_fd();
+                self.rings.begin_pauses(ring, fd).map_err(ReactorError::from).map_err(BlockingError::Wait)?;
             }
         }
         Poll::Pending
     }
 
-    /// Somebody has just begun to wait: looks come in short pauses first.
-    fn begin_pauses(&self) -> Result<(), ReactorError> {
-        let kinds = self.line.kinds();
-        let mut clock = self.clock();
-        clock.round = 0;
-        clock.set(self.reactor.wake_fd(), kinds)
-    }
-
-    /// Looks once more, or lets the one who is looking do so. Several threads may be woken for one event, and a reactor
-    /// may wake while it is asked.
+    /// Looks once more, or has the thread that is looking do so. Several threads may be woken for one event, and a
+    /// reactor may wake while it is polled.
     fn look(&self) -> Result<(), ReactorError> {
-        // Both exchanges acquire and release, so that who looks sees what was there for the other to see.
+        // Both exchanges acquire and release, so that the thread that looks sees what the other one would have seen.
         if self.state.swap(AGAIN, Ordering::AcqRel) != IDLE {
             return Ok(());
         }
@@ -154,7 +183,9 @@ impl<R: Reactor> Watch<R> {
             self.state.swap(LOOKING, Ordering::AcqRel);
             let looked = self.look_and_watch();
             if looked.is_err() {
-                self.line.give_up();
+                for ring in self.rings.all() {
+                    self.give_up(&ring);
+                }
             }
             if self.state.compare_exchange(LOOKING, IDLE, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 return looked;
@@ -162,21 +193,28 @@ impl<R: Reactor> Watch<R> {
         }
     }
 
-    /// Takes what the descriptor has to say, until the reactor knows whom to wake for what comes next.
+    /// Fetches what the descriptor reports, until the reactor has the waker for what comes next.
     fn look_and_watch(&self) -> Result<(), ReactorError> {
         let fd = self.reactor.wake_fd();
+        let mut keys = [0; AT_ONCE];
         loop {
-            // Whatever the reactor says: not every one can tell that a descriptor is still readable.
-            let events = fd.fetch()?;
-            if events.drained || events.other {
-                self.clock().note(events.drained);
-                self.line.wake_reached(self.consumer.position());
+            // Whatever the reactor returned: not every reactor can tell that a descriptor is still readable.
+            let events = fd.fetch(&mut keys)?;
+            for ring in keys.iter().take(events.rings).filter_map(|key| self.rings.drained(*key)) {
+                self.serve(&ring)?;
             }
-            let kinds = self.line.still_waiting();
-            if !kinds.room && !kinds.consumption {
+            if events.other {
+                for ring in self.rings.due() {
+                    self.serve(&ring)?;
+                }
+                self.rings.set_timer(fd)?;
+            }
+            if events.more {
+                continue;
+            }
+            if self.watched.load(Ordering::Relaxed) == 0 {
                 return Ok(());
             }
-            self.clock().set(fd, kinds)?;
             match self.reactor.poll_readable(&mut Context::from_waker(&self.waker)) {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(readable) => readable?,
@@ -184,31 +222,26 @@ impl<R: Reactor> Watch<R> {
         }
     }
 
-    fn clock(&self) -> MutexGuard<'_, Clock> {
-        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Clock {
-    /// There is a look now, for a drain that has woken or because it was due.
-    fn note(&mut self, drained: bool) {
-        self.pace.note(drained);
-        self.round = self.round.saturating_add(1);
-        // The next pause begins now: a timer that goes on from an earlier one would say that drains don't wake.
-        self.due = None;
-    }
-
-    /// Sees to it that there is a look in time. A look that was to come earlier still does.
-    fn set(&mut self, fd: &WakeFd, kinds: Kinds) -> Result<(), ReactorError> {
-        let room = self.pace.pause(self.round).filter(|_| kinds.room);
-        let consumption = kinds.consumption.then(|| self.pace.pause_for_consumption(self.round));
-        let Some(pause) = room.into_iter().chain(consumption).min() else { return Ok(()) };
-        let due = monotonic().saturating_add(pause);
-        if self.due.is_none_or(|known| due < known) {
-            fd.look_in(pause)?;
-            self.due = Some(due);
-        }
+    /// Wakes the tasks that may be able to continue, and goes on watching if a task is left.
+    fn serve(&self, ring: &Ring) -> Result<(), ReactorError> {
+        ring.wake_reached();
+        self.settle(ring);
+        self.rings.look_in_time(ring, self.reactor.wake_fd())?;
         Ok(())
+    }
+
+    /// Stops watching a line in which no task waits.
+    fn settle(&self, ring: &Ring) {
+        if ring.line.ceases() {
+            self.watched.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The line can't be watched: wakes every task, so that each finds out why.
+    fn give_up(&self, ring: &Ring) {
+        if ring.line.give_up() {
+            self.watched.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -221,7 +254,7 @@ pub(super) fn or_not_yet<T>(reserved: Result<T, ReserveError>) -> Result<Option<
     }
 }
 
-/// A wait that was not to wait, as an attempt.
+/// A wait with a timeout of zero, as an attempt.
 pub(super) fn waited_or_not_yet(
     waited: Result<(), BlockingError<core::convert::Infallible>>,
 ) -> Result<Option<()>, AsyncError> {
@@ -230,7 +263,7 @@ pub(super) fn waited_or_not_yet(
         Err(BlockingError::Reserve(why)) => Err(why.into()),
         Err(BlockingError::NotSubmitted { position, end }) => Err(BlockingError::NotSubmitted { position, end }),
         Err(BlockingError::BeyondRing { bytes, size }) => Err(BlockingError::BeyondRing { bytes, size }),
-        // Of the rest only the timeout can come, and it is zero.
+        // Of the other errors only the timeout can occur, and it is zero.
         Err(_) => Ok(None),
     }
 }

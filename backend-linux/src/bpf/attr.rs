@@ -35,7 +35,8 @@ attrs! {
         map_type: u32, key_size: u32, value_size: u32, max_entries: u32, map_flags: u32,
         inner_map_fd: u32, numa_node: u32, map_name: [u8; 16], map_ifindex: u32,
     }
-    /// `BPF_MAP_LOOKUP_ELEM` and `BPF_MAP_GET_NEXT_KEY`; `BPF_MAP_FREEZE` reads only `map_fd`.
+    /// `BPF_MAP_LOOKUP_ELEM`, `BPF_MAP_UPDATE_ELEM`, `BPF_MAP_DELETE_ELEM` and `BPF_MAP_GET_NEXT_KEY`; `BPF_MAP_FREEZE` reads
+    /// only `map_fd`.
     MapElem = 32 { map_fd: u32, zero: u32, key: u64, value: u64, flags: u64 }
     /// `BPF_PROG_LOAD`.
     ProgLoad = 120 {
@@ -54,7 +55,7 @@ attrs! {
         repeat: u32, duration: u32, ctx_size_in: u32, ctx_size_out: u32, ctx_in: u64, ctx_out: u64,
         flags: u32, cpu: u32, batch_size: u32, zero: u32,
     }
-    /// `BPF_MAP_GET_FD_BY_ID`.
+    /// `BPF_MAP_GET_FD_BY_ID` and `BPF_MAP_GET_NEXT_ID`, which finds the next id after `id`.
     GetId = 12 { id: u32, next_id: u32, open_flags: u32 }
     /// `BPF_OBJ_GET_INFO_BY_FD`.
     InfoByFd = 16 { bpf_fd: u32, info_len: u32, info: u64 }

@@ -30,8 +30,12 @@ pub(crate) const LICENSE: &CStr = c"MIT OR Apache-2.0";
 pub enum BpfCommand {
     /// `BPF_MAP_CREATE`: make a map.
     MapCreate,
-    /// `BPF_MAP_LOOKUP_ELEM`: used to tell a map from any other object.
+    /// `BPF_MAP_LOOKUP_ELEM`: look up a map's element; used also to tell a map from any other object.
     MapLookupElem,
+    /// `BPF_MAP_UPDATE_ELEM`: set a map's element.
+    MapUpdateElem,
+    /// `BPF_MAP_DELETE_ELEM`: remove a map's element.
+    MapDeleteElem,
     /// `BPF_MAP_GET_NEXT_KEY`: used to tell a map from any other object.
     MapGetNextKey,
     /// `BPF_PROG_LOAD`: have a program verified and loaded.
@@ -42,6 +46,8 @@ pub enum BpfCommand {
     ObjGet,
     /// `BPF_PROG_TEST_RUN`: run a program now.
     ProgTestRun,
+    /// `BPF_MAP_GET_NEXT_ID`: go through the ids of all maps.
+    MapGetNextId,
     /// `BPF_MAP_GET_FD_BY_ID`: open a map by its id.
     MapGetFdById,
     /// `BPF_OBJ_GET_INFO_BY_FD`: what the kernel knows about an object.
@@ -58,11 +64,14 @@ impl BpfCommand {
         match self {
             Self::MapCreate => 0,
             Self::MapLookupElem => 1,
+            Self::MapUpdateElem => 2,
+            Self::MapDeleteElem => 3,
             Self::MapGetNextKey => 4,
             Self::ProgLoad => 5,
             Self::ObjPin => 6,
             Self::ObjGet => 7,
             Self::ProgTestRun => 10,
+            Self::MapGetNextId => 12,
             Self::MapGetFdById => 14,
             Self::ObjGetInfoByFd => 15,
             Self::BtfLoad => 18,
@@ -76,11 +85,14 @@ impl BpfCommand {
         match self {
             Self::MapCreate => "BPF_MAP_CREATE",
             Self::MapLookupElem => "BPF_MAP_LOOKUP_ELEM",
+            Self::MapUpdateElem => "BPF_MAP_UPDATE_ELEM",
+            Self::MapDeleteElem => "BPF_MAP_DELETE_ELEM",
             Self::MapGetNextKey => "BPF_MAP_GET_NEXT_KEY",
             Self::ProgLoad => "BPF_PROG_LOAD",
             Self::ObjPin => "BPF_OBJ_PIN",
             Self::ObjGet => "BPF_OBJ_GET",
             Self::ProgTestRun => "BPF_PROG_TEST_RUN",
+            Self::MapGetNextId => "BPF_MAP_GET_NEXT_ID",
             Self::MapGetFdById => "BPF_MAP_GET_FD_BY_ID",
             Self::ObjGetInfoByFd => "BPF_OBJ_GET_INFO_BY_FD",
             Self::BtfLoad => "BPF_BTF_LOAD",

@@ -11,10 +11,10 @@ use libc::flock64 as Flock;
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 
-use super::Failed;
+use super::failed::Failed;
 
-/// Where the bytes begin: `"urb"` in the upper bits, which nothing else that locks anonymous files has reason to use. The
-/// map's id is the offset from here.
+/// Where the bytes begin: `"urb"` in the upper bits, which nothing else that locks anonymous files has reason to use.
+/// The map's id is the offset from here.
 pub(crate) const BASE: i64 = 0x7572_6200_0000_0000;
 
 /// The call that takes a lock, and the one that looks for it.
@@ -45,8 +45,8 @@ pub(super) fn lock(fd: BorrowedFd<'_>, id: u32) -> Result<(), Failed> {
     call(fd, libc::F_OFD_SETLK, kind::WRITE, id).map(drop).map_err(|errno| Failed { call: LOCK, errno })
 }
 
-/// Unlocks the byte for `fd`'s description. It fails for a closed descriptor, or where the kernel has no memory left to
-/// split a range of locked bytes: then the claim ends with the process, and there is nobody to tell.
+/// Unlocks the byte for `fd`'s description. It fails for a closed descriptor, or if the kernel has no memory left to
+/// split a range of locked bytes. Then the claim ends with the process, and no caller could do anything about it.
 pub(super) fn unlock(fd: BorrowedFd<'_>, id: u32) {
     let _ = call(fd, libc::F_OFD_SETLK, kind::NONE, id);
 }
@@ -68,13 +68,13 @@ fn call(fd: BorrowedFd<'_>, command: c_int, kind: c_short, id: u32) -> Result<c_
 
 #[cfg(target_pointer_width = "64")]
 unsafe fn fcntl(fd: c_int, command: c_int, lock: *mut Flock) -> core::ffi::c_long {
-    // SAFETY: handed on to the caller.
+    // SAFETY: the caller's promise is passed on.
     unsafe { libc::fcntl(fd, command, lock) }.into()
 }
 
 /// The C library's `fcntl` may take the structure with offsets of 32 bits; the system call's is the one of 64 bits.
 #[cfg(not(target_pointer_width = "64"))]
 unsafe fn fcntl(fd: c_int, command: c_int, lock: *mut Flock) -> core::ffi::c_long {
-    // SAFETY: handed on to the caller.
+    // SAFETY: the caller's promise is passed on.
     unsafe { libc::syscall(libc::SYS_fcntl64, fd, command, lock) }
 }

@@ -1,7 +1,8 @@
 //! The one description through which this process locks.
 //!
-//! An eventfd that is made at the first claim and stays until the process ends. One for all claims rather than one each:
-//! the kernel keeps a list of locks per inode and walks it, and joins neighbouring bytes of one description to one lock.
+//! An eventfd that is made at the first claim and stays until the process ends. One for all claims rather than one
+//! each: the kernel keeps a list of locks per inode and walks it, and joins neighbouring bytes of one description to
+//! one lock.
 
 use core::hint::spin_loop;
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
@@ -12,18 +13,19 @@ use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::thread::{Timespec, nanosleep};
 
-use super::{Failed, Generation};
+use super::failed::Failed;
+use super::generation::Generation;
 
-/// The generation whose thread has its turn; 0 if there is none.
+/// The generation whose thread has its turn; 0 if no thread has.
 static TURN: AtomicU32 = AtomicU32::new(0);
-/// The carrier, or -1, and the generation that made it. Written by who has the turn.
+/// The carrier, or -1, and the generation that made it. Only the thread that has the turn writes them.
 static CARRIER: AtomicI32 = AtomicI32::new(NONE);
 static MADE_IN: AtomicU32 = AtomicU32::new(0);
 
 const NONE: RawFd = -1;
 
-/// `F_SETSIG` and `F_GETSIG`: a number of 7 bits that a description keeps for whoever has it, without effect unless
-/// signals are asked for. It tells a carrier from what else may have its number after something closed it.
+/// `F_SETSIG` and `F_GETSIG`: a number of 7 bits that a description keeps, without effect unless signals are asked for.
+/// It tells a carrier from another file that got its descriptor number after the carrier was closed.
 const F_SETSIG: core::ffi::c_int = 10;
 const F_GETSIG: core::ffi::c_int = 11;
 const MARK: core::ffi::c_int = 61;
@@ -47,7 +49,7 @@ impl Turn {
             match free {
                 Ok(_) => return Self { generation },
                 Err(other) if other != 0 && other != generation.get() => {
-                    // A thread of the parent had it at the fork. In this process there is no such thread.
+                    // A thread of the parent had the turn at the fork. That thread does not exist in this process.
                     if TURN.compare_exchange(other, generation.get(), Ordering::Acquire, Ordering::Relaxed).is_ok() {
                         return Self { generation };
                     }
@@ -56,14 +58,14 @@ impl Turn {
                     spins += 1;
                     spin_loop();
                 }
-                // Not even a real-time thread keeps the turn's thread off the core.
+                // Sleep, so that not even a real-time thread keeps the thread that has the turn off the processor.
                 Err(_) => nap(),
             }
         }
     }
 
-    /// The carrier, if this process has one. A forked child closes its copy of the parent's, whose claims would outlive
-    /// the parent otherwise.
+    /// The carrier, if this process has one. A forked child closes its copy of the parent's carrier; otherwise the
+    /// parent's claims would outlive the parent.
     pub(super) fn carrier(&self) -> Option<BorrowedFd<'_>> {
         let fd = CARRIER.load(Ordering::Relaxed);
         if fd == NONE {
@@ -114,6 +116,6 @@ impl Drop for Turn {
 
 fn nap() {
     let nap = Timespec { tv_sec: 0, tv_nsec: NAP.subsec_nanos().into() };
-    // A signal that ends it early does no harm.
+    // A signal may end the sleep early; that does no harm.
     let _ = nanosleep(&nap);
 }

@@ -1,9 +1,10 @@
-//! Which process this is, told from one that it was forked from, without a system call.
+//! Tells a process from the one that it was forked from, without a system call.
 //!
 //! A page that the kernel wipes in a forked child (`MADV_WIPEONFORK`) holds the process's number. A child finds 0 there
-//! and takes the next number. Process ids would not do: a child in a new pid namespace can have its parent's.
+//! and takes the next number. Process ids would not work: a child in a new pid namespace can have the same id as its
+//! parent.
 //!
-//! Invariant: no process has the number of one that it descends from.
+//! Invariant: no process has the same number as one of its ancestors.
 
 use core::num::NonZeroU32;
 use core::ptr;
@@ -13,19 +14,19 @@ use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 use rustix::param::page_size;
 
-use super::Failed;
+use super::failed::Failed;
 
 /// The page, or null. It is never unmapped.
 static PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 /// The last number given, in this process or before it was forked.
 static LAST: AtomicU32 = AtomicU32::new(0);
 
-/// A process's number among those that it descends from.
+/// The number that tells a process from its ancestors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Generation(NonZeroU32);
 
 impl Generation {
-    /// This process's. The first time it maps a page.
+    /// Returns this process's number. The first call maps a page.
     pub(crate) fn current() -> Result<Self, Failed> {
         let page = match page() {
             Some(page) => page,
@@ -38,13 +39,13 @@ impl Generation {
                 return Ok(Self(number));
             }
             let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| last.checked_add(1));
-            // A line of four billion processes, each forked from the one before.
+            // Four billion processes, each forked from the one before.
             let next = last.map_err(|_| Failed { call: "numbering forks", errno: Errno::OVERFLOW })?.wrapping_add(1);
             let _ = page.compare_exchange(0, next, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 
-    /// Whether this process is the one that got it, and not one forked from that.
+    /// Whether this process is the one that got this number, and not a child of it.
     pub(crate) fn is_current(self) -> bool {
         page().is_some_and(|page| page.load(Ordering::Relaxed) == self.get())
     }
@@ -64,7 +65,7 @@ fn make_page() -> Result<&'static AtomicU32, Failed> {
     // SAFETY: a fresh mapping at an address of the kernel's choice touches no memory that is in use.
     let start = unsafe { mmap_anonymous(ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE) }
         .map_err(|errno| Failed { call: "mmap", errno })?;
-    // SAFETY: the page is ours alone, and wiping it in children takes nothing from anybody.
+    // SAFETY: only this function knows the page, so wiping it in children affects nothing else.
     if let Err(errno) = unsafe { madvise(start, len, Advice::LinuxWipeOnFork) } {
         // SAFETY: mapped above, and nothing knows it.
         let _ = unsafe { munmap(start, len) };

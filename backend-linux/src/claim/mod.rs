@@ -1,21 +1,23 @@
-//! One producer per ring, over the whole machine.
+//! One producer per ring on the whole machine.
 //!
 //! A claim is a write lock of an open file description on the one byte that stands for the map's id ([`byte`]). All
-//! descriptors of maps and all eventfds share the kernel's one anonymous inode, so the byte is the same in every process,
-//! however that process came by the map. Each process locks through one description of its own, the [`carrier`], which
-//! nothing but a fork shares: a copy of the map's descriptor carries no claim.
+//! descriptors of maps and all eventfds share the kernel's one anonymous inode, so the byte is the same in every
+//! process, however that process got the map. Each process locks through one description of its own, the [`carrier`],
+//! which only a fork shares: copies of the map's descriptor don't carry the claim.
 //!
 //! Invariant: at most one `Claim` per map id exists on the machine, and it ends with its process at the latest.
 //! Kernel counterpart: `fcntl_setlk` and `posix_lock_inode` in `fs/locks.c`.
 
 pub(crate) mod byte;
 mod carrier;
+mod failed;
 mod generation;
 
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 
 use carrier::Turn;
+pub(crate) use failed::Failed;
 pub(crate) use generation::Generation;
 
 /// Why a claim was not granted.
@@ -27,13 +29,6 @@ pub(crate) enum Refused {
     ByAnother,
     /// A system call failed.
     System(Failed),
-}
-
-/// A system call that failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Failed {
-    pub(crate) call: &'static str,
-    pub(crate) errno: Errno,
 }
 
 impl From<Failed> for Refused {
@@ -51,17 +46,17 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Whether this process has it. A forked child has a copy of its parent's, which is not its own to give up.
+    /// Whether this process has the claim. A forked child has only a copy of its parent's, and must not give it up.
     pub(crate) fn is_ours(&self) -> bool {
         self.made_in.is_current()
     }
 
-    /// Claims the map with this id, of which `map` is a descriptor. It makes three `fcntl` calls; the first time it opens an
-    /// eventfd and makes two more.
+    /// Claims the map with this id, of which `map` is a descriptor. It makes three `fcntl` calls; the first time it
+    /// opens an eventfd and makes two more.
     pub(crate) fn take(map: BorrowedFd<'_>, id: u32, made_in: Generation) -> Result<Self, Refused> {
         let turn = Turn::wait(made_in);
-        // A description sees the locks of others only. The map's is not the carrier, so through it this process's own
-        // claims show too.
+        // A description sees only the locks of others. The map's is not the carrier, so it sees this process's own
+        // claims too.
         if byte::is_locked(map, id)? {
             match turn.carrier() {
                 Some(carrier) if !byte::is_locked(carrier, id)? => {
@@ -86,7 +81,7 @@ impl Claim {
     }
 }
 
-/// Locks the byte, and makes sure that it shows through the map: that a kernel keeps both on one inode.
+/// Locks the byte, and checks that the lock is visible through the map: that the kernel keeps both on one inode.
 fn lock_and_see(carrier: BorrowedFd<'_>, map: BorrowedFd<'_>, id: u32) -> Result<(), Failed> {
     byte::lock(carrier, id)?;
     if byte::is_locked(map, id)? {
@@ -114,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    // Ids far beyond what a kernel gives during a test run, and another anonymous file in the map's place.
+    // Ids far beyond those that a kernel gives out during a test run, and another anonymous file instead of a map.
     fn take(id: u32) -> Result<Claim, Refused> {
         let map = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
         Claim::take(map.as_fd(), id, Generation::current().unwrap())

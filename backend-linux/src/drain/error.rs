@@ -40,17 +40,16 @@ pub enum DrainError {
         /// The capability that would do.
         needs: Capability,
     },
-    /// The kernel would interpret the program, and can't interpret its callback: the BPF JIT is off or missing. Switch it on
-    /// with `sysctl -w net.core.bpf_jit_enable=1`. Producing works without it.
+    /// The kernel would interpret the program, and can't interpret its callback: the BPF JIT is off or missing. Switch
+    /// it on with `sysctl -w net.core.bpf_jit_enable=1`. Producing works without it.
     NoJit {
         /// The value of `net.core.bpf_jit_enable`: 0 if the JIT is off; `None` if it can't be read, as in a kernel
         /// built without `CONFIG_BPF_JIT` and in a network namespace other than the initial one.
         jit_enable: Option<u32>,
     },
-    /// The verifier refused the program. It is written for Linux 6.1 and later: on such a kernel this is worth a bug report,
-    /// with the log.
+    /// The verifier refused the program. It is written for Linux 6.1 and later: on such a kernel this is worth a bug
+    /// report, with the log.
     #[cfg(feature = "std")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "std")))]
     Rejected {
         /// The call that was refused.
         error: BpfError,

@@ -3,8 +3,8 @@
 //! Invariant: the map is frozen before the program is loaded, so that no process can write it from user space; the
 //! program alone writes, and through this handle it runs only while that is borrowed mutably. Who takes the program's
 //! descriptor gives up the log. What nothing here can prevent: that a process with `CAP_SYS_ADMIN` opens the program by
-//! its id and runs it meanwhile. That none does is a contract: see the documentation of the handle. Kernel counterparts: `array_map_mmap` in
-//! `kernel/bpf/arraymap.c`, `map_freeze` in `kernel/bpf/syscall.c`.
+//! its id and runs it meanwhile. That none does is a contract: see the documentation of the handle. Kernel
+//! counterparts: `array_map_mmap` in `kernel/bpf/arraymap.c`, `map_freeze` in `kernel/bpf/syscall.c`.
 
 use core::ptr::NonNull;
 
@@ -86,7 +86,7 @@ impl Log {
     pub(super) fn contents(&self) -> (Samples<'_>, u64) {
         // SAFETY: `mapped` bytes are readable as long as `self` lives. No one writes them meanwhile: user space
         // can't (the map is frozen), and the program runs only through `&mut DrainProgram`, which owns this
-        // (that nobody else runs it is assumed: see the module).
+        // (that nothing else runs it is assumed: see the module).
         let value = unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.mapped) };
         let (header, data) = value.split_at_checked(HEADER).unwrap_or_default();
         let word = |at| read_word(header.get(at..).unwrap_or_default()).unwrap_or(0);

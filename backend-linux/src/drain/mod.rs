@@ -2,8 +2,8 @@
 //!
 //! Instructions and type information are written down in this crate; no compiler and no libbpf take part.
 //! [`DrainProgram::load`] has the kernel verify a program of type `BPF_PROG_TYPE_SYSCALL` for one map, and
-//! [`DrainProgram::run`] runs it once, by one system call: it calls `bpf_user_ringbuf_drain`, copies each sample that it
-//! is handed into a log, and hands back what the kernel returned together with the samples.
+//! [`DrainProgram::run`] runs it once, by one system call: it calls `bpf_user_ringbuf_drain`, copies each sample that
+//! it is handed into a log, and hands back what the kernel returned together with the samples.
 //!
 //! Invariant: the log is the beginning of what was drained, in order, each sample of its exact length with all its
 //! bytes; what no longer fitted is counted. Kernel counterparts: `bpf_user_ringbuf_drain` in `kernel/bpf/ringbuf.c`,
@@ -50,7 +50,8 @@ pub use log::{MAX_LOG, Samples};
 ///
 /// # Rights and minimum kernel version
 ///
-/// Loading needs `CAP_BPF`; running needs nothing. Linux 6.1, with its BPF JIT switched on: the interpreter has no callbacks.
+/// Loading needs `CAP_BPF`; running needs nothing. Linux 6.1, with its BPF JIT switched on: the interpreter has no
+/// callbacks.
 ///
 /// # A self-test
 ///
@@ -135,7 +136,7 @@ impl DrainProgram {
     /// [`DrainError::Bpf`] if the program could not be run, [`DrainError::NotTroublesome`] and
     /// [`DrainError::DelayTooLong`] for options that it does not have.
     pub fn run(&mut self, options: &DrainOptions) -> Result<Drained<'_>, DrainError> {
-        let mut context = options.context(self.troublesome)?;
+        let mut context = options.context(self.troublesome, self.log_capacity())?;
         let mut attr = TestRun {
             prog_fd: number(borrow(&self.program)),
             ctx_size_in: length(size_of::<Context>()),
@@ -197,6 +198,7 @@ impl WakeupFlags {
 pub struct DrainOptions {
     wakeup: WakeupFlags,
     stop_after: u32,
+    longest: Option<usize>,
     delay: Duration,
     nest: bool,
 }
@@ -208,7 +210,7 @@ impl DrainOptions {
 
     /// Drain all there is, and wake those who wait if anything was consumed.
     pub const fn new() -> Self {
-        Self { wakeup: WakeupFlags::IF_CONSUMED, stop_after: 0, delay: Duration::ZERO, nest: false }
+        Self { wakeup: WakeupFlags::IF_CONSUMED, stop_after: 0, longest: None, delay: Duration::ZERO, nest: false }
     }
 
     /// Whom to wake.
@@ -220,6 +222,16 @@ impl DrainOptions {
     /// Stop after so many samples: the callback says so with the last of them, which is consumed. 0 means never.
     pub const fn stop_after(mut self, samples: u32) -> Self {
         self.stop_after = samples;
+        self
+    }
+
+    /// Stop as soon as the log might not hold one more sample of `longest` bytes, so that no sample is
+    /// [consumed without being logged](Drained::unlogged). What is left in the ring is for the next run.
+    ///
+    /// The log must hold at least one such sample: [`DrainProgram::log_bytes`] says how much that takes. Without a log this
+    /// has no effect.
+    pub const fn stop_before_full(mut self, longest: usize) -> Self {
+        self.longest = Some(longest);
         self
     }
 
@@ -236,7 +248,8 @@ impl DrainOptions {
         self
     }
 
-    fn context(&self, troublesome: bool) -> Result<Context, DrainError> {
+    /// The log, if there is one, holds `capacity` bytes.
+    fn context(&self, troublesome: bool, capacity: usize) -> Result<Context, DrainError> {
         if !troublesome && (self.nest || !self.delay.is_zero()) {
             return Err(DrainError::NotTroublesome);
         }
@@ -246,6 +259,9 @@ impl DrainOptions {
         Ok(Context {
             flags: self.wakeup.0,
             stop_after: u64::from(self.stop_after),
+            room: self.longest.map_or(u64::MAX, |longest| {
+                u64::try_from(capacity.saturating_sub(DrainProgram::log_bytes(1, longest))).unwrap_or(u64::MAX)
+            }),
             delay: u64::try_from(self.delay.as_nanos()).unwrap_or(0),
             nest: u64::from(self.nest),
             ..Context::default()

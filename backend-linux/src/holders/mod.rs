@@ -1,56 +1,24 @@
 //! Who has a ring: which process claims it, and which ones hold the map open.
 //!
-//! Whether a ring is claimed, the kernel says. By whom is found in `/proc/PID/fdinfo`, as far as this process may read it.
-//! Invariant: what could not be looked at is told apart from what is not there.
-//! Kernel counterparts: `show_fd_locks` in `fs/locks.c` and `bpf_map_show_fdinfo` in `kernel/bpf/syscall.c`.
+//! Whether a ring is claimed, the kernel says. By whom is found in `/proc/PID/fdinfo`, as far as this process may read
+//! it. Invariant: what could not be looked at is told apart from what is not there. Kernel counterparts:
+//! `show_fd_locks` in `fs/locks.c` and `bpf_map_show_fdinfo` in `kernel/bpf/syscall.c`.
 
+mod holder;
 mod lines;
+#[cfg(feature = "alloc")]
+mod open_maps;
 mod proc;
 
-use core::fmt;
+use core::ops::RangeInclusive;
 
 use crate::claim::byte;
 use crate::map::{Map, MapError};
 use rustix::fd::AsFd;
 
-/// A process that has a ring.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Holder {
-    pid: u32,
-    /// Text, and zeros behind it.
-    name: [u8; 16],
-}
-
-impl Holder {
-    /// Its process id, as this process's `/proc` has it.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.pid
-    }
-
-    /// Its name, at most 15 bytes, as `/proc/PID/comm` has it. Each byte of what is not text or can't be printed is `?`
-    /// here. Empty if it could not be read.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        let len = self.name.iter().position(|byte| *byte == 0).unwrap_or(self.name.len());
-        self.name.get(..len).and_then(|name| core::str::from_utf8(name).ok()).unwrap_or_default()
-    }
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            "" => write!(f, "process {}", self.pid),
-            name => write!(f, "{name} (pid {})", self.pid),
-        }
-    }
-}
-
-impl fmt::Debug for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Holder").field("pid", &self.pid).field("name", &self.name()).finish()
-    }
-}
+pub use holder::Holder;
+#[cfg(feature = "alloc")]
+pub use open_maps::OpenMaps;
 
 /// Who claims a ring: [`Map::claimant`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,11 +55,16 @@ impl Map {
     /// # Errors
     /// [`MapError::System`] if the kernel can't be asked: a seccomp filter forbids `fcntl`, say.
     pub fn claimant(&self) -> Result<Claimant, MapError> {
+        self.claimant_by(|| claimant_of(self.id()))
+    }
+
+    /// Who claims this ring, where `find` looks for the process if there is one.
+    fn claimant_by(&self, find: impl FnOnce() -> Option<Holder>) -> Result<Claimant, MapError> {
         let claimed = byte::is_locked(self.as_fd(), self.id())
             .map_err(|failed| MapError::System { call: failed.call, errno: failed.errno })?;
         Ok(match claimed {
             false => Claimant::Nobody,
-            true => claimant_of(self.id()).map_or(Claimant::Unseen, Claimant::Process),
+            true => find().map_or(Claimant::Unseen, Claimant::Process),
         })
     }
 
@@ -108,7 +81,7 @@ impl Map {
         let mut holders = Holders { found: alloc::vec::Vec::new(), unreadable: 0 };
         let id = self.id();
         proc::for_each_process(|process| {
-            match process.any_descriptor(|line| is_map_id(line, id)) {
+            match process.any_descriptor(|line| map_id(line) == Some(id)) {
                 Ok(true) => holders.found.push(process.holder()),
                 Ok(false) => {}
                 Err(_) => holders.unreadable = holders.unreadable.saturating_add(1),
@@ -135,30 +108,30 @@ pub(crate) fn claimant_of(id: u32) -> Option<Holder> {
     found
 }
 
-/// Whether a line of fdinfo is a lock that claims the map with this id:
-/// `lock:<tab>1: OFDLCK ADVISORY  WRITE -1 00:10:1039 START END`, both inclusive.
+/// Whether a line of fdinfo is a lock that claims the map with this id.
 fn is_claim(line: &[u8], id: u32) -> bool {
-    let ends = || -> Option<(i64, i64)> {
-        let mut fields = core::str::from_utf8(line.strip_prefix(b"lock:")?).ok()?.split_ascii_whitespace().skip(1);
-        if fields.next()? != "OFDLCK" || fields.next()? != "ADVISORY" || fields.next()? != "WRITE" {
-            return None;
-        }
-        // Pid and inode come before.
-        Some((fields.nth(2)?.parse().ok()?, fields.next()?.parse().ok()?))
-    };
-    // The kernel joins neighbouring bytes of a description. A lock that reaches beyond the bytes of all maps is no claim:
-    // it is one on a plain file.
-    let all = byte::offset(0)..=byte::offset(u32::MAX);
-    ends().is_some_and(|(first, last)| {
-        all.contains(&first) && all.contains(&last) && (first..=last).contains(&byte::offset(id))
-    })
+    claimed_bytes(line).is_some_and(|bytes| bytes.contains(&byte::offset(id)))
 }
 
-/// Whether a line of fdinfo names this map: `map_id:<tab>7`.
+/// The bytes that a claim covers, from a line of fdinfo:
+/// `lock:<tab>1: OFDLCK ADVISORY  WRITE -1 00:10:1039 START END`, both inclusive.
+fn claimed_bytes(line: &[u8]) -> Option<RangeInclusive<i64>> {
+    let mut fields = core::str::from_utf8(line.strip_prefix(b"lock:")?).ok()?.split_ascii_whitespace().skip(1);
+    if fields.next()? != "OFDLCK" || fields.next()? != "ADVISORY" || fields.next()? != "WRITE" {
+        return None;
+    }
+    // Pid and inode come before.
+    let (first, last) = (fields.nth(2)?.parse().ok()?, fields.next()?.parse().ok()?);
+    // The kernel joins neighbouring bytes of a description. A lock that reaches beyond the bytes of all maps is not a
+    // claim but a lock on a plain file.
+    let all = byte::offset(0)..=byte::offset(u32::MAX);
+    (all.contains(&first) && all.contains(&last)).then_some(first..=last)
+}
+
+/// The id of the map that a line of fdinfo names: `map_id:<tab>7`.
 #[cfg(feature = "alloc")]
-fn is_map_id(line: &[u8], id: u32) -> bool {
-    let value = || core::str::from_utf8(line.strip_prefix(b"map_id:")?).ok()?.trim().parse::<u32>().ok();
-    value() == Some(id)
+fn map_id(line: &[u8]) -> Option<u32> {
+    core::str::from_utf8(line.strip_prefix(b"map_id:")?).ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -199,9 +172,9 @@ mod tests {
 
     #[test]
     fn a_map_is_named_by_its_whole_id() {
-        assert!(is_map_id(b"map_id:\t77", 77));
+        assert_eq!(map_id(b"map_id:\t77"), Some(77));
         for line in [&b"map_id:\t7"[..], b"map_id:\t777", b"prog_id:\t77", b"map_id:", b"xmap_id:\t77"] {
-            assert!(!is_map_id(line, 77));
+            assert_ne!(map_id(line), Some(77));
         }
     }
 }

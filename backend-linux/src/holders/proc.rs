@@ -6,7 +6,7 @@ use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, read, retry_on_intr};
 
-use super::Holder;
+use super::holder::Holder;
 use super::lines::any_line;
 use crate::fd::borrow;
 use crate::map::info::write_decimal;
@@ -34,8 +34,8 @@ const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC);
 const DIRECTORY: OFlags = READ.union(OFlags::DIRECTORY);
 
 impl Process<'_> {
-    /// Whether `is` holds of any line that `/proc/PID/fdinfo` has about any of its descriptors. A process that has ended
-    /// has none.
+    /// Whether `is` holds of any line that `/proc/PID/fdinfo` has about any of its descriptors. A process that has
+    /// ended has none.
     pub(super) fn any_descriptor(&self, mut is: impl FnMut(&[u8]) -> bool) -> Result<bool, Errno> {
         let mut found = false;
         let looked = self.open(b"/fdinfo", DIRECTORY).and_then(|directory| {

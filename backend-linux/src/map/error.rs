@@ -1,4 +1,4 @@
-//! What can be wrong with a map, or with the way to it.
+//! Errors of opening, creating, pinning and asking maps.
 
 use core::fmt;
 
@@ -35,22 +35,22 @@ impl fmt::Display for Capability {
     }
 }
 
-/// Why there is no [`Map`](super::Map), or why one can't be asked or pinned.
+/// Why a [`Map`](super::Map) could not be opened, created, pinned or queried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MapError {
     /// The file descriptor is not open: look for where it was closed.
     ClosedFd,
-    /// The file descriptor, or what is pinned at the path, is not a BPF map but a file, a socket, a BPF program or link. Check
-    /// which descriptor or path was passed.
+    /// The file descriptor, or what is pinned at the path, is not a BPF map but a file, a socket, a BPF program or
+    /// link. Check which descriptor or path was passed.
     NotAMap,
     /// A BPF map of another type. Check which one was passed, and how the BPF program declares it.
     WrongType {
         /// The type's number; [`map_type_name`] knows its name.
         found: u32,
     },
-    /// There is nothing at the path, or a directory on the way is missing. To open a pin, wait until its loader has made
-    /// it; to pin, make the directory first.
+    /// There is nothing at the path, or a directory on the way is missing. To open a pin, wait until its loader has
+    /// made it; to pin, make the directory first.
     PathMissing {
         /// The path asked for, or the end of a long one.
         path: PathTail,
@@ -62,9 +62,9 @@ pub enum MapError {
     NotOnBpffs,
     /// The path's last name holds a dot, which bpffs reserves: choose another name.
     PathHasDot,
-    /// The file's or directory's permissions forbid it. Opening a pin needs read and write permission on it, also to look
-    /// at the ring only; [`is_pinned_at`](super::Map::is_pinned_at) needs read permission. Pinning needs write permission
-    /// on the directory.
+    /// The file's or directory's permissions forbid it. Opening a pin needs read and write permission on it, even just
+    /// to look at the ring; [`is_pinned_at`](super::Map::is_pinned_at) needs read permission. Pinning needs write
+    /// permission on the directory.
     PathForbidden,
     /// The path, or a name in it, is too long: choose a shorter one.
     PathTooLong {
@@ -93,7 +93,8 @@ pub enum MapError {
         /// The largest valid size, in bytes.
         max: u32,
     },
-    /// The kernel has no memory for a ring of this size. Ask for a smaller ring, or see the limits of the memory cgroup.
+    /// The kernel does not have the memory for a ring of this size. Ask for a smaller ring, or check the limits of the
+    /// memory cgroup.
     NoMemory {
         /// The size asked for, in bytes.
         size: u32,
@@ -112,32 +113,32 @@ pub enum MapError {
         /// Where it stands, from 0.
         at: usize,
     },
-    /// The process lacks a right. Give it the capability, or hand it the map's descriptor, for which it needs none;
-    /// [`probe`](crate::probe()) says what stands in the way.
+    /// The process lacks a right. Give it the capability, or pass it the map's descriptor, for which it needs none.
+    /// [`probe`](crate::probe()) reports the obstacle.
     NotPermitted {
         /// The call that was refused.
         error: BpfError,
         /// The capability that would do.
         needs: Capability,
     },
-    /// The kernel has no user ring buffer: it is older than 6.1, or was built without `bpf(2)`. Use another kernel.
+    /// The kernel does not support user ring buffers: it is older than 6.1, or was built without `bpf(2)`.
     Unsupported,
-    /// Reading what the kernel knows about the map is forbidden, and the way round by `/proc/self/fdinfo` failed. Allow one
-    /// of the two: `BPF_OBJ_GET_INFO_BY_FD`, or mount `/proc` and allow `openat`.
+    /// Reading what the kernel knows about the map is forbidden, and the way round by `/proc/self/fdinfo` failed. Allow
+    /// one of the two: `BPF_OBJ_GET_INFO_BY_FD`, or mount `/proc` and allow `openat`.
     InfoForbidden {
-        /// What the bpf call answered; `None` if it was not asked.
+        /// The error of the bpf call; `None` if it was not made.
         bpf: Option<BpfError>,
         /// Why `/proc/self/fdinfo` could not be read.
         fdinfo: Errno,
     },
     /// Another failure of `bpf(2)`: see bpf(2) for what the kernel means by it.
     Bpf(BpfError),
-    /// A failure of another system call. `EMFILE` says that no descriptor is left, `EPERM` that a seccomp filter forbids the
-    /// call.
+    /// A failure of another system call. `EMFILE` means that no descriptor is left, `EPERM` that a seccomp filter
+    /// forbids the call.
     System {
         /// The call.
         call: &'static str,
-        /// What the kernel answered.
+        /// The error number.
         errno: Errno,
     },
 }
@@ -230,7 +231,7 @@ mod tests {
             assert_eq!(error.source().and_then(|cause| cause.downcast_ref()), Some(&refused));
             assert!(!error.to_string().contains(&refused.to_string()), "{error}");
         }
-        // It is the other error, and adds nothing.
+        // It passes the other error on, and adds nothing.
         assert_eq!(MapError::Bpf(refused).to_string(), refused.to_string());
         assert!(MapError::Bpf(refused).source().is_none());
     }

@@ -25,7 +25,7 @@ pub(super) struct Info {
 }
 
 impl Info {
-    /// Asks the kernel, by `bpf(2)` where it may be called, else by fdinfo.
+    /// Asks the kernel, by `bpf(2)` if that may be called, otherwise by fdinfo.
     pub(super) fn of(fd: BorrowedFd<'_>) -> Result<Self, MapError> {
         match Self::by_bpf(fd) {
             Ok(info) => Self::checked(fd, info),
@@ -33,13 +33,14 @@ impl Info {
                 MapError::InfoForbidden { fdinfo, .. } => MapError::InfoForbidden { bpf: Some(error), fdinfo },
                 other => other,
             }),
-            Err(error) => Err(match error.errno {
-                // For a closed descriptor this command says EBADFD; others say EBADF.
-                Errno::BADF | Errno::BADFD => MapError::ClosedFd,
-                Errno::INVAL => MapError::NotAMap,
-                _ => MapError::Bpf(error),
-            }),
+            Err(error) => Err(not_described(error)),
         }
+    }
+
+    /// What the kernel says of a map of any type.
+    pub(super) fn of_any(fd: BorrowedFd<'_>) -> Result<MapInfo, MapError> {
+        let info = Self::by_bpf(fd).map_err(not_described)?;
+        if is_map(fd) { Ok(info) } else { Err(MapError::NotAMap) }
     }
 
     fn by_bpf(fd: BorrowedFd<'_>) -> Result<MapInfo, BpfError> {
@@ -74,12 +75,21 @@ impl Info {
         parse_fdinfo(text)?.with_valid_size()
     }
 
-    /// A size that no kernel gives a ring means that this is none; whoever maps it relies on this.
+    /// A size that no kernel gives a ring means that this is not one; mapping relies on that.
     fn with_valid_size(self) -> Result<Self, MapError> {
         match super::size::exact_size(u64::from(self.size)) {
             Ok(_) => Ok(self),
             Err(_) => Err(MapError::NotAMap),
         }
+    }
+}
+
+fn not_described(error: BpfError) -> MapError {
+    match error.errno {
+        // For a closed descriptor this command says EBADFD; others say EBADF.
+        Errno::BADF | Errno::BADFD => MapError::ClosedFd,
+        Errno::INVAL => MapError::NotAMap,
+        _ => MapError::other(error, super::Capability::Bpf),
     }
 }
 

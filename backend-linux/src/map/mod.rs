@@ -6,7 +6,9 @@
 
 mod error;
 mod from_fd;
+mod ids;
 pub(crate) mod info;
+mod of_rings;
 mod path;
 mod pin;
 mod size;
@@ -27,6 +29,8 @@ use info::Info;
 
 pub use error::{Capability, MapError};
 pub use from_fd::FromFdError;
+pub use ids::MapIds;
+pub use of_rings::{MapOfRings, MapOfRingsError};
 pub use path::PathTail;
 pub use size::{MAX_SIZE, rounded_size};
 pub use types::map_type_name;
@@ -47,8 +51,8 @@ pub const MAX_NAME: usize = 15;
 ///
 /// [`create`](Self::create) needs `CAP_BPF` (none where `kernel.unprivileged_bpf_disabled` is 0),
 /// [`from_id`](Self::from_id) needs `CAP_SYS_ADMIN`, [`from_pin`](Self::from_pin) needs read and write permission on the
-/// file, also to look only. Whoever merely holds a descriptor, say one received over a Unix socket, needs no capability at
-/// all; a descriptor that was opened for reading only can't be mapped.
+/// file, also to look only. Whoever merely holds a descriptor, say one received over a Unix socket, needs no capability
+/// at all; a descriptor that was opened for reading only can't be mapped.
 ///
 /// ```no_run
 /// use user_ringbuf_linux::Map;
@@ -108,15 +112,16 @@ impl Map {
         Ok(Self::from_fd(duplicate(fd.as_fd())?)?)
     }
 
-    /// Looks at the descriptor of a user ring buffer, which stays the caller's: nothing is duplicated and nothing closed.
+    /// Looks at the descriptor of a user ring buffer, which stays the caller's: nothing is duplicated and nothing
+    /// closed.
     ///
     /// # Errors
     ///
     /// As [`from_fd`](Self::from_fd); `look` is not called then.
     pub fn with_borrowed<T>(fd: BorrowedFd<'_>, look: impl FnOnce(&Self) -> T) -> Result<T, MapError> {
         let info = Info::of(fd)?;
-        // SAFETY: a descriptor that is borrowed is open, and so is not -1; it is not closed from here, because the map is not
-        // dropped.
+        // SAFETY: a descriptor that is borrowed is open, and so is not -1; it is not closed from here, because the map
+        // is not dropped.
         let fd = unsafe {
             assert_unchecked(fd.as_raw_fd() != -1);
             OwnedFd::from_raw_fd(fd.as_raw_fd())
@@ -153,6 +158,35 @@ impl Map {
             Err(BpfError { errno: Errno::NOENT, .. }) => Err(MapError::UnknownId { id }),
             Err(error) => Err(MapError::other(error, Capability::SysAdmin)),
         }
+    }
+
+    /// The ids of all BPF maps on the machine, of whatever type, in ascending order. [`from_id`](Self::from_id) opens the user
+    /// ring buffers among them and answers [`MapError::WrongType`] to the others.
+    ///
+    /// ```no_run
+    /// use user_ringbuf_linux::{Map, MapError};
+    ///
+    /// for id in Map::ids() {
+    ///     match Map::from_id(id?) {
+    ///         Ok(ring) => println!("{} {} {}", ring.id(), ring.name(), ring.size()),
+    ///         // Another type, or gone since it was listed.
+    ///         Err(MapError::WrongType { .. } | MapError::UnknownId { .. }) => {}
+    ///         Err(error) => return Err(error),
+    ///     }
+    /// }
+    /// # Ok::<(), MapError>(())
+    /// ```
+    pub fn ids() -> MapIds {
+        MapIds::new()
+    }
+
+    /// Checks a name as [`create`](Self::create) does: at most [`MAX_NAME`] bytes of `[A-Za-z0-9_.]`.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::NameTooLong`] and [`MapError::NameCharacter`].
+    pub fn check_name(name: &str) -> Result<(), MapError> {
+        kernel_name(name).map(drop)
     }
 
     /// Makes a map of `size` bytes, rounded up as [`rounded_size`] does. An empty name makes a map without one.
@@ -200,16 +234,16 @@ impl Map {
 
     /// Whether the pin at `path` still leads to this map. Read permission on the pin is enough.
     ///
-    /// A loader that starts anew replaces its pins: whoever holds the old map then fills a ring that no program drains. `false`
-    /// means that the path leads elsewhere or nowhere: there is nothing, another map, another BPF object, or something that
-    /// is not on a bpffs.
+    /// A loader that starts anew replaces its pins: a holder of the old map then fills a ring that no program drains.
+    /// `false` means that the path leads elsewhere or nowhere: there is nothing, another map, another BPF object, or
+    /// something that is not on a bpffs.
     ///
     /// It takes three system calls (`bpf` twice, `close`).
     ///
     /// # Errors
     ///
-    /// Where it can't be determined: [`MapError::PathForbidden`], [`MapError::PathTooLong`], [`MapError::NotPermitted`] if
-    /// `bpf(2)` is forbidden, [`MapError::System`] if no descriptor is left, and [`MapError::Bpf`].
+    /// Where it can't be determined: [`MapError::PathForbidden`], [`MapError::PathTooLong`], [`MapError::NotPermitted`]
+    /// if `bpf(2)` is forbidden, [`MapError::System`] if no descriptor is left, and [`MapError::Bpf`].
     ///
     /// ```no_run
     /// use user_ringbuf_linux::{Map, MapError};
@@ -310,7 +344,7 @@ fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, MapError> {
 
 /// Hands `path` on as a C string.
 fn with_c_str<T>(path: impl Arg, call: impl FnOnce(&core::ffi::CStr) -> Result<T, MapError>) -> Result<T, MapError> {
-    // Where it is no text, nobody knows: without alloc a path is text or a C string.
+    // Without alloc a path is text or a C string: any other kind can't be shown.
     let len = path.as_str().ok().map(str::len);
     let mut failure = None;
     let done = path.into_with_c_str(|path| {
@@ -323,7 +357,7 @@ fn with_c_str<T>(path: impl Arg, call: impl FnOnce(&core::ffi::CStr) -> Result<T
     done.map_err(|errno| failure.unwrap_or_else(|| no_c_str(errno, len)))
 }
 
-/// Why there is no C string of a path.
+/// Why a path can't be made a C string.
 fn no_c_str(errno: Errno, len: Option<usize>) -> MapError {
     match (errno, len) {
         // Without alloc the buffer holds what the kernel takes, and no more.

@@ -1,7 +1,7 @@
 //! The path that an error names.
 //!
-//! Errors are `Copy` and need no allocator, so the path is kept inline. Of a path too long for that the end is kept, which
-//! says more than the beginning.
+//! Errors are `Copy` and need no allocator, so the path is kept inline. Of a path too long for that the end is kept,
+//! which says more than the beginning.
 
 use core::ffi::CStr;
 use core::fmt::{self, Write};

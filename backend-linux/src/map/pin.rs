@@ -1,8 +1,8 @@
-//! Paths on a bpffs: what its answers mean.
+//! Paths on a bpffs: what its errors mean.
 //!
-//! `BPF_OBJ_GET` and `BPF_OBJ_PIN` say EACCES or EPERM for a file system that is no bpffs, for a name with a dot, for
-//! what is no pinned object, and for missing permissions alike. Here they are told apart, on the failure path only.
-//! Kernel counterpart: `kernel/bpf/inode.c`.
+//! `BPF_OBJ_GET` and `BPF_OBJ_PIN` fail with EACCES or EPERM for a file system that is not a bpffs, for a name with a
+//! dot, for a file that is not a pinned object, and for missing permissions. Here these are told apart, on the failure
+//! path only. Kernel counterpart: `kernel/bpf/inode.c`.
 
 use core::ffi::CStr;
 

@@ -1,7 +1,7 @@
 //! A mapping's addresses by value: how a hot loop keeps them in registers.
 //!
-//! Behind a store with release ordering the compiler reads anew whatever lies in memory, a mapping's own fields
-//! included. A copy of them that no one else can see stays where it is.
+//! After a release store the compiler reloads whatever is in memory, the mapping's own fields included. A local copy
+//! whose address is never taken can stay in registers.
 
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
@@ -13,10 +13,11 @@ use user_ringbuf_core::{
 
 use super::{Owner, read_only};
 
-/// A [`Mapping`](super::Mapping), borrowed, with its addresses at hand: [`Mapping::by_value`](super::Mapping::by_value).
+/// A [`Mapping`](super::Mapping), borrowed, with its addresses at hand:
+/// [`Mapping::by_value`](super::Mapping::by_value).
 ///
-/// It does what a reference to the mapping does. A producer on it that is a local variable of the loop that uses it needs
-/// no memory of its own.
+/// It does what a reference to the mapping does. A producer on it that is a local variable of a hot loop can be kept
+/// entirely in registers.
 #[derive(Clone, Copy, Debug)]
 pub struct MappingRef<'m> {
     /// Start of the data area: the hot path's base.
@@ -120,7 +121,7 @@ unsafe impl RingMemory for MappingRef<'_> {
     #[inline(always)]
     unsafe fn write_payload(&self, offset: u32, at: u32, bytes: &[u8]) {
         // SAFETY: the bytes are the caller's, by its promise, and inside the doubled mapping; they can't overlap a
-        // slice that somebody lent us, since nobody else holds one into them.
+        // slice that we were given, since no other slice refers to them.
         unsafe {
             let to = self.payload(offset).add(at as usize);
             ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());

@@ -1,4 +1,4 @@
-//! The consumer page alone, for who waits until the kernel has come so far.
+//! The consumer page alone, for waiting until the kernel has reached a position.
 
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicU64;
@@ -27,7 +27,7 @@ impl ConsumerPage {
         Ok(Self { position: page.at(0).cast(), _page: page })
     }
 
-    /// How far the kernel has come.
+    /// Loads the position that the kernel has reached.
     pub(crate) fn position(&self) -> Position {
         // SAFETY: `map` mapped the page for as long as `self` lives; the position is its first word.
         Position::new(unsafe { read_only::load_position(self.position, Role::LoadConsumer) })

@@ -11,13 +11,13 @@ use crate::holders::Holder;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MappingError {
-    /// This process maps the ring for producing already: share that mapping, or drop it first.
+    /// This process already maps the ring for producing: share that mapping, or drop it first.
     AlreadyMapped {
         /// The map's id.
         id: u32,
     },
-    /// Another process produces into the ring: it has the claim, and one process has it at a time. End that process, or
-    /// have it do the producing.
+    /// Another process has the claim on the ring, which one process has at a time. End that process, or have it do the
+    /// producing.
     Claimed {
         /// The map's id.
         id: u32,
@@ -31,33 +31,33 @@ pub enum MappingError {
     },
     /// The kernel has 32 bits, and so have its positions. Only 64-bit kernels are supported.
     Kernel32Bit,
-    /// The size is none that a ring may have. No kernel says so: this is a fault of the kernel or of this crate.
+    /// The kernel reports a size that a ring can't have. This is a bug of the kernel or of this crate.
     Size {
         /// `max_entries` as the kernel gave it, in bytes.
         bytes: u32,
     },
-    /// The map's descriptor was opened for reading only (`BPF_F_RDONLY`) or for writing only. The kernel maps a ring only
-    /// through one that was opened for both, also to look at it. [`Map::from_pin`](crate::Map::from_pin) opens such a one;
-    /// it needs read and write permission on the pin.
+    /// The map's descriptor was opened for reading only (`BPF_F_RDONLY`) or for writing only. The kernel maps a ring
+    /// only through a descriptor that was opened for both, even just to look at it.
+    /// [`Map::from_pin`](crate::Map::from_pin) opens the pin for both, and needs read and write permission on it.
     NotReadWrite {
         /// The map's id.
         id: u32,
     },
-    /// mmap failed. `ENOMEM` says that address space or memory is short: a smaller ring may do.
+    /// mmap failed. `ENOMEM` means that address space or memory is short: try a smaller ring.
     Mmap {
         /// What was to be mapped.
         what: &'static str,
         /// Bytes to map.
         bytes: usize,
-        /// What the kernel answered.
+        /// The error number.
         errno: Errno,
     },
-    /// Another system call failed, which the claim needs or which keeps the memory from forked children. `EPERM` comes from
-    /// a seccomp filter: allow the call. `EMFILE` says that no descriptor is left.
+    /// Another system call failed, which is needed for the claim or to keep the memory from forked children. `EPERM`
+    /// comes from a seccomp filter: allow the call. `EMFILE` means that no descriptor is left.
     System {
         /// The call.
         call: &'static str,
-        /// What the kernel answered.
+        /// The error number.
         errno: Errno,
     },
 }

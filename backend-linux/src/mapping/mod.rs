@@ -1,8 +1,8 @@
-//! The map's memory: positions and data area of the real kernel, as the core asks for them.
+//! The map's memory: the positions and the data area of the real kernel, as the core's seam asks for them.
 //!
-//! mmap offsets on the map, in pages: 0 the consumer page (the kernel allows reading only), 1 the producer page, 2 and
-//! on the data area, twice in a row, so that a record which passes the end is contiguous. Kernel counterpart:
-//! `ringbuf_map_mmap_user` and `bpf_ringbuf_area_alloc`.
+//! mmap offsets on the map, in pages: 0 is the consumer page (the kernel allows only reading), 1 the producer page;
+//! from 2 on the data area follows twice in a row, so that a record which passes the end is contiguous. Kernel
+//! counterpart: `ringbuf_map_mmap_user` and `bpf_ringbuf_area_alloc`.
 
 mod by_value;
 #[cfg(feature = "std")]
@@ -18,7 +18,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU64};
 
 use rustix::fd::AsFd;
-use user_ringbuf_core::{ContiguousMemory, Header, Position, RingId, RingMemory, RingPositions, RingSize, Role};
+use user_ringbuf_core::{RingSize, forward_memory};
 
 pub use crate::claim::Claim;
 use crate::claim::{Generation, Refused};
@@ -33,45 +33,48 @@ pub use view::MappingView;
 
 /// A user ring buffer mapped for producing: the consumer page read-only, the rest read-write.
 ///
-/// After construction nothing here makes a system call or allocates: the kernel has populated all pages, and no access
-/// faults. Dropping it unmaps the memory; the map itself lives as long as a handle, a pin or a mapping of it does.
+/// After construction nothing here makes a system call or allocates, and no access faults: the kernel has populated all
+/// pages. Dropping it unmaps the memory; the map itself lives as long as a handle, a pin or a mapping of it.
 ///
-/// It relies on how the kernel's `ringbuf_map_mmap_user` lays the memory out: the consumer page, which it lets nobody
-/// write, the producer page, and the data area twice in a row.
+/// It relies on the layout of the kernel's `ringbuf_map_mmap_user`: the consumer page, which user space can't map
+/// writable, the producer page, and the data area twice in a row.
 ///
 /// # One producer
-/// A ring has one mapping for producing at a time on the whole machine: the mapping holds the *claim* on its ring. A second
-/// one in this process is [`MappingError::AlreadyMapped`]: samples are handed out as slices, and two producers would write
-/// the same bytes. (Several threads share one mapping instead, by reference or by `Arc`.) One in another process is
-/// [`MappingError::Claimed`], however that process obtained the map. The claim ends with the mapping, or with the process,
-/// also if it is killed. [`unclaimed`](Self::unclaimed) is for processes that share a ring on purpose.
+/// On the whole machine a ring has one mapping for producing at a time: the mapping holds the *claim* on its ring. A
+/// second one in this process is refused with [`MappingError::AlreadyMapped`], since samples are lent as slices and two
+/// producers would write the same bytes. (Threads share one mapping instead, by reference or by `Arc`.) One in another
+/// process is refused with [`MappingError::Claimed`], however that process got the map. The claim ends with the mapping
+/// or with the process, even if the process is killed. [`unclaimed`](Self::unclaimed) is for processes that share a
+/// ring on purpose.
 ///
-/// The claim is an advisory lock on a byte that stands for the map's id. It binds only those who ask for it:
-/// - It does not keep out producers that take no claim, such as libbpf's. They are noticed when the next sample is reserved.
-/// - Any process may lock that byte, also one that can't open the map. Attaching is refused while it does.
-/// - The lock belongs to a descriptor (an eventfd) that this crate opens at the first claim and keeps open. A process that
-///   closes descriptors it did not open (`close_range`) loses its claims.
-/// - After a fork the child holds that descriptor too. If the parent ends first, its claims stay until the child executes a
-///   program, ends, or maps a ring itself.
+/// The claim is an advisory lock on a byte that stands for the map's id. It binds only those who take it:
+/// - It does not keep out producers that take no claim, such as libbpf's. They are noticed when the next sample is
+///   reserved.
+/// - Any process may lock that byte, even one that can't open the map. Mapping is refused while it does.
+/// - The lock belongs to a descriptor (an eventfd) that this crate opens at the first claim and keeps open. A process
+///   that closes descriptors it did not open (`close_range`) loses its claims.
+/// - After a fork the child holds that descriptor too. If the parent ends first, its claims stay until the child
+///   executes a program, ends, or maps a ring itself.
 ///
 /// # Fork
-/// A forked child inherits neither the memory (`MADV_DONTFORK`) nor the claim, so it can't harm its parent's ring. It may
-/// execute a program, end, drop the mapping, and map rings of its own, also this one once the parent has given it up.
+/// A forked child inherits neither the memory (`MADV_DONTFORK`) nor the claim, so it can't harm its parent's ring. It
+/// may execute a program, end, drop the mapping, and map rings of its own, including this one once the parent has given
+/// it up.
 ///
-/// It must not use the parent's producers and samples: a read or write of the ring faults (SIGSEGV), or hits what the child
-/// has mapped there since. Dropping a sample that the kernel can see already is such a write: a
-/// [`DetachedSample`](crate::DetachedSample), a [`Lane`](crate::Lane), a sample of a [`Shared`](crate::Shared) or of a lane.
-/// A child must leave those alone, or forget them (`mem::forget`). Dropping a [`Producer`](crate::Producer), a
+/// It must not use the parent's producers and samples: an access to the ring faults (SIGSEGV), or hits whatever the
+/// child has mapped there since. Dropping a sample that the kernel can see already is such a write: a
+/// [`DetachedSample`](crate::DetachedSample), a [`Lane`](crate::Lane), a sample of a [`Shared`](crate::Shared) or of a
+/// lane. A child must leave those alone, or forget them (`mem::forget`). Dropping a [`Producer`](crate::Producer), a
 /// [`Shared`](crate::Shared), a [`Sample`](crate::Sample) or a [`Batch`](crate::Batch) touches no shared memory.
 ///
-/// A child that shares its parent's descriptors but not its memory (`clone` with `CLONE_FILES` and without `CLONE_VM`) must
-/// not map rings: it would close the descriptor that holds its parent's claims.
+/// A child that shares its parent's descriptors but not its memory (`clone` with `CLONE_FILES` and without `CLONE_VM`)
+/// must not map rings: it would close the descriptor that holds its parent's claims.
 ///
 /// # Which producer on it
-/// `Producer<&Mapping>` borrows the mapping and lives in a scope. `Producer<Mapping>` owns it, so that a struct can hold it
-/// or a thread take it along. [`reserve_detached`](crate::Producer::reserve_detached) and [`lane`](crate::Producer::lane)
-/// need memory that can be cloned: a reference or an `Arc`, but not a `Mapping` itself. What `Producer<Arc<Mapping>>` hands
-/// out keeps the mapping alive and can be sent to other threads:
+/// `Producer<&Mapping>` borrows the mapping, for use within a scope. `Producer<Mapping>` owns it, so that a struct can
+/// hold it or a thread can take it along. [`reserve_detached`](crate::Producer::reserve_detached) and
+/// [`lane`](crate::Producer::lane) need memory that can be cloned: a reference or an `Arc`, but not a `Mapping` itself.
+/// What `Producer<Arc<Mapping>>` hands out keeps the mapping alive and can be sent to other threads:
 ///
 /// ```no_run
 /// use std::sync::Arc;
@@ -89,8 +92,8 @@ pub use view::MappingView;
 /// ```
 ///
 /// # Alignment
-/// Every sample begins at a multiple of 8 bytes in memory: the data area begins at a page, and records and their headers
-/// are multiples of 8 bytes.
+/// Every sample begins at a multiple of 8 bytes in memory: the data area begins at a page, and records and their
+/// headers are multiples of 8 bytes.
 ///
 /// # Minimum kernel version
 /// Linux 6.1, 64-bit. (A 32-bit process on a 64-bit kernel works: positions have 64 bits there too.)
@@ -126,21 +129,21 @@ impl Mapping {
     /// Maps a user ring buffer for producing, and claims it. Needs the map's fd and no privilege.
     ///
     /// # The contract with other processes
-    /// Samples are lent as `&mut [u8]`, straight in the map's memory. That is exclusive only as long as the other
-    /// processes that can write to the map leave a record alone from the moment that it is reserved until it is submitted
-    /// or discarded: they write neither to its header nor to its sample, and no position and no other header such that
-    /// the kernel gets into it or past it. In particular nobody repairs a ring, or discards its busy records, while this producer is alive: once the
-    /// kernel has passed a record that is still being filled, its bytes are reserved once more, two slices name the same
-    /// memory, and the behaviour of this process is undefined.
+    /// Samples are lent as `&mut [u8]` straight in the map's memory. That access is exclusive only as long as other
+    /// processes with write access to the map leave a record alone from the moment it is reserved until it is submitted
+    /// or discarded. They must not write to its header or its sample, nor write a position or another header that lets
+    /// the kernel get into the record or past it. In particular, no process may repair the ring, or discard its busy
+    /// records, while this producer is alive. Once the kernel has passed a record that is still being filled, its bytes
+    /// can be reserved again, two slices refer to the same memory, and the behaviour of this process is undefined.
     ///
-    /// So write access to the map is for those who are trusted that far. Nothing else that they do is undefined
-    /// behaviour: whatever stands in positions and headers is checked, and comes back as an error.
+    /// So give write access to the map only to processes that are trusted that far. Nothing else that they do is
+    /// undefined behaviour: positions and headers are checked, and wrong values are returned as errors.
     ///
-    /// Within this process no safe function breaks the contract: the ring is mapped for producing once,
-    /// [`MappingView`] is read-only, and [`repair`](crate::repair) is unsafe.
+    /// Within this process no safe function breaks the contract: the ring is mapped for producing only once,
+    /// [`MappingView`] is read-only, and [`repair`](crate::repair()) is unsafe.
     ///
-    /// A mapping is no [`RingView`](crate::RingView), since its producer writes headers as plain memory; look through a
-    /// [`MappingView`]:
+    /// A mapping is not a [`RingView`](crate::RingView), since its producer writes headers as plain memory. To look at
+    /// the ring, use a [`MappingView`]:
     /// ```compile_fail,E0277
     /// # fn show(mapping: &user_ringbuf_linux::Mapping) {
     /// let survey = user_ringbuf_linux::Survey::of(mapping);
@@ -148,9 +151,9 @@ impl Mapping {
     /// ```
     ///
     /// # Errors
-    /// [`MappingError`]: claimed by another process ([`MappingError::Claimed`]), mapped for producing in this process
-    /// already, a descriptor that was not opened for reading and writing, too large for the address space, a 32-bit kernel, or what a system call answered. Nothing stays mapped
-    /// or claimed then.
+    /// [`MappingError`]: the ring is claimed by another process, or mapped for producing in this process already; the
+    /// descriptor was not opened for reading and writing; the ring is too large for the address space; the kernel has
+    /// 32 bits; or a system call failed. Nothing stays mapped or claimed then.
     pub fn new(map: &Map) -> Result<Self, MappingError> {
         let claim = Self::claim(map)?;
         let mut mapping = Self::without_claim(map)?;
@@ -160,33 +163,34 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// Maps a user ring buffer for producing without a claim. For those who share a ring on purpose and take turns under a
-    /// lock of their own, as callers of libbpf may. It is never refused for a claim, and keeps nobody out.
+    /// Maps a user ring buffer for producing without a claim: for processes that share a ring on purpose and take turns
+    /// under a lock of their own, as callers of libbpf may. It is never refused because of a claim, and keeps no other
+    /// producer out.
     ///
-    /// A turn begins when a producer attaches, or when the one at hand reads the positions anew. It ends when all that the
-    /// producer has reserved is submitted or discarded. During a turn no other producer reserves, submits or discards.
+    /// A turn begins when a producer attaches or resumes. It ends when everything that it has reserved is submitted or
+    /// discarded. During a turn no other producer reserves, submits or discards.
     ///
-    /// Forked children inherit the memory. A child is another process that takes its turns, and must leave alone what its
+    /// Forked children inherit the memory. A child is another process that takes turns, and must leave alone what its
     /// parent has reserved.
     ///
     /// # Errors
-    /// As [`new`](Self::new), except that nothing is claimed.
+    /// As for [`new`](Self::new), except that nothing is claimed.
     ///
     /// # Safety
-    /// During a turn, nothing else in this process reserves from the ring or writes to its records, through any mapping of
-    /// it. Samples are handed out as slices of the shared memory: two producers of one process that don't take turns hand
-    /// out the same bytes twice. Another process that breaks the turns can't break memory safety more than any process
-    /// with the map can; it breaks the ring: samples are overwritten, or every drain fails from then on.
+    /// During a turn, nothing else in this process reserves from the ring or writes to its records, through any mapping
+    /// of it. Samples are lent as slices of the shared memory: two producers of one process that don't take turns lend
+    /// the same bytes twice. Another process that doesn't take turns can do no more harm to memory safety than any
+    /// process with the map can. But it breaks the ring: samples are overwritten, or every drain fails from then on.
     pub unsafe fn unclaimed(map: &Map) -> Result<Self, MappingError> {
         Self::without_claim(map)
     }
 
-    /// Claims a ring without mapping it: for those who work on it through [`unclaimed`](Self::unclaimed) mappings, and want
-    /// no other process to. The claim ends when it is dropped, and forked children do not inherit it.
+    /// Claims a ring without mapping it: for a process that works on it through [`unclaimed`](Self::unclaimed) mappings
+    /// and wants to keep other processes out. The claim ends when it is dropped. Forked children don't inherit it.
     ///
     /// # Errors
-    /// [`MappingError::Claimed`], [`MappingError::AlreadyMapped`] if this process has the claim already, and what a system
-    /// call answered.
+    /// [`MappingError::Claimed`], [`MappingError::AlreadyMapped`] if this process has the claim already, or the error of a
+    /// system call.
     pub fn claim(map: &Map) -> Result<Claim, MappingError> {
         let id = map.id();
         Claim::take(map.as_fd(), id, Generation::current()?).map_err(|refused| match refused {
@@ -210,7 +214,7 @@ impl Mapping {
         })
     }
 
-    /// This mapping with its addresses at hand: see [`MappingRef`].
+    /// This mapping with its addresses by value: see [`MappingRef`].
     ///
     /// ```no_run
     /// use user_ringbuf_linux::{Map, Mapping, Producer};
@@ -238,7 +242,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // A forked child has none of the memory of a claimed mapping, and whatever it has mapped there since is not ours.
+        // A forked child does not have the memory of a claimed mapping, and may have mapped other memory there since.
         if self.claim.as_ref().is_none_or(Claim::is_ours) {
             // SAFETY: neither is used again: the mapping is gone after this.
             unsafe {
@@ -249,107 +253,15 @@ impl Drop for Mapping {
     }
 }
 
-// SAFETY: by value or by reference it is the same ring, whose [`MappingRef`] keeps every obligation.
-unsafe impl RingPositions for Mapping {
-    #[inline(always)]
-    fn size(&self) -> RingSize {
-        self.size
-    }
-
-    #[inline(always)]
-    fn load_consumer(&self) -> Position {
-        self.by_value().load_consumer()
-    }
-
-    #[inline(always)]
-    fn load_producer(&self, role: Role) -> Position {
-        self.by_value().load_producer(role)
-    }
+forward_memory! {
+    // SAFETY: by value or by reference it is the same ring, whose [`MappingRef`] keeps every obligation.
+    unsafe impl [] RingPositions for Mapping { |this| this.by_value() }
 }
-
-// SAFETY: as above.
-unsafe impl RingMemory for Mapping {
-    type Word = AtomicU64;
-
-    #[inline(always)]
-    fn ring_id(&self) -> RingId {
-        self.by_value().ring_id()
-    }
-
-    #[inline(always)]
-    unsafe fn claim_producer(&self) -> bool {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.by_value().claim_producer() }
-    }
-
-    #[inline(always)]
-    unsafe fn release_producer(&self) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.by_value().release_producer() };
-    }
-
-    #[inline(always)]
-    unsafe fn read_header(&self, offset: u32) -> Header {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.by_value().read_header(offset) }
-    }
-
-    #[inline(always)]
-    unsafe fn publish_producer(&self, position: Position) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.by_value().publish_producer(position) };
-    }
-
-    #[inline(always)]
-    unsafe fn write_header(&self, offset: u32, header: Header) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.by_value().write_header(offset, header) };
-    }
-
-    #[inline(always)]
-    unsafe fn commit_header(&self, offset: u32, header: Header) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.by_value().commit_header(offset, header) };
-    }
-
-    #[inline(always)]
-    unsafe fn write_payload(&self, offset: u32, at: u32, bytes: &[u8]) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.by_value().write_payload(offset, at, bytes) };
-    }
-
-    #[inline(always)]
-    unsafe fn fill_payload(&self, offset: u32, at: u32, byte: u8, len: u32) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.by_value().fill_payload(offset, at, byte, len) };
-    }
-
-    #[inline(always)]
-    fn new_word(&self, value: u64) -> AtomicU64 {
-        self.by_value().new_word(value)
-    }
-
-    #[inline(always)]
-    fn load_word(&self, word: &AtomicU64, role: Role) -> u64 {
-        self.by_value().load_word(word, role)
-    }
-
-    #[inline(always)]
-    fn store_word(&self, word: &AtomicU64, value: u64, role: Role) {
-        self.by_value().store_word(word, value, role);
-    }
-
-    #[inline(always)]
-    fn exchange_word(&self, word: &AtomicU64, current: u64, new: u64, role: Role, found: Role) -> Result<(), u64> {
-        self.by_value().exchange_word(word, current, new, role, found)
-    }
+forward_memory! {
+    // SAFETY: as above.
+    unsafe impl [] RingMemory<Word = AtomicU64> for Mapping { |this| this.by_value() }
 }
-
-// SAFETY: as above.
-unsafe impl ContiguousMemory for Mapping {
-    #[inline(always)]
-    unsafe fn payload(&self, offset: u32) -> *mut u8 {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { self.by_value().payload(offset) }
-    }
+forward_memory! {
+    // SAFETY: as above.
+    unsafe impl [] ContiguousMemory for Mapping { |this| this.by_value() }
 }

@@ -54,7 +54,7 @@ pub(super) unsafe fn load_position(position: NonNull<AtomicU64>, role: Role) -> 
     value
 }
 
-/// Tries: an honest counter needs two at most. What changes faster is no position, and any value will do.
+/// Tries: a real position needs two at most. A word that changes faster is not a position, and any value will do.
 const TRIES: u32 = 8;
 
 /// A position whose lower and upper half are loaded by these.

@@ -113,7 +113,7 @@ impl Region {
         Ok(Self { start, len })
     }
 
-    /// Keeps the memory from processes that this one forks from here on.
+    /// Makes sure that processes forked from now on don't inherit the memory.
     pub(super) fn keep_from_children(&self) -> Result<(), MappingError> {
         // SAFETY: the mapping is ours alone, and this process's memory stays as it is.
         unsafe { madvise(self.start.as_ptr(), self.len, Advice::LinuxDontFork) }
@@ -131,7 +131,7 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        // SAFETY: `map` made this mapping, and whoever holds pointers into it holds the region too. munmap of a whole
+        // SAFETY: `map` made this mapping, and all holders of pointers into it hold the region too. munmap of a whole
         // mapping fails only for wrong arguments, so there is nothing to report.
         let _ = unsafe { munmap(self.start.as_ptr(), self.len) };
     }

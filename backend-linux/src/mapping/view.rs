@@ -1,4 +1,4 @@
-//! The same memory for those who only look: nothing is mapped writable.
+//! The same memory for observers: nothing is mapped writable.
 
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicU64;
@@ -9,12 +9,12 @@ use super::read_only;
 use super::region::{Access, Layout, Region};
 use super::{Map, MappingError};
 
-/// A user ring buffer mapped read-only, to look at while its producer works. Any number of them may exist.
+/// A user ring buffer mapped read-only, to observe while its producer works. Any number of them may exist.
 ///
 /// # Rights
-/// None beyond the map's descriptor. But that must have been opened for writing too: the kernel treats a shared mapping of a
-/// read-only file as a private one, and refuses to map a ring so. So whoever opens the ring by its pin needs write
-/// permission on the pin, also to look only.
+/// None beyond the map's descriptor. But the descriptor must have been opened for writing too: the kernel treats a
+/// shared mapping of a read-only file as a private one, and refuses to map a ring that way. So opening a ring by its
+/// pin needs write permission on the pin, even just to look.
 ///
 /// # Minimum kernel version
 /// Linux 6.1, 64-bit.
@@ -38,7 +38,7 @@ impl MappingView {
     ///
     /// # Errors
     /// [`MappingError`]: a descriptor that was not opened for reading and writing ([`MappingError::NotReadWrite`]), too
-    /// large for the address space, a 32-bit kernel, or what mmap answered.
+    /// large for the address space, a 32-bit kernel, or the error of mmap.
     pub fn new(map: &Map) -> Result<Self, MappingError> {
         let layout = Layout::of(map)?;
         let consumer_page = Region::map(map, &layout.consumer_page(), Access::Read)?;

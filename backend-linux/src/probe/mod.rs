@@ -1,8 +1,8 @@
 //! Does this kernel have user ring buffers, and may this process make one?
 //!
-//! Everything is tried out, and each thing is kept apart from the others: that a kernel *has not*, that a process *may
-//! not*, and that nobody can say. Where rights forbid trying, the kernel's own type information is read: it lists what
-//! the kernel was built with, and everybody may read it.
+//! Everything is tried out. The result tells apart three cases: the kernel lacks something, this process may not use
+//! it, or it can't be determined. Where rights forbid trying, the kernel's own type information is read: it lists what
+//! the kernel was built with, and any process may read it.
 //!
 //! Kernel counterparts: `map_create` and `bpf_prog_load` in `kernel/bpf/syscall.c`, `check_helper_call` in
 //! `kernel/bpf/verifier.c`.
@@ -30,7 +30,7 @@ pub enum Support {
     Yes,
     /// The kernel does not have it.
     No,
-    /// It could not be tried, and the kernel does not publish what it has.
+    /// It could not be tried, and the kernel does not publish what it supports.
     Unknown,
 }
 
@@ -68,8 +68,8 @@ pub enum Obstacle {
     NoMapType,
     /// The kernel was built without `bpf(2)` (`CONFIG_BPF_SYSCALL`). Use another one.
     NoBpf,
-    /// The process lacks a capability, and the system does not let it do without. Give it the capability, or hand it the
-    /// descriptor of a ring, for which it needs none.
+    /// The process lacks a capability that this system requires. Give it the capability, or pass it the descriptor of a
+    /// ring, for which it needs none.
     MissingCapability {
         /// The capability.
         capability: Capability,
@@ -77,12 +77,12 @@ pub enum Obstacle {
         /// is fixed until the next boot, 2 can be changed.
         unprivileged_bpf_disabled: Option<u32>,
     },
-    /// The process has the capability, but only in a user namespace of its own (as in a rootless container), and `bpf(2)`
-    /// asks for it in the initial one. Have a process of the host make the ring and hand its descriptor in.
+    /// The process has the capability, but only in a user namespace of its own (as in a rootless container), and
+    /// `bpf(2)` asks for it in the initial one. Have a process of the host make the ring and hand its descriptor in.
     UserNamespace,
     /// The process has the rights, and a seccomp filter is in force, which probably forbids `bpf(2)` (as in a
-    /// container's default profile). Allow the call there, or hand the process the descriptor of a ring: it can do without
-    /// `bpf(2)`.
+    /// container's default profile). Allow the call there, or hand the process the descriptor of a ring: it can do
+    /// without `bpf(2)`.
     Seccomp,
     /// The process has the rights and no seccomp filter, so it is a security module (such as SELinux or lockdown)
     /// that forbids it. See its log, and allow the process to make maps.
@@ -131,7 +131,7 @@ impl KernelRelease {
         Self { bytes }
     }
 
-    /// The release as text; empty if it is no UTF-8.
+    /// The release as text; empty if it is not UTF-8.
     #[must_use]
     pub fn as_str(&self) -> &str {
         let text = self.bytes.split(|byte| *byte == 0).next().unwrap_or_default();
@@ -157,7 +157,7 @@ impl fmt::Display for KernelRelease {
 pub struct Probe {
     /// The running kernel.
     pub kernel: KernelRelease,
-    /// The page size in bytes: the smallest ring, and the unit of its size.
+    /// The page size in bytes, which is the size of the smallest ring and the unit of all ring sizes.
     pub page_size: usize,
     /// Whether the kernel has `BPF_MAP_TYPE_USER_RINGBUF`.
     pub map_type: Support,
@@ -169,19 +169,20 @@ pub struct Probe {
     /// The value of `net.core.bpf_jit_enable`: 0 if the JIT is off; `None` if it can't be read, as in a kernel built
     /// without `CONFIG_BPF_JIT` and in a network namespace other than the initial one.
     pub jit_enable: Option<u32>,
-    /// Whether this process may make a user ring buffer, and what stands in its way.
+    /// Whether this process may make a user ring buffer, and if not, why.
     pub create: Result<(), Obstacle>,
 }
 
 /// Finds out whether this kernel has user ring buffers, and whether this process may make one.
 ///
-/// It makes the smallest possible ring, has the verifier look at a program of two instructions, and loads the drain
-/// program; nothing of these stays. A process that merely *receives* a ring's descriptor may use it even where `create` says no.
+/// It makes the smallest possible ring, has the verifier check a program of two instructions, and loads the drain
+/// program. Nothing of these stays. A process that only *receives* a ring's descriptor may use it even if `create` is
+/// an error.
 ///
 /// It asks the kernel's `map_create`, and `check_helper_call` of its verifier.
 ///
 /// # Minimum kernel version
-/// Any: that is what it finds out.
+/// None.
 #[must_use]
 pub fn probe() -> Probe {
     let mut btf = KernelBtf::unread();
@@ -239,8 +240,8 @@ fn obstacle(error: BpfError) -> Obstacle {
     }
 }
 
-/// Has the verifier look at a call of the drain helper with wrong arguments: it complains either of the helper or of the
-/// arguments. `None` if it may not be asked.
+/// Has the verifier look at a call of the drain helper with wrong arguments: it complains either of the helper or of
+/// the arguments. `None` if it may not be asked.
 fn try_helper() -> Option<Support> {
     // call 209; exit
     const INSNS: [u64; 2] =

@@ -1,25 +1,25 @@
-//! A map in an epoll instance of its own, edge-triggered, and one other fd beside it.
+//! Maps in an epoll instance of their own, edge-triggered, and one other fd beside them.
 //!
 //! Invariant: an edge is remembered until it is fetched, so a drain between a failed reservation and the next look at
-//! the instance is not lost. When it is fetched, epoll polls the map once more, and *drops* it if the ring is full to the
-//! last byte by then. So whoever finds no edge knows only this: no drain has woken since the last one, or there is no
-//! room. That is enough to wait for room, and not enough to wait for consumption on a ring that others fill.
+//! the instance is not lost. When it is fetched, epoll polls the map once more, and *drops* it if the ring is full to
+//! the last byte by then. So a missing edge means only this: no drain has woken since the last one, or there is no
+//! room. That is enough to wait for room, but not enough to wait for consumption on a ring that others fill.
 //!
-//! Registration leaves an edge of its own if a byte is free. It is reported as any other, for the sake of who has looked
-//! at the ring before; it doesn't say that this consumer wakes.
+//! Registration leaves an edge of its own if a byte is free. It is reported like any other, for callers that looked at
+//! the ring before; it does not show that this consumer wakes.
 //!
-//! Kernel counterpart: `ep_poll_callback`, which `wake_up_all` on the ring's wait queue calls for every instance that has
-//! the map; `ep_send_events`, which polls and drops.
+//! Kernel counterpart: `ep_poll_callback`, which `wake_up_all` on the ring's wait queue calls for every instance that
+//! has the map; `ep_send_events`, which polls and drops.
 
 use core::fmt;
 use core::time::Duration;
 
-use rustix::event::{Timespec, epoll};
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, EventFlags};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
 use crate::fd::{self, borrow};
-use crate::map::Map;
 
 /// A system call of a waiter that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ use crate::map::Map;
 pub struct WaiterError {
     /// The system call.
     pub call: &'static str,
-    /// What the kernel answered.
+    /// The error number.
     pub errno: Errno,
 }
 
@@ -49,57 +49,83 @@ pub(crate) fn duplicate(fd: impl AsFd) -> Result<OwnedFd, WaiterError> {
     fd::duplicate(fd).map_err(named(fd::DUPLICATE))
 }
 
-const MAP: u64 = 0;
-const OTHER: u64 = 1;
-
-/// What a look at the instance brought.
+/// What a look at the instance found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Events {
-    /// A drain has woken since the last look, or the map was just registered.
-    pub(crate) drained: bool,
-    /// The other fd has something to say.
+    /// How many rings were drained by a drain that wakes since the last look, or were just added.
+    pub(crate) rings: usize,
+    /// The other fd is ready.
     pub(crate) other: bool,
+    /// The buffer was filled: there may be more.
+    pub(crate) more: bool,
 }
 
-/// The epoll instance, and the map's descriptor that is registered there.
+/// The epoll instance. The caller keeps each descriptor that it adds open until the map is removed: a registration belongs
+/// to the descriptor's number and outlives it as long as a duplicate is open.
 #[derive(Debug)]
-pub(crate) struct Edge {
+pub(crate) struct Edges {
     epoll: OwnedFd,
-    /// Ours, so that the registration lives whatever becomes of the caller's.
-    _map: OwnedFd,
 }
 
-impl Edge {
-    /// Registers the map, and `other` for what `interest` says.
-    pub(crate) fn new(map: &Map, other: &OwnedFd, interest: epoll::EventFlags) -> Result<Self, WaiterError> {
-        let map = duplicate(map)?;
+impl Edges {
+    /// An instance without maps, which reports `other` for what `interest` says: reading, for maps report writing.
+    pub(crate) fn new(other: &OwnedFd, interest: EventFlags) -> Result<Self, WaiterError> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(named("epoll_create1"))?;
-        let add = |fd: &OwnedFd, data, flags| {
-            epoll::add(borrow(&epoll), borrow(fd), epoll::EventData::new_u64(data), flags)
-                .map_err(named("epoll_ctl(EPOLL_CTL_ADD)"))
-        };
-        add(&map, MAP, epoll::EventFlags::OUT | epoll::EventFlags::ET)?;
-        add(other, OTHER, interest)?;
-        Ok(Self { epoll, _map: map })
+        let edges = Self { epoll };
+        edges.register(other, 0, interest)?;
+        Ok(edges)
     }
 
-    /// Fetches what has come, sleeping for it up to `timeout`; a signal ends the sleep without an event.
-    pub(crate) fn fetch(&self, timeout: Option<Duration>) -> Result<Events, WaiterError> {
+    /// Registers a map, whose events are reported as `key`.
+    pub(crate) fn add(&self, map: &OwnedFd, key: u64) -> Result<(), WaiterError> {
+        self.register(map, key, EventFlags::OUT | EventFlags::ET)
+    }
+
+    fn register(&self, fd: &OwnedFd, key: u64, interest: EventFlags) -> Result<(), WaiterError> {
+        epoll::add(borrow(&self.epoll), borrow(fd), epoll::EventData::new_u64(key), interest)
+            .map_err(named("epoll_ctl(EPOLL_CTL_ADD)"))
+    }
+
+    /// Ends the registration of a map.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn remove(&self, map: &OwnedFd) -> Result<(), WaiterError> {
+        epoll::delete(borrow(&self.epoll), borrow(map)).map_err(named("epoll_ctl(EPOLL_CTL_DEL)"))
+    }
+
+    /// Fetches what has come, sleeping for it up to `timeout`, and writes the keys of the rings to the front of `keys`: at
+    /// most `N` events, and as many as there are `keys`, of which there is one. A signal ends the sleep without an event.
+    pub(crate) fn fetch<const N: usize>(
+        &self,
+        keys: &mut [u64],
+        timeout: Option<Duration>,
+    ) -> Result<Events, WaiterError> {
         let timeout = timeout.map(timespec);
         // Initialised, so that rustix counts them and need not cut the array, for which it would link a panic.
-        let mut events = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 2];
-        match epoll::wait(borrow(&self.epoll), &mut events, timeout.as_ref()) {
-            Ok(count) => {
-                let of = |data| events.iter().take(count).any(|event| event.data.u64() == data);
-                Ok(Events { drained: of(MAP), other: of(OTHER) })
+        let mut buffer = [epoll::Event { flags: EventFlags::empty(), data: epoll::EventData::new_u64(0) }; N];
+        let places = buffer.get_mut(..keys.len().min(N)).unwrap_or_default();
+        let full = places.len();
+        let count = match epoll::wait(borrow(&self.epoll), places, timeout.as_ref()) {
+            Ok(count) => count,
+            Err(Errno::INTR) => 0,
+            Err(errno) => return Err(WaiterError { call: "epoll_pwait2", errno }),
+        };
+        let mut events = Events { more: count == full, ..Events::default() };
+        let mut keys = keys.iter_mut();
+        for event in buffer.iter().take(count) {
+            // Copied, since the kernel's structure is packed.
+            let (flags, data) = (event.flags, event.data);
+            if flags.contains(EventFlags::IN) {
+                events.other = true;
+            } else if let Some(key) = keys.next() {
+                *key = data.u64();
+                events.rings += 1;
             }
-            Err(Errno::INTR) => Ok(Events::default()),
-            Err(errno) => Err(WaiterError { call: "epoll_pwait2", errno }),
         }
+        Ok(events)
     }
 }
 
-impl AsFd for Edge {
+impl AsFd for Edges {
     fn as_fd(&self) -> BorrowedFd<'_> {
         borrow(&self.epoll)
     }

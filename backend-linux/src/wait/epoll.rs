@@ -2,8 +2,8 @@
 //!
 //! The map polls as writable whenever any byte is free, so level-triggered waiting spins on a ring that is partly full.
 //! Edge-triggered, there is one event per waking drain, remembered until it is fetched: a drain between a failed
-//! reservation and the wait is not lost. One edge wakes one waiter of an epoll instance, so each has its own. What an
-//! edge tells and what it doesn't: see [`super::edge`].
+//! reservation and the wait is not lost. One edge wakes one waiter of an epoll instance, so each waiter has its own.
+//! See [`super::edge`] for what an edge means.
 
 use core::time::Duration;
 
@@ -13,32 +13,39 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, read, write};
 use user_ringbuf_core::{RingId, Wait, Wake};
 
-use super::edge::{Edge, WaiterError, duplicate, named};
+use super::edge::{Edges, WaiterError, duplicate, named};
 use super::recheck::{Pace, Recheck};
+use super::rhythm::Rhythm;
 use super::{monotonic, time_left};
 use crate::fd::borrow;
 use crate::map::Map;
 
 /// Sleeps until a drain wakes, until the time is up, until it is time to look ([`Recheck`]), or until cancelled.
 ///
-/// One waiter serves one waiting thread at a time, for as many waits as one likes: making one takes five system calls
-/// and three descriptors. A wait makes the system calls `epoll_pwait2` and, where the machine has no vDSO,
-/// `clock_gettime`; none allocates. Signals don't end a wait: the deadline stands.
+/// One waiter serves one waiting thread at a time, for any number of waits. Making one takes five system calls and
+/// three descriptors. A wait makes the system calls `epoll_pwait2` and, on machines without a vDSO, `clock_gettime`;
+/// none allocates. Signals don't end a wait: the deadline stands.
 ///
-/// It keeps the map open itself, so a wait goes on if the caller's handle is closed meanwhile.
+/// It keeps the map open itself, so a wait continues if the caller's handle is closed in the meantime.
 ///
 /// It relies on the wakeup that `bpf_user_ringbuf_drain` queues once it has consumed records, and on the kernel's
-/// `ringbuf_map_poll_user`, which says that the map is writable while any byte is free.
+/// `ringbuf_map_poll_user`, which reports the map as writable while any byte is free.
 ///
 /// # Minimum kernel version
 /// Linux 6.1.
 #[derive(Debug)]
 #[doc(alias = "user_ring_buffer__reserve_blocking")]
 pub struct EpollWaiter {
-    edge: Edge,
+    edges: Edges,
     cancel: OwnedFd,
     pace: Pace,
+    rhythm: Rhythm,
+    spin: Duration,
+    /// When to stop spinning, and how many rounds went by in doing so.
+    spinning: Option<(Duration, u32)>,
     map_id: u32,
+    /// Ours, so that the registration lives whatever becomes of the caller's.
+    _map: OwnedFd,
 }
 
 impl EpollWaiter {
@@ -53,13 +60,13 @@ impl EpollWaiter {
     /// A waiter that looks by itself as often as `recheck` says.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// As for [`new`](Self::new).
     pub fn with_recheck(map: &Map, recheck: Recheck) -> Result<Self, WaiterError> {
         Self::cancelled_by(map, recheck, Canceller::new()?)
     }
 
-    /// A waiter whose waiting ends when `canceller` cancels, as that of every other waiter made from a clone of it. To end
-    /// the waits of several threads at once:
+    /// A waiter whose waits end when `canceller` cancels, like those of every other waiter made from a clone of it. To
+    /// end the waits of several threads at once:
     ///
     /// ```no_run
     /// use user_ringbuf_linux::{Canceller, EpollWaiter, Map, Recheck};
@@ -74,15 +81,35 @@ impl EpollWaiter {
     /// ```
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// As for [`new`](Self::new).
     pub fn cancelled_by(map: &Map, recheck: Recheck, canceller: Canceller) -> Result<Self, WaiterError> {
-        let Canceller { cancel } = canceller;
-        // Level-triggered: once cancelled, a waiter stays so.
-        let edge = Edge::new(map, &cancel, EventFlags::IN)?;
-        Ok(Self { edge, cancel, pace: Pace::new(recheck), map_id: map.id() })
+        let (edges, cancel) = canceller.instance()?;
+        let own = duplicate(map)?;
+        edges.add(&own, 0)?;
+        Ok(Self {
+            edges,
+            cancel,
+            pace: Pace::new(recheck),
+            rhythm: Rhythm::default(),
+            spin: Duration::ZERO,
+            spinning: None,
+            map_id: map.id(),
+            _map: own,
+        })
     }
 
-    /// Fetches what has made the [descriptor](AsFd) readable, without sleeping: for an event loop of one's own, before it
+    /// Looks at the ring again and again for `spin` before each sleep. Off by default.
+    ///
+    /// For those who have a core to spare and a consumer that drains soon: room that comes meanwhile is found at once, where
+    /// a sleep and a wake-up take some 10 to 50 microseconds. Every wait costs up to `spin` of a core. A cancellation is
+    /// noticed when the spinning is over.
+    #[must_use]
+    pub fn spin_before_sleeping(mut self, spin: Duration) -> Self {
+        self.spin = spin;
+        self
+    }
+
+    /// Fetches what has made the [descriptor](AsFd) readable, without sleeping: for your own event loop, before it
     /// looks at the ring.
     ///
     /// # Errors
@@ -92,20 +119,21 @@ impl EpollWaiter {
     }
 
     fn fetch(&mut self, sleep: Option<Duration>) -> Result<Wake, WaiterError> {
-        let events = self.edge.fetch(sleep)?;
-        self.pace.note(events.drained);
+        let events = self.edges.fetch::<2>(&mut [0; 2], sleep)?;
+        self.pace.note(events.rings > 0);
         Ok(if events.other { Wake::Cancelled } else { Wake::Look })
     }
 
-    /// A handle with which another thread ends the waiting, and which [further waiters](Self::cancelled_by) can share.
+    /// Returns a handle with which another thread can end the waits, and which [further waiters](Self::cancelled_by)
+    /// can share.
     ///
     /// # Errors
     /// [`WaiterError`] if the fd can't be duplicated.
     pub fn canceller(&self) -> Result<Canceller, WaiterError> {
-        Ok(Canceller { cancel: duplicate(borrow(&self.cancel))? })
+        Canceller::of(&self.cancel)
     }
 
-    /// Takes a cancellation back, so that the waiter can be used again; so can all others of the same canceller.
+    /// Takes a cancellation back, so that this waiter can be used again, and all others of the same canceller too.
     ///
     /// # Errors
     /// [`WaiterError`] if the eventfd can't be read.
@@ -114,23 +142,23 @@ impl EpollWaiter {
     }
 }
 
-fn reset(cancel: &OwnedFd) -> Result<(), WaiterError> {
+pub(super) fn reset(cancel: &OwnedFd) -> Result<(), WaiterError> {
     match read(borrow(cancel), &mut [0; 8]) {
         Ok(_) | Err(Errno::AGAIN) => Ok(()),
         Err(errno) => Err(WaiterError { call: "read(eventfd)", errno }),
     }
 }
 
-/// For a reactor or an event loop of one's own: the fd becomes readable when a drain has woken, and when cancelled.
+/// For your own reactor or event loop: the fd becomes readable when a drain has woken, and when cancelled.
 ///
-/// Reserve first. If the ring is full, poll this fd for readability; when it is readable, fetch the event by
+/// Reserve first. If the ring is full, poll this fd for readability; when it is readable, fetch the event with
 /// [`acknowledge`](EpollWaiter::acknowledge), and reserve again. In that order no wake is lost, level-triggered or
-/// edge-triggered. The re-check is the loop's own business then: look now and then if the consumer drains with
-/// `BPF_RB_NO_WAKEUP`, and, to wait for consumption, if other threads fill the ring: epoll drops the event if the ring is
-/// full to the last byte when it is fetched.
+/// edge-triggered. The loop must then do the re-check itself: look now and then if the consumer drains with
+/// `BPF_RB_NO_WAKEUP`, and, when waiting for consumption, if other threads fill the ring: epoll drops the event if the
+/// ring is full to the last byte when it is fetched.
 impl AsFd for EpollWaiter {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.edge.as_fd()
+        self.edges.as_fd()
     }
 }
 
@@ -146,26 +174,48 @@ impl Wait for EpollWaiter {
     }
 
     fn wait(&mut self, round: u32, until: Option<Duration>) -> Result<Wake, WaiterError> {
-        let left = until.map(time_left);
-        let pause = self.pace.pause(round);
-        // An unlimited pause must not hide the deadline, nor the other way round.
-        let sleep = match (left, pause) {
-            (Some(left), Some(pause)) => Some(left.min(pause)),
-            (left, pause) => left.or(pause),
-        };
-        self.fetch(sleep)
+        let now = monotonic();
+        if round == 0 {
+            self.spinning = (!self.spin.is_zero()).then(|| (now.saturating_add(self.spin), 0));
+        }
+        if let Some((end, spun)) = &mut self.spinning {
+            if now < *end && until.is_none_or(|until| now < until) {
+                *spun = spun.saturating_add(1);
+                core::hint::spin_loop();
+                return Ok(Wake::Look);
+            }
+        }
+        let round = round.saturating_sub(self.spinning.map_or(0, |(_, spun)| spun));
+        self.rhythm.waits(round, now);
+        // An unlimited pause must not hide the deadline, nor an unlimited deadline the pause.
+        let pause = self.pace.pause(round).map(|pause| self.pace.expected(&self.rhythm, now).unwrap_or(pause));
+        let left = until.map(|until| time_left(until, now));
+        let sleep = left.into_iter().chain(pause).min();
+        let wake = self.fetch(sleep)?;
+        let now = monotonic();
+        self.rhythm.looks(now, until.is_none_or(|until| now < until));
+        Ok(wake)
     }
 }
 
-/// Ends the waiting of an [`EpollWaiter`], or of [several](EpollWaiter::cancelled_by), from any thread: at once, or as soon
-/// as it waits.
+/// Ends the waits of an [`EpollWaiter`], or of [several](EpollWaiter::cancelled_by), from any thread: at once, or as
+/// soon as it waits.
 #[derive(Debug)]
 pub struct Canceller {
     cancel: OwnedFd,
 }
 
 impl Canceller {
-    /// A canceller of no waiter yet: see [`EpollWaiter::cancelled_by`].
+    /// An epoll instance that reports the cancellation. Level-triggered: once cancelled, a waiter stays so.
+    pub(super) fn instance(self) -> Result<(Edges, OwnedFd), WaiterError> {
+        Ok((Edges::new(&self.cancel, EventFlags::IN)?, self.cancel))
+    }
+
+    pub(super) fn of(cancel: &OwnedFd) -> Result<Self, WaiterError> {
+        Ok(Self { cancel: duplicate(borrow(cancel))? })
+    }
+
+    /// Makes a canceller, for [`EpollWaiter::cancelled_by`].
     ///
     /// # Errors
     /// [`WaiterError`] if no descriptor is left.
@@ -182,23 +232,23 @@ impl Canceller {
         reset(&self.cancel)
     }
 
-    /// Ends the waiting, now and until [`EpollWaiter::reset`]. A reservation that finds room at once still succeeds.
+    /// Ends all waits, now and until [`EpollWaiter::reset`]. A reservation that finds room at once still succeeds.
     ///
     /// # Errors
     /// [`WaiterError`] if the eventfd can't be written.
     pub fn cancel(&self) -> Result<(), WaiterError> {
         match write(borrow(&self.cancel), &1_u64.to_ne_bytes()) {
-            // The counter is at its top: cancelled long since.
+            // The counter is at its maximum: cancelled already.
             Ok(_) | Err(Errno::AGAIN) => Ok(()),
             Err(errno) => Err(WaiterError { call: "write(eventfd)", errno }),
         }
     }
 
-    /// Another handle that cancels the same waiters.
+    /// Returns another handle that cancels the same waiters.
     ///
     /// # Errors
     /// [`WaiterError`] if the fd can't be duplicated.
     pub fn try_clone(&self) -> Result<Self, WaiterError> {
-        Ok(Self { cancel: duplicate(borrow(&self.cancel))? })
+        Self::of(&self.cancel)
     }
 }

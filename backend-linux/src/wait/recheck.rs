@@ -1,21 +1,26 @@
-//! How often to look for room when the consumer wakes nobody.
+//! How often to look at the ring when the consumer does not wake its producers.
 
 use core::time::Duration;
 
-/// How often a waiter looks at the ring by itself, besides when a drain wakes it.
+use super::rhythm::Rhythm;
+
+/// How often a waiter looks at the ring by itself, in addition to when a drain wakes it.
 ///
-/// Consumers that drain with `BPF_RB_NO_WAKEUP` (user-space schedulers do) wake nobody: only time helps then. Each look
-/// is a sleep and a wake-up of the thread, 10 to 40 microseconds of CPU. The pause doubles from `first` to `longest`, so
-/// that room is found about as late as one has waited for it, at most `longest`, and a second of waiting costs about
-/// 1 / `longest` looks. While drains do wake, only the longest pauses are made.
+/// Consumers that drain with `BPF_RB_NO_WAKEUP`, as user-space schedulers do, wake no waiter: then it must look from
+/// time to time. Each look is a sleep and a wake-up of the thread, 10 to 40 microseconds of CPU time. The pause doubles
+/// from `first` to `longest`. So room is found late by at most about the time already waited, and by at most `longest`,
+/// and a second of waiting costs about 1 s / `longest` looks. Once an [`EpollWaiter`](super::EpollWaiter) has seen such a
+/// consumer drain at a steady pace, it looks shortly before and after the next drain is due instead, still at most
+/// `longest` apart: room is found within a tenth of the period. While drains do wake, only the longest pause is used.
 ///
 /// # Minimum kernel version
-/// Linux 6.1, as what it is given to.
+/// Linux 6.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Recheck {
-    /// Never: sleep until a drain wakes. Right only if every drain does. Whoever waits for consumption of what several
-    /// threads or tasks send looks all the same, in the pauses of the default: epoll may drop the wake that they need.
+    /// Never: sleep until a drain wakes. Correct only if every drain does. A wait for consumption on a ring that
+    /// several threads or tasks fill looks all the same, with the default's pauses, since epoll may drop the wake that
+    /// it needs.
     Never,
     /// After a pause that doubles from `first` up to `longest`.
     Backoff {
@@ -27,7 +32,7 @@ pub enum Recheck {
 }
 
 impl Default for Recheck {
-    /// From 100 microseconds to 20 milliseconds: some 60 looks in the first second of waiting, about 0.2 % of a core.
+    /// From 100 microseconds to 20 milliseconds: about 60 looks in the first second of waiting, 0.2 % of a processor.
     fn default() -> Self {
         Self::Backoff { first: Duration::from_micros(100), longest: Duration::from_millis(20) }
     }
@@ -40,7 +45,7 @@ impl Recheck {
             Self::Never => None,
             Self::Backoff { first, longest } => {
                 let doubled = 1_u32.checked_shl(round).unwrap_or(u32::MAX);
-                // A pause of nothing would spin: a microsecond is the shortest.
+                // A pause of zero would spin: a microsecond is the shortest.
                 let first = first.max(Duration::from_micros(1));
                 Some(first.saturating_mul(doubled).min(longest.max(first)))
             }
@@ -68,7 +73,15 @@ impl Pace {
         self.recheck.pause(if self.woken { u32::MAX } else { round })
     }
 
-    /// The same for who waits for consumption: no longer than by default, since a drain that wakes may go unnoticed.
+    /// The pause until the next drain that is expected from a consumer's rhythm, unless drains wake. At most the longest
+    /// pause.
+    pub(crate) fn expected(&self, rhythm: &Rhythm, now: Duration) -> Option<Duration> {
+        let Recheck::Backoff { first, longest } = self.recheck else { return None };
+        let pause = rhythm.pause(now).filter(|_| !self.woken)?;
+        Some(pause.max(Duration::from_micros(1)).min(longest.max(first)))
+    }
+
+    /// The same for a wait for consumption: no longer than by default, since a drain that wakes may go unnoticed.
     #[cfg(feature = "std")]
     pub(crate) fn pause_for_consumption(&self, round: u32) -> Duration {
         let pauses = [self.recheck, Recheck::default()].map(|recheck| recheck.pause(round).unwrap_or(Duration::MAX));

@@ -1,4 +1,4 @@
-//! Waiting without sleeping, for those who own a core.
+//! Waiting without sleeping, for threads with a processor to themselves.
 
 use core::convert::Infallible;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use user_ringbuf_core::{RingId, Wait, Wake};
 
 use super::monotonic;
 
-/// Looks at the ring again and again without giving the core away: the shortest delay, for a whole core.
+/// Looks at the ring again and again: the shortest delay, at the cost of a whole processor.
 ///
 /// # Minimum kernel version
 /// Linux 6.1.
@@ -17,7 +17,8 @@ pub struct Spin<'a> {
     cancelled: Option<&'a AtomicBool>,
 }
 
-/// Gives the core to whoever else wants it, then looks again (`sched_yield`): burns a core only if it is idle.
+/// Gives the processor to other threads that want it, then looks again (`sched_yield`): uses the whole processor only
+/// if it is otherwise idle.
 ///
 /// # Minimum kernel version
 /// Linux 6.1.
@@ -41,20 +42,20 @@ impl Yield<'static> {
 }
 
 impl<'a> Spin<'a> {
-    /// Spins until somebody sets `flag`, too.
+    /// Spins until there is room, the time is up, or `flag` is set.
     pub const fn until_cancelled(flag: &'a AtomicBool) -> Self {
         Self { cancelled: Some(flag) }
     }
 }
 
 impl<'a> Yield<'a> {
-    /// Yields until somebody sets `flag`, too.
+    /// Yields until there is room, the time is up, or `flag` is set.
     pub const fn until_cancelled(flag: &'a AtomicBool) -> Self {
         Self { cancelled: Some(flag) }
     }
 }
 
-/// Relaxed: the flag says no more than itself.
+/// Relaxed: nothing is read through the flag.
 fn wake(cancelled: Option<&AtomicBool>) -> Wake {
     if cancelled.is_some_and(|flag| flag.load(Ordering::Relaxed)) { Wake::Cancelled } else { Wake::Look }
 }

@@ -6,15 +6,13 @@ use std::task::Poll;
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
+use user_ringbuf_kit::raw::RawRing;
+use user_ringbuf_kit::rights::may_bpf;
 use user_ringbuf_linux::{
-    AsyncError, AsyncIoProducer, AsyncIoShared, AsyncProducer, AsyncShared, BlockingError, DrainOptions, DrainProgram,
-    EpollWaiter, Map, Mapping, Producer, Reactor, ReactorError, Recheck, ReserveError, RingId, Shared, TokioShared,
-    WakeFd, WakeupFlags,
+    AsyncError, AsyncIoProducer, AsyncIoShared, AsyncProducer, AsyncSet, AsyncShared, BlockingError, DrainOptions,
+    DrainProgram, EpollWaiter, Map, Mapping, Producer, Reactor, ReactorError, Recheck, ReserveError, RingId, Shared,
+    TokioShared, WakeFd, WakeupFlags,
 };
-
-#[expect(dead_code, reason = "tasks need little of what the others share")]
-#[path = "../kernel/support/mod.rs"]
-mod support;
 
 macro_rules! over_each_reactor {
     ($($(#[$doc:meta])* fn $name:ident<$runtime:ident>() $body:block)*) => {
@@ -29,6 +27,7 @@ macro_rules! over_each_reactor {
 }
 
 mod line;
+mod set;
 
 const WAKING: DrainOptions = DrainOptions::new();
 const SILENT: DrainOptions = DrainOptions::new().wakeup(WakeupFlags::NEVER);
@@ -71,7 +70,7 @@ impl Runtime for AsyncIo {
 
 /// Runs a test where it may run, and ends it if it hangs.
 fn guarded(test: fn()) {
-    if !support::may_bpf() {
+    if !may_bpf() {
         return;
     }
     let thread = std::thread::spawn(test);
@@ -169,6 +168,17 @@ over_each_reactor! {
             assert!(!thread.is_finished(), "nobody could know");
             ring.shared().push(b"something to drain").unwrap();
             drain(&mut program, WAKING);
+            thread.join().unwrap().unwrap();
+        });
+    }
+
+    fn a_look_wakes_after_a_silent_drain<R>() {
+        let (_map, ring, mut program) = half_full::<R>(Recheck::Never);
+        scope(|scope| {
+            let thread = scope.spawn(|| R::block_on(ring.reserve(WANTED)).map(drop));
+            sleep(20 * MS);
+            drain(&mut program, SILENT);
+            ring.look();
             thread.join().unwrap().unwrap();
         });
     }
@@ -354,7 +364,7 @@ over_each_reactor! {
         scope(|scope| {
             let threads = [0; 3].map(|_| scope.spawn(|| R::block_on(ring.reserve(WANTED)).map(drop)));
             sleep(20 * MS);
-            support::ring::RawRing::new(&map).set_producer_pos(13);
+            RawRing::new(&map).set_producer_pos(13);
             for thread in threads {
                 let error = thread.join().unwrap().unwrap_err();
                 assert!(matches!(error, BlockingError::Reserve(ReserveError::Corrupted(_))), "{error:?}");

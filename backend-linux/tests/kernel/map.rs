@@ -1,13 +1,15 @@
 //! Every way to a map, and every way to miss one.
 
 use rustix::io::FdFlags;
+use user_ringbuf_kit::bpffs::{Bpffs, Directory};
+use user_ringbuf_kit::objects::{self, c_path};
+use user_ringbuf_kit::rights::{may_admin, may_bpf, skipped, without_rights};
+use user_ringbuf_kit::seccomp::without_bpf_call;
 // Those of other crates, too: whoever uses this one needs no other to name them.
 use user_ringbuf_linux::{
     Arg, AsFd, AsRawFd, BorrowedFd, BpfCommand, Capability, Errno, FromFdError, Map, MapError, OwnedFd, PathTail,
     rounded_size,
 };
-
-use crate::support::{Bpffs, c_path, fresh_directory, may_admin, may_bpf, objects, without_bpf_call, without_rights};
 
 fn page() -> u32 {
     rounded_size(1).unwrap()
@@ -155,9 +157,7 @@ fn an_arena_is_a_map_of_another_type() {
         return;
     }
     let Some(arena) = objects::arena() else {
-        // Written directly, so that it shows although the test passes.
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), b"skipped: this kernel has no arenas\n");
-        return;
+        return skipped("this kernel has no arenas");
     };
     assert_eq!(Map::from_borrowed(&arena).unwrap_err(), MapError::WrongType { found: 33 });
     assert_eq!(Map::from_fd_via_fdinfo(arena).unwrap_err().error(), MapError::WrongType { found: 33 });
@@ -193,19 +193,19 @@ fn a_path_that_leads_to_no_pinned_map_says_why() {
         return;
     }
     let bpffs = Bpffs::mount();
-    let plain = fresh_directory();
-    let file = plain.join("file");
+    let plain = Directory::new();
+    let file = plain.path("file");
     std::fs::write(&file, "").unwrap();
     is_missing(Map::from_pin(bpffs.path("missing")).unwrap_err());
-    is_missing(Map::from_pin(plain.join("missing")).unwrap_err());
+    is_missing(Map::from_pin(plain.path("missing")).unwrap_err());
     is_missing(Map::from_pin(file.join("below")).unwrap_err());
     is_missing(Map::from_pin("").unwrap_err());
     assert_eq!(Map::from_pin(&file).unwrap_err(), MapError::NotOnBpffs);
-    assert_eq!(Map::from_pin(&plain).unwrap_err(), MapError::NotOnBpffs);
+    assert_eq!(Map::from_pin(plain.path("")).unwrap_err(), MapError::NotOnBpffs);
     std::fs::create_dir(bpffs.path("directory")).unwrap();
     assert_eq!(Map::from_pin(bpffs.path("directory")).unwrap_err(), MapError::NotAMap);
     for (prog_type, flags) in [(31, 16), (1, 0)] {
-        let path = bpffs.path(&format!("program{prog_type}"));
+        let path = bpffs.path(format!("program{prog_type}"));
         objects::pin(objects::program(prog_type, flags), &path);
         assert_eq!(Map::from_pin(&path).unwrap_err(), MapError::NotAMap);
     }
@@ -213,7 +213,6 @@ fn a_path_that_leads_to_no_pinned_map_says_why() {
     assert_eq!(Map::from_pin(bpffs.path("hash")).unwrap_err(), MapError::WrongType { found: 1 });
     let error = Map::from_pin("a\0b").unwrap_err();
     assert!(matches!(error, MapError::System { errno: Errno::INVAL, .. }), "{error}");
-    std::fs::remove_dir_all(plain).unwrap();
 }
 
 #[test]
@@ -222,14 +221,13 @@ fn pinning_says_why_it_fails() {
         return;
     }
     let bpffs = Bpffs::mount();
-    let plain = fresh_directory();
+    let plain = Directory::new();
     let map = Map::create("pin", 1).unwrap();
     map.pin(bpffs.path("taken")).unwrap();
     assert_eq!(map.pin(bpffs.path("taken")).unwrap_err(), MapError::PathTaken);
     assert_eq!(map.pin(bpffs.path("a.b")).unwrap_err(), MapError::PathHasDot);
     is_missing(map.pin(bpffs.path("missing/ring")).unwrap_err());
-    assert_eq!(map.pin(plain.join("ring")).unwrap_err(), MapError::NotOnBpffs);
-    std::fs::remove_dir_all(plain).unwrap();
+    assert_eq!(map.pin(plain.path("ring")).unwrap_err(), MapError::NotOnBpffs);
 }
 
 #[test]

@@ -6,7 +6,8 @@ use rustix::io::Errno;
 use rustix::thread::UnshareFlags;
 use user_ringbuf_linux::{Capability, Obstacle, Support, probe};
 
-use crate::support::{may_bpf, without_bpf_call, without_rights};
+use user_ringbuf_kit::rights::{may_bpf, without_rights};
+use user_ringbuf_kit::seccomp::without_bpf_call;
 
 #[test]
 fn with_rights_all_is_there() {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 /// A tracked access of plain memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
+pub(crate) enum Access {
     WriteHeader,
     WritePayload,
     KernelReadsHeader,
@@ -13,7 +13,8 @@ pub(super) enum Access {
 
 impl Access {
     /// What it means that loom finds this access in a race with an earlier one.
-    pub(super) const fn race(self) -> &'static str {
+    #[cfg(feature = "proof")]
+    pub(crate) const fn race(self) -> &'static str {
         match self {
             Self::WriteHeader => "data race: a header is written while the kernel may still read there",
             Self::WritePayload => "data race: a sample is overwritten while the kernel may still read it",
@@ -38,6 +39,7 @@ pub(super) fn tracked<T>(access: Access, body: impl FnOnce() -> T) -> T {
 }
 
 /// The access that was under way when this thread panicked.
-pub(super) fn under_way() -> Option<Access> {
+#[cfg(feature = "proof")]
+pub(crate) fn under_way() -> Option<Access> {
     UNDER_WAY.get()
 }

@@ -6,7 +6,7 @@
 //!   bytes: tracked cell  all eight bytes
 //! ```
 //! Invariants:
-//! - A plain write (a header where nobody looks yet, a payload) writes the tracked cell, and the word relaxed. A commit
+//! - A plain write (a header where nothing looks yet, a payload) writes the tracked cell, and the word relaxed. A commit
 //!   stores the word alone: it may race with the kernel's look at the same header, and must.
 //! - The kernel loads the word first and then reads the cell. A header that it reads without being ordered after the
 //!   write of it is a data race, whatever value it found; so is a sample. Its reads in turn must be ordered before the
@@ -24,7 +24,7 @@ use ::loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use user_ringbuf_core::{HEADER_LEN, Header, Position, RingId, RingMemory, RingPositions, RingSize, RingView, Role};
 
 use super::access::{Access, tracked};
-use crate::kernel_memory::ring_id_at;
+use crate::memory::ring_id_at;
 use crate::{KernelMemory, Orderings, Unsliced};
 
 const GRANULE: usize = 8;
@@ -57,7 +57,7 @@ impl Granule {
     fn write(&self, at: usize, bytes: &[u8], access: Access, plain: Ordering) {
         let first = tracked(access, || {
             self.bytes.with_mut(|cell| {
-                // SAFETY: loom has just checked that nobody else reads or writes the cell now.
+                // SAFETY: loom has just checked that nothing else reads or writes the cell now.
                 let cell = unsafe { &mut *cell };
                 cell[at..at + bytes.len()].copy_from_slice(bytes);
                 [cell[0], cell[1], cell[2], cell[3]]
@@ -70,7 +70,7 @@ impl Granule {
 
     #[track_caller]
     fn read(&self, access: Access) -> [u8; GRANULE] {
-        // SAFETY: loom has just checked that nobody writes the cell now.
+        // SAFETY: loom has just checked that nothing writes the cell now.
         tracked(access, || self.bytes.with(|cell| unsafe { *cell }))
     }
 }
@@ -147,10 +147,10 @@ impl LoomMemory {
         self
     }
 
-    /// Lets who sees a plain write of a header see, too, what its writer had seen before: as on processors where a store
-    /// becomes visible to all others at once (x86, Arm, RISC-V).
+    /// A thread that sees a plain write of a header also sees what its writer had seen before: as on processors where a
+    /// store becomes visible to all others at once (x86, Arm, RISC-V).
     ///
-    /// Loom's memory is weaker, as is the language's: there, somebody who walks the ring may find the header of a sample
+    /// Loom's memory is weaker, as is the language's: there, a thread that walks the ring may find the header of a sample
     /// that is not published yet, and then an older consumer position than the one that made room for it. The kernel
     /// looks at published headers only. Use this for models of such walks and nothing else, for it also orders what must
     /// be ordered by other means.
@@ -160,8 +160,9 @@ impl LoomMemory {
         self
     }
 
-    /// Whether a byte is free, as `ringbuf_map_poll_user` loads it: anybody may ask, at any time.
-    pub(super) fn is_writable(&self) -> bool {
+    /// Whether a byte is free, as `ringbuf_map_poll_user` loads it: any thread may ask, at any time.
+    #[cfg(feature = "proof")]
+    pub(crate) fn is_writable(&self) -> bool {
         self.turn();
         let consumer = self.consumer_pos.load(Ordering::Acquire);
         self.turn();

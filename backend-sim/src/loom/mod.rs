@@ -1,18 +1,14 @@
 //! The ring under [loom], which runs a small concurrent program in every interleaving, and with every value
 //! that a load may give on weakly ordered processors.
 //!
-//! The core is the same code as everywhere, and so is the [fake kernel](crate::FakeKernel): only the memory is another.
-//! Of [`LoomMemory`] loom sees each access, of the private words too, and each byte of headers and samples lies in a
-//! tracked cell. A missing ordering shows as a data race, and as a stale header or a torn sample where it comes out.
-//!
-//! - [`models`] are the project's own: what the protocol promises, each a small program.
-//! - [`table`] weakens each ordering of the protocol in turn, and says which model notices. The example
-//!   `weakened-orderings` prints it.
+//! The core is the same code as everywhere, and so is the [fake kernel](crate::FakeKernel): only the memory differs. Loom
+//! sees each access to a [`LoomMemory`], also those to the private words, and each byte of headers and samples lies in a
+//! tracked cell. A missing ordering shows as a data race, or as a stale header or a torn sample in what comes out.
 //!
 //! # Your own code
 //!
-//! Write it generic over the memory, as here, or over `LoomMemory` in tests; use loom's types for what else your
-//! threads share; and make everything inside the model, because it is run many times. A thread that waits for another
+//! Write it generic over the memory, as here, or over `LoomMemory` in tests; use loom's types for everything else that
+//! your threads share; and make everything inside the model, because it is run many times. A thread that waits for another
 //! must [yield](::loom::thread::yield_now). Keep the ring so small that its space is used again: on a ring that is
 //! never full, the hard part goes untested.
 //!
@@ -56,27 +52,21 @@
 //! ```
 //! `tests/loom_user_code.rs` is a larger one: an agent's own mailbox between its threads, right and wrong.
 //!
-//! **Outside a model** there is no loom to ask: making a `LoomMemory` there, as any type of loom, panics with loom's own
-//! message, "cannot access Loom execution state from outside a Loom model". A memory must not outlive its model either.
+//! **Outside a model** a `LoomMemory` can't be made, like any type of loom: it panics with loom's own message, "cannot
+//! access Loom execution state from outside a Loom model". A memory must not outlive its model either.
 //!
 //! # What loom can't see
 //!
 //! - At most five threads, the model's own counted, and some tens of accesses each: beyond that it takes forever. A
 //!   bound on preemptions helps (`LOOM_MAX_PREEMPTIONS=3`).
 //! - It leaves out schedules that it takes for equal to others, sometimes too many:
-//!   [`LoomMemory::without_reduction`] says when, and what to do about it. The models here are run both ways.
+//!   [`LoomMemory::without_reduction`] says when, and what to do about it. The project's own models are run both ways.
 //! - It takes loads and stores in program order, and only lets a load find an older value than the newest. A store
 //!   that overtakes an earlier load does not occur; none of the roles is there to prevent that alone.
-//! - Spurious failures of [`exchange_word`](crate::core::RingMemory::exchange_word) do not occur.
+//! - Spurious failures of [`exchange_word`](crate::RingMemory::exchange_word) do not occur.
 
-mod access;
-mod alone;
-mod finding;
+pub(crate) mod access;
 #[expect(unsafe_code, reason = "reads and writes the tracked cells")]
 mod memory;
-pub mod models;
-pub mod table;
 
-pub use alone::{run_alone, run_if_asked};
-pub use finding::{Finding, HARMS, NoOutcome, Outcome};
 pub use memory::{LoomMemory, LoomWord, STALE_BYTE, STALE_LEN};

@@ -8,11 +8,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use user_ringbuf_core::{HEADER_LEN, Header, Position, RingId, RingMemory, RingPositions, RingSize, RingView, Role};
 
-use super::image::{BeyondRing, RingImage, WrongSize};
 use super::positions::Positions;
-use super::{MemoryError, RawAccess};
-use crate::kernel_memory::{KernelMemory, Unsliced, ring_id_at};
-use crate::orderings::Orderings;
+use super::{BeyondRing, KernelMemory, MemoryError, RawAccess, RingImage, Unsliced, WrongSize, ring_id_at};
 
 /// Bytes in a word of the data area.
 const WORD: usize = 4;
@@ -46,21 +43,12 @@ impl HeapMemory {
     /// # Errors
     /// [`MemoryError::Size`] for other sizes, [`MemoryError::TooLarge`] if the heap has no room.
     pub fn new(bytes: u64) -> Result<Self, MemoryError> {
-        Self::with_orderings(bytes, Orderings::of_the_protocol())
-    }
-
-    /// As [`new`](Self::new), with the producer's accesses in these orderings.
-    ///
-    /// # Errors
-    /// As [`new`](Self::new).
-    pub fn with_orderings(bytes: u64, orderings: Orderings) -> Result<Self, MemoryError> {
         let size = RingSize::new(bytes)?;
         let count = size.bytes() as usize / WORD;
         let mut words = Vec::new();
         words.try_reserve_exact(count).map_err(|_| MemoryError::TooLarge { bytes })?;
         words.resize_with(count, || AtomicU32::new(0));
-        let positions = Positions::new(orderings);
-        Ok(Self { size, positions, words: words.into_boxed_slice() })
+        Ok(Self { size, positions: Positions::default(), words: words.into_boxed_slice() })
     }
 
     /// Stores `producer_pos`: any value.
@@ -68,7 +56,7 @@ impl HeapMemory {
         self.positions.set_producer(position);
     }
 
-    /// Stores `consumer_pos`: any value, also such as no kernel stores.
+    /// Stores `consumer_pos`: any value, also one that no kernel stores.
     pub fn set_consumer(&self, position: u64) {
         self.positions.kernel_store_consumer(position);
     }
@@ -90,12 +78,12 @@ impl HeapMemory {
         &self.words[(at / WORD) & (self.words.len() - 1)]
     }
 
-    /// Writes bytes from `at` on. Orders nothing: what makes the bytes visible does.
+    /// Writes bytes from `at` on, unordered: whatever makes them visible orders them.
     fn write_bytes(&self, mut at: usize, bytes: impl IntoIterator<Item = u8>) {
         let mut bytes = bytes.into_iter().peekable();
         while bytes.peek().is_some() {
             let word = self.word(at);
-            // The bytes around belong to the same record, so nobody else writes them meanwhile.
+            // The bytes around belong to the same record, so nothing else writes them meanwhile.
             let mut value = word.load(Ordering::Relaxed).to_ne_bytes();
             for (byte, new) in value[at % WORD..].iter_mut().zip(&mut bytes) {
                 *byte = new;
@@ -152,7 +140,7 @@ mod seam {
         #[inline]
         unsafe fn load_header(&self, offset: u32) -> Header {
             // Pairs with the release store that commits a header: commit-header.
-            let ordering = self.positions.orderings.of_load(Role::ObserveHeader);
+            let ordering = Role::ObserveHeader.ordering();
             Header::from_word(self.word(offset as usize).load(ordering))
         }
     }
@@ -193,7 +181,7 @@ mod seam {
         #[inline]
         unsafe fn commit_header(&self, offset: u32, header: Header) {
             // Pairs with the acquire load in `kernel_load_header`, and in `load_header`.
-            let ordering = self.positions.orderings.of_store(Role::CommitHeader);
+            let ordering = Role::CommitHeader.ordering();
             self.word(offset as usize).store(header.word(), ordering);
         }
 

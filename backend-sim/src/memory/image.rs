@@ -1,4 +1,4 @@
-//! A ring as plain values: what a snapshot gives, and what tests make up.
+//! A ring as plain values: what a snapshot returns, and what tests make up.
 
 use std::fmt;
 
@@ -99,19 +99,19 @@ impl fmt::Debug for RingImage {
     }
 }
 
-/// A stretch that does not lie within the data area.
+/// A range that does not lie within the data area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BeyondRing {
-    /// First byte of the stretch.
+    /// First byte of the range.
     pub offset: u32,
-    /// Bytes in the stretch.
+    /// Bytes in the range.
     pub len: usize,
     /// Bytes in the data area.
     pub size: u32,
 }
 
 impl BeyondRing {
-    /// Bytes of the stretch in front of the area's end; the others go on at its beginning.
+    /// Bytes of the range in front of the area's end; the rest continue at its beginning.
     pub(super) fn check(size: RingSize, offset: u32, len: usize) -> Result<usize, Self> {
         if offset >= size.bytes() || len > size.bytes() as usize {
             return Err(Self { offset, len, size: size.bytes() });

@@ -10,9 +10,12 @@
 
 mod heap;
 mod image;
+#[expect(unsafe_code, reason = "the contract of the kernel's side")]
+mod kernel_side;
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "maps memory, and works on it through pointers")]
 mod mirrored;
+mod orderings;
 mod positions;
 
 use std::fmt;
@@ -20,19 +23,21 @@ use std::io;
 
 use user_ringbuf_core::{RingView, SizeError};
 
-use crate::kernel_memory::KernelMemory;
 pub use heap::HeapMemory;
 pub use image::{BeyondRing, RingImage, WrongSize};
+pub(crate) use kernel_side::ring_id_at;
+pub use kernel_side::{KernelMemory, Unsliced};
 #[cfg(target_os = "linux")]
 pub use mirrored::{SimMemory, SimView};
+pub use orderings::Orderings;
 
-/// What tests do behind the backs of producer and kernel: the ring's words and bytes, read and written raw.
+/// The ring's words and bytes, read and written directly: what a test does without producer and kernel noticing.
 ///
-/// A position that neither kernel nor producer stored gives room away that is not free, and another sample may get the
+/// A position that neither kernel nor producer stored gives away room that is not free, and another sample may get the
 /// bytes of one whose slice is in use. [`HeapMemory`] has no slices and takes anything at any time: there the same
 /// functions are safe.
 pub trait RawAccess: KernelMemory {
-    /// The ring for those who only look.
+    /// The ring for observers.
     fn view(&self) -> impl RingView;
 
     /// Stores `producer_pos`: any value.
@@ -42,7 +47,7 @@ pub trait RawAccess: KernelMemory {
     #[expect(unsafe_code, reason = "may make the kernel skip a sample, whose bytes are then given away")]
     unsafe fn set_producer(&self, position: u64);
 
-    /// Stores `consumer_pos`: any value, also such as no kernel stores.
+    /// Stores `consumer_pos`: any value, also one that no kernel stores.
     ///
     /// # Safety
     /// As for [`set_producer`](Self::set_producer).
@@ -60,21 +65,21 @@ pub trait RawAccess: KernelMemory {
     #[expect(unsafe_code, reason = "changes bytes that a slice may stand for")]
     unsafe fn write_raw(&self, offset: u32, bytes: &[u8]) -> Result<(), BeyondRing>;
 
-    /// Positions and bytes as they stand.
+    /// Positions and bytes as they are now.
     fn snapshot(&self) -> RingImage;
 
-    /// Puts positions and bytes back; a drain that was under way is forgotten.
+    /// Restores positions and bytes; a drain that was under way is forgotten.
     ///
     /// # Errors
     /// [`WrongSize`] if the image is one of a ring of another size.
     fn restore(&mut self, image: &RingImage) -> Result<(), WrongSize>;
 }
 
-/// Why there is no simulated memory.
+/// Why simulated memory can't be made.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum MemoryError {
-    /// The size is none that a ring may have.
+    /// A ring can't have this size.
     Size(SizeError),
     /// A mirrored ring is mapped, and only whole pages can be.
     NotWholePages {

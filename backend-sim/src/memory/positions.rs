@@ -6,29 +6,25 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use user_ringbuf_core::{Position, Role};
 
-use crate::orderings::Orderings;
+use super::Orderings;
 
-/// A word alone on its cache line, as the kernel keeps each position on a page of its own.
+/// The orderings of the roles. A role whose exchange releases is loaded relaxed where it only looks.
+const PROTOCOL: Orderings = Orderings::of_the_protocol();
+
+/// A word on its own cache line, as the kernel keeps each position on its own page.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Alone<T>(T);
+struct CacheLine<T>(T);
 
 #[derive(Debug, Default)]
 pub(super) struct Positions {
-    producer: Alone<AtomicU64>,
-    consumer: Alone<AtomicU64>,
-    busy: Alone<AtomicBool>,
+    producer: CacheLine<AtomicU64>,
+    consumer: CacheLine<AtomicU64>,
+    busy: CacheLine<AtomicBool>,
     claimed: AtomicBool,
-    pub(super) orderings: Orderings,
 }
 
-impl Positions {
-    pub(super) fn new(orderings: Orderings) -> Self {
-        Self { orderings, ..Self::default() }
-    }
-}
-
-/// The claim to be the one producer, which is no part of the ring.
+/// The claim to be the one producer, which is not part of the ring.
 impl Positions {
     pub(super) fn claim_producer(&self) -> bool {
         // Pairs with the release store below: what the last producer did is over.
@@ -45,27 +41,27 @@ impl Positions {
 impl Positions {
     #[inline]
     pub(super) fn load_consumer(&self) -> Position {
-        Position::new(self.consumer.0.load(self.orderings.of_load(Role::LoadConsumer)))
+        Position::new(self.consumer.0.load(PROTOCOL.of_load(Role::LoadConsumer)))
     }
 
     #[inline]
     pub(super) fn load_producer(&self, role: Role) -> Position {
-        Position::new(self.producer.0.load(self.orderings.of_load(role)))
+        Position::new(self.producer.0.load(PROTOCOL.of_load(role)))
     }
 
     #[inline]
     pub(super) fn publish_producer(&self, position: Position) {
-        self.producer.0.store(position.get(), self.orderings.of_store(Role::PublishProducer));
+        self.producer.0.store(position.get(), PROTOCOL.of_store(Role::PublishProducer));
     }
 
     #[inline]
     pub(super) fn load_word(&self, word: &AtomicU64, role: Role) -> u64 {
-        word.load(self.orderings.of_load(role))
+        word.load(PROTOCOL.of_load(role))
     }
 
     #[inline]
     pub(super) fn store_word(&self, word: &AtomicU64, value: u64, role: Role) {
-        word.store(value, self.orderings.of_store(role));
+        word.store(value, PROTOCOL.of_store(role));
     }
 
     #[inline]
@@ -77,7 +73,7 @@ impl Positions {
         role: Role,
         found: Role,
     ) -> Result<(), u64> {
-        let (put, found) = (self.orderings.of(role), self.orderings.of_load(found));
+        let (put, found) = (PROTOCOL.of(role), PROTOCOL.of_load(found));
         word.compare_exchange_weak(current, new, put, found).map(drop)
     }
 }

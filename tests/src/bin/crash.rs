@@ -18,17 +18,17 @@ struct Args {
     #[arg(long)]
     api: Option<Api>,
     /// For the instants of death
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 1)]
     seed: u64,
     /// One JSON object
     #[arg(long)]
     json: bool,
     #[command(subcommand)]
-    role: Option<Role>,
+    child: Option<ChildCommand>,
 }
 
 #[derive(Subcommand)]
-enum Role {
+enum ChildCommand {
     /// The process that is killed
     #[command(hide = true)]
     Child {
@@ -43,9 +43,9 @@ enum Role {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    exit_code(match args.role {
+    exit_code(match args.child {
         // SAFETY: the parent left these two open for us, and nothing else in this process has them.
-        Some(Role::Child { api, map, board }) => unsafe { child::run(api, map, board) }.map(|()| false),
+        Some(ChildCommand::Child { api, map, board }) => unsafe { child::run(api, map, board) }.map(|()| false),
         None => kill(&args),
     })
 }
@@ -55,6 +55,6 @@ fn kill(args: &Args) -> anyhow::Result<bool> {
     let apis = args.api.map_or_else(|| Api::value_variants().to_vec(), |api| vec![api]);
     let tried = apis.iter().cycle().zip(0..args.kills).try_for_each(|(api, _)| harness.kill_one(*api));
     // What came before a failure counts too.
-    print(&harness.report, args.json)?;
-    tried.map(|()| harness.report.is_clean())
+    print(&harness.toll, args.json)?;
+    tried.map(|()| harness.toll.is_clean())
 }

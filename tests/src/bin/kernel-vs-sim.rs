@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use user_ringbuf_sim::Fault;
-use user_ringbuf_tests::fidelity::trial::{Plan, Report, against_the_kernel};
+use user_ringbuf_sim::proof::Fault;
+use user_ringbuf_tests::fidelity::trial::{Plan, TrialReport, against_the_kernel};
 use user_ringbuf_tests::outcome::exit_code;
 
 #[derive(Parser)]
@@ -57,7 +57,7 @@ fn run(args: &Args, plant: Option<Fault>) -> anyhow::Result<bool> {
     Ok(report.differences == 0 && report.untested.is_empty())
 }
 
-fn tell(report: &Report) {
+fn tell(report: &TrialReport) {
     println!("{} images, {} a second, {} differences", report.images, report.images_per_second, report.differences);
     for (outcome, count) in &report.outcomes {
         let why = report.rare.get(outcome).map_or_else(String::new, |why| format!("  (rare: {why})"));

@@ -7,10 +7,10 @@ use anyhow::Context;
 use clap::Parser;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
+use user_ringbuf_kit::usage::{open_descriptors, resident_kib};
 use user_ringbuf_linux::{DrainOptions, DrainProgram, Map, Mapping, Producer};
 use user_ringbuf_tests::kernel::{drain_program, ring};
 use user_ringbuf_tests::outcome::{exit_code, print};
-use user_ringbuf_tests::usage::{open_descriptors, resident_kib};
 
 /// How many are timed at the beginning and at the end.
 const TIMED: usize = 1000;

@@ -12,12 +12,12 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use anyhow::{Context, bail, ensure};
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
+use user_ringbuf_kit::bpffs::Bpffs;
+use user_ringbuf_kit::raw::RawRing;
+use user_ringbuf_kit::stamp::Stamp;
 use user_ringbuf_linux::{AttachError, Map, Mapping, MappingError, Position, Producer, ReserveError};
-use user_ringbuf_tests::bpffs::Bpffs;
 use user_ringbuf_tests::kernel::{Drainer, ring};
 use user_ringbuf_tests::outcome::{exit_code, print};
-use user_ringbuf_tests::raw::RawRing;
-use user_ringbuf_tests::stamp::Stamp;
 use user_ringbuf_tests::tally::Tally;
 
 #[derive(Parser)]

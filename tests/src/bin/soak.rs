@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use clap::{Parser, ValueEnum};
 use indicatif::ProgressBar;
 use serde::Serialize;
+use user_ringbuf_kit::usage::{open_descriptors, resident_kib};
 use user_ringbuf_linux::{Map, Mapping, MappingView, RingPositions, Role};
 use user_ringbuf_tests::kernel::{Drainer, ring};
 use user_ringbuf_tests::outcome::{exit_code, print};
 use user_ringbuf_tests::send::{Api, LONGEST, Order, send_drained, shares};
 use user_ringbuf_tests::tally::{Tally, Verdict};
-use user_ringbuf_tests::usage::{open_descriptors, resident_kib};
 
 /// Sizes that rings take turns in.
 const RINGS: [u64; 4] = [4 << 10, 64 << 10, 1 << 20, 16 << 20];

@@ -10,7 +10,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-use crate::stamp::Stamp;
+use user_ringbuf_kit::stamp::Stamp;
 
 /// Producers of one child.
 pub const PRODUCERS: u32 = 2;

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use fastrand::Rng;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use serde::Serialize;
@@ -15,7 +16,7 @@ use user_ringbuf_linux::{Map, Mapping, MappingView, Producer, Repair, Survey, Ve
 use super::board::{Arrived, Board};
 use crate::kernel::{Drainer, ring};
 use crate::send::{Api, BATCH, LONGEST};
-use crate::stamp::Stamp;
+use user_ringbuf_kit::stamp::Stamp;
 
 /// Bytes of the ring: some hundred samples, so that a child is often in the middle of something, and often waits.
 const RING: u64 = 32 * 1024;
@@ -24,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What all kills together have shown. All zero but `kills`, `samples` and some `repairs` if the ring kept its word.
 #[derive(Debug, Default, Serialize)]
-pub struct Report {
+pub struct Toll {
     /// Children killed.
     pub kills: u64,
     /// Rings that did not flow again, or needed a repair after an interface that may not leave one to do.
@@ -43,7 +44,7 @@ pub struct Report {
     pub discarded_records: u64,
 }
 
-impl Report {
+impl Toll {
     /// Whether the ring kept its word.
     #[must_use]
     pub fn is_clean(&self) -> bool {
@@ -57,9 +58,9 @@ pub struct Harness {
     map: Map,
     drainer: Drainer,
     board: Board,
-    random: u64,
+    rng: Rng,
     /// What has come of it so far.
-    pub report: Report,
+    pub toll: Toll,
 }
 
 /// The ring does not flow any more, and why.
@@ -95,7 +96,7 @@ impl Harness {
         let (map, drainer) = inherited_ring()?;
         let board = Board::new()?;
         inherit(board.as_fd())?;
-        Ok(Self { map, drainer, board, random: seed, report: Report::default() })
+        Ok(Self { map, drainer, board, rng: Rng::with_seed(seed), toll: Toll::default() })
     }
 
     /// Lets one child send through `api`, kills it, and checks what it leaves. Where the ring is jammed then, the next
@@ -107,12 +108,12 @@ impl Harness {
         self.board.clear();
         let mut arrived = Arrived::default();
         let flows = self.kill_and_drain(api, &mut arrived);
-        self.report.out_of_order += arrived.out_of_order;
-        self.report.samples += arrived.count();
+        self.toll.out_of_order += arrived.out_of_order;
+        self.toll.samples += arrived.count();
         match flows {
             Err(error) if error.is::<Jammed>() => {
                 eprintln!("{api:?}: {error}");
-                self.report.jams += 1;
+                self.toll.jams += 1;
                 (self.map, self.drainer) = inherited_ring()?;
                 Ok(())
             }
@@ -124,20 +125,20 @@ impl Harness {
         let mut child = self.spawn(api)?;
         let lived = self.drain_a_while(&mut child, arrived);
         child.kill().and_then(|()| child.wait()).context("killing the child")?;
-        self.report.kills += 1;
+        self.toll.kills += 1;
         lived?;
         self.drain_all(arrived)?;
-        self.report.lost_submitted += arrived.settle();
+        self.toll.lost_submitted += arrived.settle();
         let repaired = self.repair_if_held()?;
-        *self.report.repairs.entry(api).or_default() += u64::from(repaired);
+        *self.toll.repairs.entry(api).or_default() += u64::from(repaired);
         self.drain_all(arrived)?;
         let verdict = self.verdict()?;
         ensure!(verdict == Verdict::Empty, Jammed(format!("what is left after everything was drained: {verdict}")));
-        self.report.jams += u64::from(repaired && !api.publishes_busy());
+        self.toll.jams += u64::from(repaired && !api.publishes_busy());
         if api == Api::Batch && arrived.count() % BATCH != 0 {
-            self.report.torn += 1;
+            self.toll.torn += 1;
         }
-        self.report.lost_submitted += self.board.missing(arrived);
+        self.toll.lost_submitted += self.board.missing(arrived);
         self.go_on()
     }
 
@@ -162,20 +163,20 @@ impl Harness {
             ensure!(began.elapsed() < PATIENCE, "the child has submitted nothing for {PATIENCE:?}");
             std::thread::yield_now();
         }
-        let end = Instant::now() + Duration::from_micros(self.draw(2_000));
+        let end = Instant::now() + Duration::from_micros(self.rng.u64(..2_000));
         // Half of the children find room all the time and die at work; the others often wait for it.
-        let pauses = self.draw(2) == 0;
+        let pauses = self.rng.bool();
         while Instant::now() < end {
             self.drain_once(arrived)?;
             if pauses {
-                std::thread::sleep(Duration::from_micros(self.draw(200)));
+                std::thread::sleep(Duration::from_micros(self.rng.u64(..200)));
             }
         }
         Ok(())
     }
 
     fn drain_once(&mut self, arrived: &mut Arrived) -> anyhow::Result<u32> {
-        let torn = &mut self.report.torn;
+        let torn = &mut self.toll.torn;
         let drained = self.drainer.drain(|sample| match Stamp::read(sample) {
             Ok(stamp) => arrived.note(stamp),
             Err(wrong) => {
@@ -200,7 +201,7 @@ impl Harness {
             return Ok(false);
         }
         let mapping = Mapping::new(&self.map)?;
-        let discarded = &mut self.report.discarded_records;
+        let discarded = &mut self.toll.discarded_records;
         // SAFETY: the child was the ring's only producer, and it was killed and waited for.
         unsafe { repair(&mapping, |done| *discarded += u64::from(matches!(done, Repair::Discarded { .. }))) }
             .map_err(|error| Jammed(error.to_string()))?;
@@ -219,14 +220,6 @@ impl Harness {
         self.drainer.drain(|sample| seen.push(Stamp::read(sample))).map_err(jam_or_other)?;
         ensure!(seen == [Ok(stamp)], Jammed(format!("a new producer's sample did not arrive, but {seen:?}")));
         Ok(())
-    }
-
-    /// A number below `bound`, by xorshift.
-    fn draw(&mut self, bound: u64) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random % bound
     }
 }
 

@@ -1,10 +1,9 @@
-//! One case on both sides: every answer compared, and with a second reading of the rules as well.
+//! One case on both sides: every result compared, with the other side and with a second reading of the rules.
 
 use std::fmt;
 
-use user_ringbuf_fuzz::repair::expect;
-use user_ringbuf_fuzz::second_reading::{Order, Reading, Ring, read};
-use user_ringbuf_sim::Program;
+use user_ringbuf_sim::proof::Program;
+use user_ringbuf_sim::proof::second_reading::{DrainCall, Reading, Ring, expect_of_repair, read};
 use user_ringbuf_sim::{Corruption, MAX_SAMPLE_LEN, Repair, repair};
 
 use super::image::{Call, Case, Image, Start, Work};
@@ -12,7 +11,7 @@ use super::outcome::{Met, Outcome};
 use super::script::record;
 use super::side::{Answer, Side};
 
-/// Rings up to this size are wiped whole between two cases, larger ones where they were written.
+/// Rings up to this size are wiped entirely between two cases, larger ones where they were written.
 const WIPED: u32 = 1 << 16;
 
 /// Drains in which a repaired ring must be empty.
@@ -33,7 +32,7 @@ pub struct Pair<R, F> {
 pub struct Difference {
     /// In which step.
     pub step: String,
-    /// What the real one answered.
+    /// What the real one did.
     pub real: String,
     /// What the fake one did, or the second reading.
     pub fake: String,
@@ -45,7 +44,7 @@ impl fmt::Display for Difference {
     }
 }
 
-type Verdict = anyhow::Result<Option<Difference>>;
+type Compared = anyhow::Result<Option<Difference>>;
 
 fn differ(step: &str, real: impl fmt::Display, fake: impl fmt::Display) -> Option<Difference> {
     Some(Difference { step: step.to_owned(), real: real.to_string(), fake: fake.to_string() })
@@ -61,15 +60,15 @@ impl<R: Side, F: Side> Pair<R, F> {
     ///
     /// # Errors
     /// If something could not be tried.
-    pub fn run(&mut self, case: &Case, met: &mut Met) -> Verdict {
+    pub fn run(&mut self, case: &Case, met: &mut Met) -> Compared {
         let start = self.place(case.start)?;
-        let verdict = match &case.work {
+        let compared = match &case.work {
             Work::Drain(image, calls) => self.drain_image(start, image, calls, met),
             Work::Repair(image) => self.repair_image(start, image, met),
             Work::Produce(program) => self.produce(start, program, met),
         };
         self.clean(start, case);
-        verdict
+        compared
     }
 
     /// Moves both to where the case begins.
@@ -105,7 +104,7 @@ impl<R: Side, F: Side> Pair<R, F> {
         self.fake.set_producer(producer);
     }
 
-    fn drain_image(&mut self, start: u64, image: &Image, calls: &[Call], met: &mut Met) -> Verdict {
+    fn drain_image(&mut self, start: u64, image: &Image, calls: &[Call], met: &mut Met) -> Compared {
         self.put(start, image);
         for call in calls {
             if let Some(difference) = self.drain(call, met)? {
@@ -116,7 +115,7 @@ impl<R: Side, F: Side> Pair<R, F> {
     }
 
     /// Drains both, and reads the rules once more.
-    fn drain(&mut self, call: &Call, met: &mut Met) -> Verdict {
+    fn drain(&mut self, call: &Call, met: &mut Met) -> Compared {
         let reading = self.read(call, met)?;
         let [real, fake] = &mut self.answers;
         self.real.drain(call, real)?;
@@ -139,8 +138,8 @@ impl<R: Side, F: Side> Pair<R, F> {
     fn read(&self, call: &Call, met: &mut Met) -> anyhow::Result<Reading> {
         let (consumer, producer) = (self.real.consumer(), self.real.producer());
         let ring = Ring { size: self.real.size(), consumer, producer, word: |offset| self.fake.word(offset) };
-        let order = Order { flags: call.flags, stop_after: call.stop_after };
-        let reading = read(&ring, order, |_, len| {
+        let drain = DrainCall { flags: call.flags, stop_after: call.stop_after };
+        let reading = read(&ring, drain, |_, len| {
             if len == MAX_SAMPLE_LEN {
                 met.add(Outcome::Longest);
             }
@@ -151,9 +150,9 @@ impl<R: Side, F: Side> Pair<R, F> {
 
     /// Both repaired by the core, and drained until nothing is left: every submitted sample that could be reached is
     /// there.
-    fn repair_image(&mut self, start: u64, image: &Image, met: &mut Met) -> Verdict {
+    fn repair_image(&mut self, start: u64, image: &Image, met: &mut Met) -> Compared {
         self.put(start, image);
-        let (place, expected) = self.expect_of_repair()?;
+        let (place, expected) = self.expected_of_repair()?;
         let (real, fake) = (repaired(&self.real), repaired(&self.fake));
         if real != fake {
             return Ok(differ("the repair", format!("{real:?}"), format!("{fake:?}")));
@@ -186,11 +185,11 @@ impl<R: Side, F: Side> Pair<R, F> {
     }
 
     /// Where a repair has to put the producer, and the samples that it has to keep.
-    fn expect_of_repair(&self) -> anyhow::Result<(u64, Vec<Vec<u8>>)> {
+    fn expected_of_repair(&self) -> anyhow::Result<(u64, Vec<Vec<u8>>)> {
         let (consumer, producer) = (self.real.consumer(), self.real.producer());
         let ring = self.real.snapshot();
         let mut samples = Vec::new();
-        let place = expect(
+        let place = expect_of_repair(
             self.real.size(),
             consumer,
             producer,
@@ -201,7 +200,7 @@ impl<R: Side, F: Side> Pair<R, F> {
     }
 
     /// The program on both, each held against the reference model, and what was drained compared.
-    fn produce(&mut self, start: u64, program: &Program, met: &mut Met) -> Verdict {
+    fn produce(&mut self, start: u64, program: &Program, met: &mut Met) -> Compared {
         met.add(Outcome::Produced);
         let program = Program { start, ..program.clone() };
         let fake = record(&program, &mut self.fake, None)?;
@@ -259,6 +258,6 @@ impl Answer {
                 told += &format!(", {name} {value}");
             }
         }
-        told + if self.woke { ", woke" } else { ", woke nobody" }
+        told + if self.woke { ", woke" } else { ", woke no waiter" }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use user_ringbuf_sim::Program;
+use user_ringbuf_sim::proof::Program;
 use user_ringbuf_sim::{BUSY_BIT, DISCARD_BIT, Header};
 
 /// Which ring a case is put on.

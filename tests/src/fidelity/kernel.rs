@@ -17,12 +17,11 @@ use anyhow::{Context, ensure};
 use rustix::event::{Timespec, epoll};
 use rustix::fd::OwnedFd;
 use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
+use user_ringbuf_kit::raw::RawRing;
 use user_ringbuf_linux::{DISCARD_BIT, DrainOptions, DrainProgram, Map, Mapping, WakeupFlags};
-use user_ringbuf_sim::RingImage;
-use user_ringbuf_sim::RingSize;
+use user_ringbuf_sim::{RingImage, RingSize};
 
 use super::image::Call;
-use super::pages::Pages;
 use super::side::{Answer, Side};
 use crate::kernel::{drain_program, ring};
 
@@ -40,7 +39,7 @@ const QUIET: DrainOptions = DrainOptions::new().wakeup(WakeupFlags::NEVER);
 /// A real ring and its consumer.
 #[derive(Debug)]
 pub struct KernelRing {
-    pages: Pages,
+    pages: RawRing,
     mapping: Arc<Mapping>,
     program: DrainProgram,
     nesting: Option<DrainProgram>,
@@ -122,7 +121,7 @@ impl KernelRing {
         ensure!(map.size() == size, "the kernel made a ring of {} bytes, not {size}", map.size());
         let nesting = nesting.then(|| DrainProgram::load_troublesome(&map, log_bytes)).transpose()?;
         Ok(Self {
-            pages: Pages::new(&map)?,
+            pages: RawRing::new(&map),
             mapping: Arc::new(Mapping::new(&map)?),
             program: drain_program(&map, log_bytes)?,
             nesting,
@@ -140,15 +139,15 @@ impl KernelRing {
 
     /// Drains up to `target`, which only discarded records lie before.
     fn drain_to(&mut self, target: u64) -> anyhow::Result<()> {
-        self.pages.set_producer(target);
+        self.pages.set_producer_pos(target);
         while self.consumer() != target {
             let before = self.consumer();
             let drained = self.program.run(&QUIET).context("moving the consumer")?;
             ensure!(
-                drained.raw_returned() == 0 && self.pages.consumer() > before,
+                drained.raw_returned() == 0 && self.pages.consumer_pos() > before,
                 "the drain of discarded records from {before} to {target} returned {} and stopped at {}",
                 drained.raw_returned(),
-                self.pages.consumer()
+                self.pages.consumer_pos()
             );
         }
         Ok(())
@@ -163,7 +162,7 @@ impl Side for KernelRing {
     }
 
     fn size(&self) -> u32 {
-        self.pages.size()
+        u32::try_from(self.pages.size()).expect("a ring has 2^31 bytes at most")
     }
 
     fn memory(&self) -> Arc<Mapping> {
@@ -171,33 +170,34 @@ impl Side for KernelRing {
     }
 
     fn consumer(&self) -> u64 {
-        self.pages.consumer()
+        self.pages.consumer_pos()
     }
 
     fn producer(&self) -> u64 {
-        self.pages.producer()
+        self.pages.producer_pos()
     }
 
     fn set_producer(&mut self, position: u64) {
-        self.pages.set_producer(position);
+        self.pages.set_producer_pos(position);
     }
 
     fn write(&mut self, position: u64, bytes: &[u8]) {
-        self.pages.write(position, bytes);
+        self.pages.write(position, &bytes[..bytes.len().min(self.pages.size())]);
     }
 
     fn zero(&mut self, position: u64, len: u32) {
-        self.pages.zero(position, len);
+        let len = usize::try_from(len).map_or(self.pages.size(), |len| len.min(self.pages.size()));
+        self.pages.write(position, &vec![0; len]);
     }
 
     fn word(&self, offset: u32) -> u32 {
-        self.pages.word(offset)
+        self.pages.header((offset & !7).into())
     }
 
     fn snapshot(&self) -> RingImage {
         // A kernel's size is one that a ring may have.
         let size = RingSize::new(self.size().into()).unwrap_or_else(|error| panic!("{error}"));
-        RingImage::from_bytes(size, self.consumer(), self.producer(), &self.pages.data())
+        RingImage::from_bytes(size, self.consumer(), self.producer(), &self.pages.bytes(0, self.pages.size()))
     }
 
     fn move_to(&mut self, target: u64) -> anyhow::Result<()> {
@@ -208,16 +208,16 @@ impl Side for KernelRing {
         if first > 0 {
             self.discarded(start, first);
             self.drain_to(start + u64::from(first))?;
-            self.pages.zero(start, 8);
+            self.pages.write(start, &[0; 8]);
         }
         let start = self.consumer();
         if start != target {
             let headers = (0..self.size() / stride).map(|n| start + u64::from(n * stride));
             headers.clone().for_each(|at| self.discarded(at, stride));
             self.drain_to(target)?;
-            headers.for_each(|at| self.pages.zero(at, 8));
+            headers.for_each(|at| self.pages.write(at, &[0; 8]));
         }
-        self.pages.set_producer(target);
+        self.pages.set_producer_pos(target);
         Ok(())
     }
 
@@ -237,7 +237,7 @@ impl Side for KernelRing {
             Some(Ok(count)) => count.into(),
             Some(Err(errno)) => -i64::from(errno.raw_os_error()),
         };
-        answer.consumer = self.pages.consumer();
+        answer.consumer = self.pages.consumer_pos();
         Ok(())
     }
 
@@ -266,10 +266,10 @@ impl KernelRing {
     /// Takes the event of a wakeup, and waits for one that is expected.
     fn event(&mut self, expected: bool) -> anyhow::Result<bool> {
         // epoll reports nothing while the ring looks full, so it is looked at as an empty one.
-        let producer = self.pages.producer();
-        self.pages.set_producer(self.pages.consumer());
+        let producer = self.pages.producer_pos();
+        self.pages.set_producer_pos(self.pages.consumer_pos());
         let woke = self.wakeups.event(expected)?;
-        self.pages.set_producer(producer);
+        self.pages.set_producer_pos(producer);
         Ok(woke)
     }
 }

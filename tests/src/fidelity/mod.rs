@@ -1,4 +1,4 @@
-//! The fake kernel on trial: ring images drawn from a seed go through it and through the real one, and every answer is
+//! The fake kernel on trial: ring images drawn from a seed go through it and through the real one, and every result is
 //! compared.
 //!
 //! - [`image`] is what is put on trial, [`draw`] makes it up from a seed.
@@ -11,7 +11,6 @@ pub mod draw;
 pub mod image;
 pub mod kernel;
 pub mod outcome;
-mod pages;
 mod script;
 mod shrink;
 pub mod side;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use user_ringbuf_fuzz::second_reading::{End, Reading};
+use user_ringbuf_sim::proof::second_reading::{End, Reading};
 
 use super::image::Call;
 
@@ -79,7 +79,7 @@ outcomes! {
     Woke = "woke";
     /// Consumed records, but was asked not to wake.
     WakeupSuppressed = "wakeup_suppressed";
-    /// Consumed nothing and so woke nobody.
+    /// Consumed nothing and so woke no waiter.
     NoWakeup = "no_wakeup_without_records";
     /// Consumed nothing, but was asked to wake.
     WakeupForced = "wakeup_forced";
@@ -133,7 +133,7 @@ impl Met {
     /// Notes what a drain of a ring of `size` bytes comes to, with the positions at `consumer` and `producer` before.
     ///
     /// # Errors
-    /// If the consumer position is not a multiple of 8: that is no ring to compare anything on.
+    /// If the consumer position is not a multiple of 8: nothing can be compared on such a ring.
     pub fn add_drain(
         &mut self,
         size: u32,

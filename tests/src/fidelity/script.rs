@@ -1,24 +1,29 @@
 //! A program of the operation language on one side, every drain of it kept.
 
 use anyhow::anyhow;
-use user_ringbuf_sim::{Bench, KernelError, Mismatch, Program, Report, RingImage, Tampering, run, stale_ring};
+use user_ringbuf_sim::proof::{Bench, DrainResult, Mismatch, Program, Tampering, Totals, run, stale_ring};
+use user_ringbuf_sim::{KernelError, RingImage};
 
 use super::image::Call;
 use super::side::{Answer, Side};
 
 /// What a program came to on one side.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(super) struct Recording {
     /// Its drains, in order.
     pub(super) drains: Vec<Answer>,
     /// What the reference model says to it.
-    pub(super) result: Result<Report, Mismatch>,
+    pub(super) result: Result<Totals, Mismatch>,
     /// The ring afterwards.
     pub(super) after: RingImage,
 }
 
 /// Runs `program` on `side`, whose positions are at its start. `expected` are the other side's drains.
-pub(super) fn record<S: Side>(program: &Program, side: &mut S, expected: Option<&[Answer]>) -> anyhow::Result<Record> {
+pub(super) fn record<S: Side>(
+    program: &Program,
+    side: &mut S,
+    expected: Option<&[Answer]>,
+) -> anyhow::Result<Recording> {
     side.write(0, stale_ring(program.size, 0).data());
     let memory = side.memory();
     let mut recorder = Recorder { side, drains: Vec::new(), expected, failure: None };
@@ -27,7 +32,7 @@ pub(super) fn record<S: Side>(program: &Program, side: &mut S, expected: Option<
     let Recorder { drains, failure, .. } = recorder;
     match failure {
         Some(failure) => Err(failure),
-        None => Ok(Record { drains, result, after: side.snapshot() }),
+        None => Ok(Recording { drains, result, after: side.snapshot() }),
     }
 }
 
@@ -55,7 +60,7 @@ impl<S: Side> Recorder<'_, S> {
 }
 
 impl<S: Side> Bench for Recorder<'_, S> {
-    fn drain(&mut self, flags: u64, stop_after: Option<u32>) -> user_ringbuf_sim::Answer {
+    fn drain(&mut self, flags: u64, stop_after: Option<u32>) -> DrainResult {
         let call = Call { flags, stop_after: stop_after.map_or(0, |samples| samples.max(1)), nested: false };
         let (returned, answer) = self.try_drain(&call).unwrap_or_else(|error| {
             self.failure.get_or_insert(error);
@@ -64,7 +69,7 @@ impl<S: Side> Bench for Recorder<'_, S> {
         let samples = answer.samples.iter().map(<[u8]>::to_vec).collect();
         let woke = Some(answer.woke);
         self.drains.push(answer);
-        user_ringbuf_sim::Answer { returned, samples, woke }
+        DrainResult { returned, samples, woke }
     }
 
     fn snapshot(&self) -> RingImage {

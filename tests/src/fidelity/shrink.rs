@@ -36,7 +36,7 @@ fn calls_of(calls: &[Call]) -> Vec<Vec<Call>> {
         ] {
             let mut calls = calls.to_vec();
             calls[n] = plain;
-            // Of the flags, the one that wakes nobody is the simplest, and none at all the next.
+            // Of the flags, the one that wakes no waiter is the simplest, and none at all the next.
             if plain != *call && (call.flags != 1 || plain.flags == 1) {
                 simpler.push(calls);
             }

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use user_ringbuf_sim::RingImage;
-use user_ringbuf_sim::RingMemory;
+use user_ringbuf_sim::{RingImage, RingMemory};
 
 use super::image::Call;
 
@@ -55,7 +54,7 @@ pub trait Side {
     /// If the drain can't be tried.
     fn drain(&mut self, call: &Call, answer: &mut Answer) -> anyhow::Result<()>;
 
-    /// Whether the last drain woke those who wait for room, of which the other side expects `expected`.
+    /// Whether the last drain woke the waiters, of which the other side expects `expected`.
     ///
     /// # Errors
     /// If that can't be found out.
@@ -84,7 +83,7 @@ pub struct Answer {
     pub consumer: u64,
     /// What the callback got.
     pub samples: Samples,
-    /// Whether it woke those who wait for room.
+    /// Whether it woke the waiters.
     pub woke: bool,
 }
 

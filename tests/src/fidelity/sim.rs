@@ -4,8 +4,11 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use user_ringbuf_sim::kernel::NO_WAKEUP;
-use user_ringbuf_sim::{FakeKernel, Fault, KernelMemory, MemoryError, RawAccess, RingImage, SimMemory, Trigger};
-use user_ringbuf_sim::{Position, RingSize};
+use user_ringbuf_sim::kernel::Rules;
+use user_ringbuf_sim::proof::Fault;
+use user_ringbuf_sim::{
+    FakeKernel, KernelMemory, MemoryError, Position, RawAccess, RingImage, RingSize, SimMemory, Trigger,
+};
 
 use super::image::Call;
 use super::side::{Answer, Side};
@@ -13,7 +16,7 @@ use super::side::{Answer, Side};
 /// A simulated ring and the fake kernel.
 #[derive(Debug)]
 pub struct SimRing {
-    kernel: FakeKernel<Arc<SimMemory>>,
+    kernel: FakeKernel<Arc<SimMemory>, dyn Rules>,
     log_bytes: usize,
     woke: bool,
     zeros: Vec<u8>,
@@ -26,11 +29,8 @@ impl SimRing {
     /// If there is no such memory.
     pub fn new(size: u32, log_bytes: usize, fault: Option<Fault>) -> Result<Self, MemoryError> {
         let memory = Arc::new(SimMemory::new(size.into())?);
-        let kernel = match fault {
-            // SAFETY: the samples of a trial are filled by writes, and nobody else has this ring.
-            Some(fault) => unsafe { FakeKernel::with_fault(memory, fault) },
-            None => FakeKernel::new(memory),
-        };
+        // SAFETY: the samples of a trial are filled by writes, and nothing else has this ring.
+        let kernel = unsafe { FakeKernel::with_fault(memory, fault) };
         Ok(Self { kernel, log_bytes, woke: false, zeros: Vec::new() })
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde::Serialize;
-use user_ringbuf_sim::Fault;
+use user_ringbuf_sim::proof::Fault;
 
 use super::compare::{Difference, Pair};
 use super::draw::draw;
@@ -42,7 +42,7 @@ pub struct Plan {
 
 /// What came of it.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct TrialReport {
     /// Cases tried, the one that differed included.
     pub images: u64,
     /// How many differed: the first one ends the run.
@@ -72,7 +72,7 @@ pub struct Found {
     pub image: u64,
     /// The shrunk case.
     pub case: String,
-    /// What the two answered to it.
+    /// What the two did with it.
     pub difference: String,
     /// A command that repeats it.
     pub repeat: String,
@@ -105,7 +105,7 @@ pub fn log_bytes(ground: Ground) -> usize {
 ///
 /// # Errors
 /// [`Unavailable`](crate::kernel::Unavailable) without rights, and what else kept a case from being tried.
-pub fn against_the_kernel(plan: &Plan) -> anyhow::Result<Report> {
+pub fn against_the_kernel(plan: &Plan) -> anyhow::Result<TrialReport> {
     let page = u32::try_from(rustix::param::page_size())?;
     let fence = Fence::new()?;
     let mut build = |ground: Ground| {
@@ -126,7 +126,7 @@ impl<'b, R: Side, F: Side> Trial<'b, R, F> {
     ///
     /// # Errors
     /// What kept a case from being tried.
-    pub fn run(&mut self, plan: &Plan) -> anyhow::Result<Report> {
+    pub fn run(&mut self, plan: &Plan) -> anyhow::Result<TrialReport> {
         let mut met = Met::default();
         let (mut images, mut found) = (0, None);
         let begun = Instant::now();
@@ -159,7 +159,7 @@ impl<'b, R: Side, F: Side> Trial<'b, R, F> {
         // One image alone meets little.
         let rare = |outcome: &&Outcome| plan.only.is_none() && met.count(**outcome) * 100 < images;
         let rare = || Outcome::ALL.iter().filter(rare);
-        Ok(Report {
+        Ok(TrialReport {
             images,
             differences: found.is_some().into(),
             outcomes: met.by_name(),

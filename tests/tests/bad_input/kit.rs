@@ -1,7 +1,7 @@
 //! A ring on which something is tried that has to fail, and the proof that it did no harm.
 
+use user_ringbuf_kit::raw::RawRing;
 use user_ringbuf_linux::{Mapping, Producer, ReserveError};
-use user_ringbuf_tests::raw::RawRing;
 use user_ringbuf_tests::ring::Ring;
 
 /// A ring that holds one sample, and nobody who produces.

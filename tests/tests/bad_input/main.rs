@@ -12,7 +12,7 @@ mod rows;
 
 use answer::Answer;
 use kit::Kit;
-use user_ringbuf_tests::rights::may_admin;
+use user_ringbuf_kit::rights::may_admin;
 
 /// A row of the table.
 struct Row {

@@ -3,8 +3,8 @@
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::process::Command;
 
+use user_ringbuf_kit::bpffs::{Bpffs, Directory};
 use user_ringbuf_linux::Map;
-use user_ringbuf_tests::bpffs::{Bpffs, Directory};
 
 use crate::{Attempt, rows};
 

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use user_ringbuf_kit::random::Rng;
+use user_ringbuf_kit::raw::{BUSY, DISCARD, RawRing};
 use user_ringbuf_linux::{DrainOptions, DrainProgram, Map, Mapping};
-use user_ringbuf_tests::raw::{BUSY, DISCARD, RawRing};
 
 use crate::fence::{self, Fence};
-use crate::rng::Rng;
 
 /// How long each kind of producer works.
 const TIME: Duration = Duration::from_millis(700);
@@ -50,27 +50,27 @@ impl Victim {
     fn scribble(&self, rng: &mut Rng) {
         let size = u64::try_from(self.raw.size()).unwrap();
         let consumer = self.raw.consumer_pos();
-        let anywhere = |rng: &mut Rng| 4 * rng.below(self.raw.size() / 2);
-        match rng.below(12) {
-            0 => self.raw.set_producer_pos(rng.next()),
-            1 => self.raw.set_producer_pos(rng.next() & !7),
-            2 => self.raw.set_producer_pos(consumer.wrapping_add(8 * (rng.next() % size))),
-            3 => self.raw.set_producer_pos(self.raw.producer_pos() ^ (1 << (rng.next() % 64))),
+        let anywhere = |rng: &mut Rng| 4 * rng.usize(..self.raw.size() / 2);
+        match rng.usize(..12) {
+            0 => self.raw.set_producer_pos(rng.u64(..)),
+            1 => self.raw.set_producer_pos(rng.u64(..) & !7),
+            2 => self.raw.set_producer_pos(consumer.wrapping_add(8 * rng.u64(..size))),
+            3 => self.raw.set_producer_pos(self.raw.producer_pos() ^ (1 << rng.u32(..64))),
             4 | 5 => self.heal(),
             6 => {
                 let offset = anywhere(rng);
-                self.raw.word(offset).store(rng.word(), Ordering::Relaxed);
+                self.raw.word(offset).store(rng.u32(..), Ordering::Relaxed);
             }
             7..=9 => {
                 // A header that looks like one: right where the kernel looks, or anywhere.
-                let position = if rng.below(2) == 0 { consumer & !7 } else { 8 * (rng.next() % size) };
-                let bits = [0, BUSY, DISCARD, BUSY | DISCARD][rng.below(4)];
-                let len = [0, 8, 100, 8184, 8185, 1 << 24, (1 << 30) - 1][rng.below(7)];
+                let position = if rng.usize(..2) == 0 { consumer & !7 } else { 8 * rng.u64(..size) };
+                let bits = [0, BUSY, DISCARD, BUSY | DISCARD][rng.usize(..4)];
+                let len = [0, 8, 100, 8184, 8185, 1 << 24, (1 << 30) - 1][rng.usize(..7)];
                 self.raw.set_header(position, len | bits);
             }
             _ => {
                 let from = anywhere(rng);
-                let word = rng.word();
+                let word = rng.u32(..);
                 for offset in (from..(from + 400).min(2 * self.raw.size())).step_by(4) {
                     self.raw.word(offset).store(word, Ordering::Relaxed);
                 }
@@ -100,13 +100,13 @@ pub(crate) fn under_attack(name: &'static str, work: fn(&Victim)) {
     std::thread::scope(|scope| {
         let victim = &victim;
         scope.spawn(|| {
-            let mut rng = Rng::new(1);
+            let mut rng = Rng::with_seed(1);
             while victim.goes_on() {
-                for _ in 0..rng.below(6) {
+                for _ in 0..rng.usize(..6) {
                     victim.scribble(&mut rng);
                 }
                 // Sometimes the producers get somewhere.
-                std::thread::sleep(Duration::from_micros(rng.next() % 60));
+                std::thread::sleep(Duration::from_micros(rng.u64(..60)));
             }
         });
         scope.spawn(|| {

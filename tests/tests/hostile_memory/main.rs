@@ -7,11 +7,10 @@
 
 mod attack;
 mod fence;
-mod rng;
 mod work;
 
 use attack::under_attack;
-use user_ringbuf_tests::rights::may_bpf;
+use user_ringbuf_kit::rights::may_bpf;
 
 macro_rules! attacked {
     ($($name:ident: $work:path,)*) => {$(

@@ -2,18 +2,28 @@
 
 use std::time::Duration;
 
+use user_ringbuf_kit::random::Rng;
 use user_ringbuf_linux::{
     ContiguousMemory, DetachedSample, EpollWaiter, Lane, MappingView, Payload, Producer, Records, Shared, Spin, Survey,
     plan_repair, repair,
 };
 
 use crate::attack::Victim;
-use crate::rng::Rng;
+
+/// A length, mostly short, now and then one that no ring with samples of `max` bytes has.
+fn sample_len(rng: &mut Rng, max: usize) -> usize {
+    match rng.u32(..16) {
+        0 => rng.usize(..max + 100),
+        1 => max,
+        2 => 0,
+        _ => rng.usize(..200),
+    }
+}
 
 /// Writes all over the sample, through each way to write.
 fn fill<M: ContiguousMemory>(sample: &mut Payload<M>, rng: &mut Rng) {
     let len = sample.len();
-    match rng.below(4) {
+    match rng.usize(..4) {
         0 => sample.fill(0xab),
         1 => sample.fill_range(0, len, 0xcd).unwrap(),
         2 => sample.write(len / 2, &vec![0xef; len - len / 2]).unwrap(),
@@ -27,7 +37,7 @@ fn fill<M: ContiguousMemory>(sample: &mut Payload<M>, rng: &mut Rng) {
 
 /// Attaches again and again; `work` comes back when its producer is of no more use.
 fn again<'v>(victim: &'v Victim, mut work: impl FnMut(Producer<&'v user_ringbuf_linux::Mapping>, &mut Rng)) {
-    let mut rng = Rng::new(2);
+    let mut rng = Rng::with_seed(2);
     while victim.goes_on() {
         match victim.count(Producer::attach(&victim.mapping)) {
             Some(producer) => work(producer, &mut rng),
@@ -43,14 +53,14 @@ pub(crate) fn exclusive(victim: &Victim) {
     again(victim, |mut producer, rng| {
         let mut failures = 0;
         while failures < FAILURES && victim.goes_on() {
-            let len = rng.len(producer.max_sample_len());
+            let len = sample_len(rng, producer.max_sample_len());
             match victim.count(producer.reserve(len)) {
                 None => failures += 1,
                 Some(mut sample) => {
                     fill(&mut sample, rng);
-                    match rng.below(4) {
+                    match rng.usize(..4) {
                         0 => sample.discard(),
-                        1 => _ = sample.submit_len(rng.below(len + 2)),
+                        1 => _ = sample.submit_len(rng.usize(..len + 2)),
                         _ => _ = sample.submit(),
                     }
                 }
@@ -67,21 +77,21 @@ pub(crate) fn batches(victim: &Victim) {
         while failures < FAILURES && victim.goes_on() {
             let max = producer.max_sample_len();
             let mut batch = producer.batch();
-            for _ in 0..rng.below(20) {
-                let len = rng.len(max);
+            for _ in 0..rng.usize(..20) {
+                let len = sample_len(rng, max);
                 match victim.count(batch.reserve(len)) {
                     None => failures += 1,
                     Some(mut sample) => {
                         fill(&mut sample, rng);
-                        match rng.below(4) {
+                        match rng.usize(..4) {
                             0 => sample.discard(),
-                            1 => _ = sample.submit_len(rng.below(len + 2)),
+                            1 => _ = sample.submit_len(rng.usize(..len + 2)),
                             _ => sample.submit(),
                         }
                     }
                 }
             }
-            if rng.below(4) == 0 { batch.discard() } else { _ = batch.submit() }
+            if rng.usize(..4) == 0 { batch.discard() } else { _ = batch.submit() }
         }
     });
 }
@@ -89,21 +99,21 @@ pub(crate) fn batches(victim: &Victim) {
 fn finish<M: ContiguousMemory>(mut sample: DetachedSample<M>, rng: &mut Rng) {
     fill(&mut sample, rng);
     let len = sample.len();
-    match rng.below(4) {
+    match rng.usize(..4) {
         0 => sample.discard(),
-        1 => _ = sample.submit_len(rng.below(len + 2)),
+        1 => _ = sample.submit_len(rng.usize(..len + 2)),
         _ => _ = sample.submit(),
     }
 }
 
 fn run_through<M: ContiguousMemory>(mut lane: Lane<M>, victim: &Victim, rng: &mut Rng) {
-    for _ in 0..rng.below(20) {
-        let len = rng.len(100);
+    for _ in 0..rng.usize(..20) {
+        let len = sample_len(rng, 100);
         let Some(mut sample) = victim.count(lane.reserve(len)) else { continue };
         fill(&mut sample, rng);
-        match rng.below(4) {
+        match rng.usize(..4) {
             0 => sample.discard(),
-            1 => _ = sample.submit_len(rng.below(len + 2)),
+            1 => _ = sample.submit_len(rng.usize(..len + 2)),
             _ => _ = sample.submit(),
         }
     }
@@ -115,13 +125,13 @@ pub(crate) fn detached(victim: &Victim) {
     again(victim, |mut producer, rng| {
         let mut failures = 0;
         while failures < FAILURES && victim.goes_on() {
-            let len = rng.len(producer.max_sample_len());
+            let len = sample_len(rng, producer.max_sample_len());
             match victim.count(producer.reserve_detached(len)) {
                 None => failures += 1,
                 Some(sample) => outstanding.push(sample),
             }
-            while outstanding.len() > 10 || (!outstanding.is_empty() && rng.below(3) == 0) {
-                finish(outstanding.swap_remove(rng.below(outstanding.len())), rng);
+            while outstanding.len() > 10 || (!outstanding.is_empty() && rng.usize(..3) == 0) {
+                finish(outstanding.swap_remove(rng.usize(..outstanding.len())), rng);
             }
             let _ = victim.count(producer.push(b"beside"));
         }
@@ -132,7 +142,7 @@ pub(crate) fn lanes(victim: &Victim) {
     again(victim, |mut producer, rng| {
         let mut failures = 0;
         while failures < FAILURES && victim.goes_on() {
-            let len = rng.len(producer.max_sample_len());
+            let len = sample_len(rng, producer.max_sample_len());
             match victim.count(producer.lane(len)) {
                 None => failures += 1,
                 Some(lane) => run_through(lane, victim, rng),
@@ -147,7 +157,7 @@ pub(crate) fn shared(victim: &Victim) {
         std::thread::scope(|scope| {
             for seed in 0..3 {
                 let shared = &shared;
-                scope.spawn(move || one_of_many(shared, victim, &mut Rng::new(100 + seed)));
+                scope.spawn(move || one_of_many(shared, victim, &mut Rng::with_seed(100 + seed)));
             }
         });
     });
@@ -156,8 +166,8 @@ pub(crate) fn shared(victim: &Victim) {
 fn one_of_many(shared: &Shared<&user_ringbuf_linux::Mapping>, victim: &Victim, rng: &mut Rng) {
     let mut failures = 0;
     while failures < FAILURES && victim.goes_on() {
-        let len = rng.len(shared.max_sample_len());
-        let went_well = match rng.below(4) {
+        let len = sample_len(rng, shared.max_sample_len());
+        let went_well = match rng.usize(..4) {
             0 => victim.count(shared.push(&vec![9; len])).is_some(),
             1 => victim.count(shared.lane(len)).map(|lane| run_through(lane, victim, rng)).is_some(),
             _ => victim.count(shared.reserve(len)).map(|sample| finish(sample, rng)).is_some(),
@@ -172,7 +182,7 @@ pub(crate) fn waiting(victim: &Victim) {
     let millisecond = Some(Duration::from_millis(1));
     again(victim, |mut producer, rng| {
         for _ in 0..FAILURES {
-            let len = rng.len(producer.max_sample_len());
+            let len = sample_len(rng, producer.max_sample_len());
             if let Some(mut sample) = victim.count(producer.reserve_blocking(len, &mut waiter, millisecond)) {
                 fill(&mut sample, rng);
                 sample.submit();
@@ -181,7 +191,7 @@ pub(crate) fn waiting(victim: &Victim) {
         }
         let shared = producer.into_shared();
         for _ in 0..FAILURES {
-            let len = rng.len(shared.max_sample_len());
+            let len = sample_len(rng, shared.max_sample_len());
             if let Some(sample) = victim.count(shared.reserve_blocking(len, &mut waiter, millisecond)) {
                 finish(sample, rng);
             }

@@ -2,8 +2,9 @@
 
 use std::sync::Mutex;
 
+use user_ringbuf_kit::random::pattern;
 use user_ringbuf_linux::{Producer, ReserveError};
-use user_ringbuf_tests::ring::{Consumer, Ring, page, pattern};
+use user_ringbuf_tests::ring::{Consumer, Ring, page};
 
 use crate::needs_kernel;
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use user_ringbuf_kit::random::pattern;
+use user_ringbuf_kit::raw::{BUSY, DISCARD};
 use user_ringbuf_linux::{AttachError, BeyondSample, Producer};
-use user_ringbuf_tests::raw::{BUSY, DISCARD};
-use user_ringbuf_tests::ring::{Ring, page, pattern};
+use user_ringbuf_tests::ring::{Ring, page};
 
 use crate::needs_kernel;
 

@@ -1,7 +1,8 @@
 //! Rings that wrap, fill up, and have room again.
 
+use user_ringbuf_kit::random::pattern;
 use user_ringbuf_linux::{Producer, ReserveError};
-use user_ringbuf_tests::ring::{Ring, page, pattern};
+use user_ringbuf_tests::ring::{Ring, page};
 
 use crate::needs_kernel;
 

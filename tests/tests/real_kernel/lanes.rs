@@ -1,8 +1,9 @@
 //! Lanes: a thread's own stretch, split into samples that are visible one by one.
 
+use user_ringbuf_kit::random::pattern;
+use user_ringbuf_kit::raw::{BUSY, DISCARD};
 use user_ringbuf_linux::{BeyondSample, Producer, ReserveError};
-use user_ringbuf_tests::raw::{BUSY, DISCARD};
-use user_ringbuf_tests::ring::{Ring, page, pattern};
+use user_ringbuf_tests::ring::{Ring, page};
 
 use crate::needs_kernel;
 

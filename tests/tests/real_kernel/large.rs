@@ -1,7 +1,8 @@
 //! The kernel's own limit on samples: 2^24 - 1 bytes, in a ring that has room for more.
 
+use user_ringbuf_kit::random::pattern;
 use user_ringbuf_linux::{MAX_SAMPLE_LEN, Producer, ReserveError};
-use user_ringbuf_tests::ring::{Ring, pattern};
+use user_ringbuf_tests::ring::Ring;
 
 use crate::needs_kernel;
 

@@ -1,8 +1,9 @@
 //! The ring's raw bytes, read through mappings of our own: byte for byte what the layout asks for.
 
+use user_ringbuf_kit::random::pattern;
+use user_ringbuf_kit::raw::{RawRecord, RawRing, extent};
 use user_ringbuf_linux::Producer;
-use user_ringbuf_tests::raw::{RawRecord, RawRing, extent};
-use user_ringbuf_tests::ring::{Ring, page, pattern};
+use user_ringbuf_tests::ring::{Ring, page};
 
 use crate::needs_kernel;
 

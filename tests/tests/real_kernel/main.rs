@@ -19,7 +19,7 @@ mod turns;
 /// Ends the test where rights are missing.
 macro_rules! needs_kernel {
     () => {
-        if !user_ringbuf_tests::rights::may_bpf() {
+        if !user_ringbuf_kit::rights::may_bpf() {
             return;
         }
     };

@@ -2,10 +2,10 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use user_ringbuf_kit::bpffs::{Bpffs, Directory};
+use user_ringbuf_kit::objects;
+use user_ringbuf_kit::rights::{may_admin, without_rights};
 use user_ringbuf_linux::{Map, MapError, Mapping, MappingView};
-use user_ringbuf_tests::bpffs::{Bpffs, Directory};
-use user_ringbuf_tests::objects;
-use user_ringbuf_tests::rights::{may_admin, without_rights};
 
 #[test]
 fn a_descriptor_that_was_opened_one_way_is_not_mapped_and_the_error_says_what_to_do() {

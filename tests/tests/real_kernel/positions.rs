@@ -1,7 +1,8 @@
 //! What a producer says about the ring: used, free, positions, what was consumed.
 
+use user_ringbuf_kit::random::pattern;
 use user_ringbuf_linux::{MappingView, Producer, RingPositions, Role};
-use user_ringbuf_tests::ring::{Ring, page, pattern};
+use user_ringbuf_tests::ring::{Ring, page};
 
 use crate::needs_kernel;
 

@@ -1,7 +1,8 @@
 //! The exclusive producer's samples: reserve, fill, submit, discard.
 
+use user_ringbuf_kit::random::pattern;
 use user_ringbuf_linux::{AttachError, BeyondSample, Producer};
-use user_ringbuf_tests::ring::{Ring, pattern};
+use user_ringbuf_tests::ring::Ring;
 
 use crate::needs_kernel;
 

@@ -1,9 +1,10 @@
 //! Coming back to a ring: by pin, by id, by another handle, while it is in use.
 
+use user_ringbuf_kit::bpffs::Bpffs;
+use user_ringbuf_kit::random::pattern;
+use user_ringbuf_kit::rights::may_admin;
 use user_ringbuf_linux::{Map, Mapping, MappingError, Producer};
-use user_ringbuf_tests::bpffs::Bpffs;
-use user_ringbuf_tests::rights::may_admin;
-use user_ringbuf_tests::ring::{Ring, page, pattern};
+use user_ringbuf_tests::ring::{Ring, page};
 
 use crate::needs_kernel;
 
@@ -83,7 +84,7 @@ fn a_producer_attaches_to_what_another_make_of_producer_left() {
     let mut ring = Ring::of_a_page();
     let raw = ring.raw();
     let end = raw.write_record(0, 0, b"foreign");
-    let end = raw.write_record(end, user_ringbuf_tests::raw::DISCARD, b"no");
+    let end = raw.write_record(end, user_ringbuf_kit::raw::DISCARD, b"no");
     raw.set_producer_pos(end);
     let mapping = ring.mapping();
     let mut producer = Producer::attach(&mapping).unwrap();

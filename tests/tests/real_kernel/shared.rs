@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use user_ringbuf_kit::random::pattern;
+use user_ringbuf_kit::raw::{BUSY, DISCARD};
 use user_ringbuf_linux::{Mapping, Producer, ReserveError, Shared};
-use user_ringbuf_tests::raw::{BUSY, DISCARD};
-use user_ringbuf_tests::ring::{Consumer, Ring, page, pattern};
+use user_ringbuf_tests::ring::{Consumer, Ring, page};
 
 use crate::needs_kernel;
 

@@ -1,9 +1,10 @@
 //! Another producer on the same ring, as libbpf is one: it reads `producer_pos`, writes its record and publishes it.
 //! Ours must notice before it writes a byte, and can go on from there.
 
+use user_ringbuf_kit::random::pattern;
+use user_ringbuf_kit::raw::{BUSY, RawRing};
 use user_ringbuf_linux::{AttachError, Position, Producer, ReserveError, Shared};
-use user_ringbuf_tests::raw::{BUSY, RawRing};
-use user_ringbuf_tests::ring::{Ring, page, pattern};
+use user_ringbuf_tests::ring::{Ring, page};
 
 use crate::needs_kernel;
 

@@ -1,4 +1,4 @@
-//! The two consumers that a demo can have: the real kernel, and the simulated one.
+//! The two consumers of a demo: the real kernel and the simulated one.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use super::plan::Plan;
 
 /// Takes from the ring what was published.
 pub(super) trait Drain {
-    /// Drains once, hands each sample that came to `each`, and answers how long the draining itself took.
+    /// Drains once, hands each sample to `each`, and returns how long the draining itself took.
     fn drain(&mut self, each: impl FnMut(&[u8])) -> anyhow::Result<Duration>;
 }
 
@@ -21,18 +21,18 @@ pub(super) struct Linux {
     program: DrainProgram,
 }
 
-/// Why the real kernel can't be had, if only rights or support are missing.
+/// Why the real kernel can't be used, if only rights or support are missing.
 pub(super) struct Unavailable(pub(super) String);
 
 impl Linux {
-    /// Makes the ring and loads the program. The inner error is one that the simulation is a way round.
+    /// Creates the ring and loads the program. The simulation can be used in place of an inner error.
     pub(super) fn new(plan: &Plan) -> anyhow::Result<Result<(Mapping, Self), Unavailable>> {
         let map = match Map::create("urb_demo", u64::from(plan.ring)) {
             Ok(map) => map,
             Err(error @ (MapError::NotPermitted { .. } | MapError::Unsupported)) => {
                 return Ok(Err(unavailable(&error)));
             }
-            Err(error) => return Err(error).context("cannot make a ring"),
+            Err(error) => return Err(error).context("cannot create a ring"),
         };
         let program = match DrainProgram::load(&map, plan.log_bytes()) {
             Ok(program) => program,
@@ -55,7 +55,7 @@ fn unavailable(error: &dyn std::error::Error) -> Unavailable {
 
 impl Drain for Linux {
     fn drain(&mut self, mut each: impl FnMut(&[u8])) -> anyhow::Result<Duration> {
-        // Nobody waits for room here, and a wake-up costs more than draining many samples.
+        // No producer waits for room here, and a wake-up costs more than draining many samples.
         let options = DrainOptions::new().wakeup(WakeupFlags::NEVER);
         let begin = Instant::now();
         let drained = self.program.run(&options).context("cannot run the drain program")?;
@@ -73,8 +73,8 @@ impl Drain for Linux {
 #[derive(Debug)]
 pub(super) struct Sim<'m> {
     kernel: FakeKernel<&'m SimMemory>,
-    /// The samples of one drain, one behind the other, and where each ends: what the drain program's log is for the
-    /// real kernel, so that the times mean the same.
+    /// The samples of one drain, one behind the other, and where each ends: as the drain program's log does for the real
+    /// kernel, so that the times are comparable.
     log: Vec<u8>,
     ends: Vec<usize>,
 }

@@ -8,11 +8,11 @@ use crate::report::Verdict;
 pub(super) struct Counts {
     /// Samples that the kernel handed to its program.
     pub(super) drained: u64,
-    /// Samples that were published and never came.
+    /// Samples that were published and never arrived.
     pub(super) lost: u64,
-    /// Samples that are intact and came at another place than their own.
+    /// Samples that are intact and arrived out of their order.
     pub(super) out_of_order: u64,
-    /// Samples with other bytes, or another length, than any that was published.
+    /// Samples whose bytes or length are not those of any that was published.
     pub(super) corrupt: u64,
 }
 
@@ -32,7 +32,7 @@ impl Counts {
     }
 }
 
-/// Compares the samples that come with the round that was published: `count` samples from number `first` on.
+/// Compares the samples that arrive with the round that was published: `count` samples from number `first` on.
 #[derive(Debug)]
 pub(super) struct Check {
     counts: Counts,
@@ -40,7 +40,7 @@ pub(super) struct Check {
     count: u64,
     /// The number that should come next.
     next: u64,
-    /// Whether each of the round has come; empty as long as all came in order.
+    /// Whether each sample of the round has arrived; empty as long as all arrived in order.
     seen: Vec<bool>,
     corrupt_in_round: u64,
     arrived: u64,
@@ -69,7 +69,7 @@ impl Check {
         self.seen.clear();
     }
 
-    /// A sample came.
+    /// A sample arrived.
     pub(super) fn sample(&mut self, sample: &[u8]) {
         self.counts.drained += 1;
         self.arrived += 1;
@@ -80,14 +80,14 @@ impl Check {
         }
     }
 
-    /// The round is over. Of empty samples only the number is compared.
+    /// The round is over. Of empty samples only the count is compared.
     pub(super) fn end(&mut self) {
         let came = if self.seen.is_empty() {
             self.next - self.first
         } else {
             self.seen.iter().map(|seen| u64::from(*seen)).sum()
         };
-        // A corrupt sample stands for one that came, though nobody knows which.
+        // A corrupt sample stands for one that arrived, though it can't be known which.
         self.counts.lost += self.count.saturating_sub(came + self.corrupt_in_round);
     }
 
@@ -95,7 +95,7 @@ impl Check {
         self.counts
     }
 
-    /// Samples of this round that came so far.
+    /// Samples of this round that have arrived so far.
     pub(super) fn arrived(&self) -> u64 {
         self.arrived
     }
@@ -110,7 +110,7 @@ impl Check {
         if !self.is_intact(number, sample) {
             self.counts.corrupt += 1;
             self.corrupt_in_round += 1;
-            // It may well be the one whose turn it was.
+            // It is probably the one whose turn it was.
             self.next += 1;
             return;
         }
@@ -124,8 +124,8 @@ impl Check {
         }
     }
 
-    /// The number that a sample claims: where only some bits are there, the next one in the round with those bits, and
-    /// behind its end the one before.
+    /// The number that a sample carries. If it has only some of the bits: the next number in the round with these bits, or
+    /// the one before if that lies beyond the round.
     fn claimed(&self, sample: &[u8]) -> u64 {
         let (number, bits) = stamp::sequence(sample);
         if bits == u64::BITS {
@@ -147,7 +147,7 @@ impl Check {
 mod tests {
     use super::*;
 
-    /// Runs one round of 10 samples from number 1000 on, of which `arrive` comes.
+    /// Runs one round of 10 samples from number 1000 on, of which those arrive that `arrive` leaves.
     fn round(len: usize, arrive: impl FnOnce(&mut Vec<Vec<u8>>)) -> Counts {
         let mut samples: Vec<Vec<u8>> = (1000..1010)
             .map(|number| {

@@ -1,4 +1,4 @@
-//! `demo`: samples through a ring, and every one of them compared with what the kernel saw.
+//! `demo`: samples through a ring, each compared with what the kernel saw.
 
 mod backend;
 mod check;
@@ -21,21 +21,21 @@ use backend::{Drain, Linux, Sim};
 use check::{Check, Counts};
 use plan::Plan;
 
-/// Publish samples through a ring of its own, drain them in the kernel, and compare what the kernel saw.
+/// Publish samples through a ring made for the purpose, drain them in the kernel, and compare what the kernel saw.
 ///
-/// Each sample carries a sequence number, a checksum and a pattern, as much of it as fits. The ring is filled and
-/// drained, again and again: one system call a drain. The exit status is 1 if any sample was lost, out of order or
-/// corrupt.
+/// Each sample carries a sequence number, a checksum and a pattern, as much of these as fits. The ring is filled and
+/// drained in turn, with one system call per drain. The exit status is 1 if any sample was lost, out of order or corrupt.
 #[derive(Args, Debug)]
 pub(crate) struct Demo {
     /// How many samples to publish.
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     samples: u64,
-    /// Bytes in each sample (K and M allowed).
+    /// Size of each sample: bytes, or a number with K or M (KiB, MiB).
     #[arg(long, value_name = "BYTES", default_value = "40", value_parser = bytes::parse)]
     size: u64,
-    /// Size of the ring in bytes (K, M and G allowed), rounded up to a power-of-two multiple of the page size.
-    #[arg(long, value_name = "BYTES", default_value = "256K", value_parser = bytes::parse)]
+    /// Size of the ring: bytes, or a number with K, M or G (KiB, MiB, GiB). Rounded up to a power-of-two multiple of the
+    /// page size, at most 2G.
+    #[arg(long, value_name = "BYTES", default_value = "256K", value_parser = bytes::parse_ring)]
     ring: u64,
     /// Who drains the ring.
     #[arg(long, value_enum, default_value = "auto")]
@@ -44,7 +44,7 @@ pub(crate) struct Demo {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Backend {
-    /// The kernel where this process may, else the simulation; standard error says which and why.
+    /// The kernel if this process has the rights, else the simulation; standard error says which and why.
     Auto,
     /// The real kernel. Needs CAP_BPF.
     Linux,
@@ -52,7 +52,7 @@ enum Backend {
     Sim,
 }
 
-/// What the rounds brought.
+/// The result of all rounds.
 struct Outcome {
     counts: Counts,
     total: Duration,
@@ -73,13 +73,18 @@ struct Shown {
     corrupt: u64,
     seconds: f64,
     samples_per_second: f64,
-    /// Share of the time spent in the producer, from 0 to 1. What is left of both goes into comparing.
+    /// Share of the time spent in the producer, from 0 to 1. The time left over goes into comparing.
     producer_share: f64,
     /// Share of the time spent draining.
     kernel_share: f64,
 }
 
 impl Demo {
+    /// Why these sizes don't go together, if they don't.
+    pub(crate) fn wrong_sizes(&self) -> Option<String> {
+        Plan::new(self.samples, self.size, self.ring).err().map(|error| format!("{:#}", anyhow::Error::new(error)))
+    }
+
     pub(crate) fn run(&self, output: &Output) -> anyhow::Result<Verdict> {
         let plan = Plan::new(self.samples, self.size, self.ring)?;
         let (backend, kernel, outcome) = match self.linux(&plan, output)? {
@@ -110,14 +115,14 @@ impl Demo {
         Ok(counts.verdict())
     }
 
-    /// The real kernel, or `None` if the simulation is to take its place.
+    /// The real kernel, or `None` if the simulation is used in its place.
     fn linux(&self, plan: &Plan, output: &Output) -> anyhow::Result<Option<(user_ringbuf_linux::Mapping, Linux)>> {
         if self.backend == Backend::Sim {
             return Ok(None);
         }
         match (Linux::new(plan)?, self.backend) {
             (Ok(kernel), Backend::Auto) => {
-                output.note("backend linux: this process may make rings and load programs");
+                output.note("backend linux: this process may create rings and load programs");
                 Ok(Some(kernel))
             }
             (Ok(kernel), _) => Ok(Some(kernel)),
@@ -125,12 +130,12 @@ impl Demo {
                 output.note(format_args!("backend sim, not linux: {}", why.0));
                 Ok(None)
             }
-            (Err(why), _) => bail!("no demo on the real kernel: {} (--backend sim needs no rights)", why.0),
+            (Err(why), _) => bail!("can't run on the real kernel: {} (--backend sim needs no rights)", why.0),
         }
     }
 }
 
-/// Publishes all samples, a ring full or a drain's worth at a time, and drains and checks them in between.
+/// Publishes all samples, as many at a time as the ring or a drain takes, and drains and checks them in between.
 fn run_rounds<M: ContiguousMemory>(
     plan: &Plan,
     memory: M,
@@ -163,10 +168,10 @@ fn rounds<M: ContiguousMemory>(
         let published = publish(producer, plan.size, next, end).context("cannot publish")?;
         producing += begin.elapsed();
         if published == 0 {
-            bail!("the ring stays full: the kernel left {} bytes in it", producer.used()?);
+            bail!("the ring stays full: the kernel has left {} bytes in it", producer.used()?);
         }
         check.begin(next, published);
-        // One drain takes a whole round; what it leaves, a second may take, until one takes nothing.
+        // One drain takes a whole round. If it leaves something, a second may take it, until one takes nothing.
         let mut before = None;
         while check.arrived() < published && before != Some(check.arrived()) {
             before = Some(check.arrived());
@@ -179,7 +184,7 @@ fn rounds<M: ContiguousMemory>(
     Ok((producing, draining))
 }
 
-/// Publishes the samples from number `first` up to `end` or until the ring is full. Answers how many those were.
+/// Publishes the samples from number `first` up to `end` or until the ring is full. Returns how many those were.
 fn publish<M: ContiguousMemory>(
     producer: &mut Producer<M>,
     size: usize,
@@ -212,7 +217,7 @@ impl Report for Shown {
         writeln!(out, "lost          {lost}")?;
         writeln!(out, "out of order  {out_of_order}")?;
         writeln!(out, "corrupt       {corrupt}")?;
-        writeln!(out, "time          {:.3} s, {:.0} samples a second", self.seconds, self.samples_per_second)?;
+        writeln!(out, "time          {:.3} s, {:.0} samples per second", self.seconds, self.samples_per_second)?;
         let (producer, kernel) = (100.0 * self.producer_share, 100.0 * self.kernel_share);
         writeln!(out, "of which      {producer:.0} % in the producer, {kernel:.0} % in the kernel, the rest comparing")
     }

@@ -1,15 +1,15 @@
-//! What a demo will do, checked before anything runs.
+//! What a demo will do, checked before it starts.
 
 use user_ringbuf_linux::kernel::MAX_RECORDS_PER_DRAIN;
 use user_ringbuf_linux::{DrainProgram, MAX_LOG, MapError, RingSize, record_extent, rounded_size};
 
-/// A demo that can't work.
+/// Why a demo can't work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub(super) enum PlanError {
-    #[error("cannot make a ring")]
+    #[error("cannot create a ring")]
     Ring(#[from] MapError),
-    #[error("samples of {size} bytes are too large: a ring of {ring} bytes takes at most {max}")]
+    #[error("samples of {size} bytes are too large: the limit of a ring of {ring} bytes is {max}")]
     SampleTooLarge { size: u64, ring: u32, max: u32 },
 }
 
@@ -20,7 +20,7 @@ pub(super) struct Plan {
     pub(super) samples: u64,
     /// Bytes in each.
     pub(super) size: usize,
-    /// Bytes in the ring, rounded as the kernel wants them.
+    /// Bytes in the ring, rounded as the kernel requires.
     pub(super) ring: u32,
     /// Most samples between two drains.
     pub(super) round: u64,
@@ -29,12 +29,12 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn new(samples: u64, size: u64, ring: u64) -> Result<Self, PlanError> {
         let ring = rounded_size(ring)?;
-        // What is rounded is a power of two from a page to 2^31, which every ring may have.
+        // A rounded size is a power of two from a page to 2^31, which is valid for a ring.
         let max = RingSize::new(u64::from(ring)).map_or(0, RingSize::max_sample_len);
         let too_large = PlanError::SampleTooLarge { size, ring, max };
         let len = u32::try_from(size).ok().filter(|len| *len <= max).ok_or(too_large)?;
         let size = usize::try_from(size).map_err(|_| too_large)?;
-        // One drain a round: what the ring holds, what a drain takes, and what its log holds.
+        // One drain per round: what the ring holds, what a drain takes, and what its log holds.
         let logged = MAX_LOG / DrainProgram::log_bytes(1, size).max(1);
         let round = u64::from(ring / record_extent(len))
             .min(u64::from(MAX_RECORDS_PER_DRAIN))

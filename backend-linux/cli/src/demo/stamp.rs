@@ -1,13 +1,13 @@
-//! What a demo's sample holds: its sequence number, a checksum, and a pattern; as much of it as fits.
+//! What a demo's sample holds: its sequence number, a checksum and a pattern, as much of these as fits.
 //!
-//! Everything follows from sequence number and length, so what the kernel saw can be compared byte for byte.
+//! All of it follows from sequence number and length, so what the kernel saw can be compared byte for byte.
 
 /// Bytes of the sequence number, little-endian, in front.
 const SEQUENCE: usize = 8;
 /// Bytes of the checksum, little-endian, behind it.
 const CHECKSUM: usize = 8;
 
-/// An odd number without pattern (2^64 over the golden ratio): multiples of it differ in many bits.
+/// 2^64 divided by the golden ratio: multiples of it differ in many bits.
 const STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Fills a sample.
@@ -29,7 +29,7 @@ pub(super) fn write(sequence: u64, sample: &mut [u8]) {
     put(sample.get_mut(SEQUENCE..).unwrap_or_default(), sum);
 }
 
-/// The sequence number that the sample carries, as far as it fits: the number, and how many of its bits are there.
+/// The sequence number that the sample carries, and how many of its bits fit.
 pub(super) fn sequence(sample: &[u8]) -> (u64, u32) {
     let mut bytes = [0; SEQUENCE];
     let mut bits = 0;

@@ -1,8 +1,8 @@
-//! How standard input is cut into samples: a line each, or a frame with its length in front.
+//! How standard input is cut into samples: one per line, or one per frame with its length in front.
 //!
-//! Pure: bytes in, samples and their places out; no reading, no ring. Invariants: whatever the bytes, nothing panics,
-//! and what a caller must keep between two calls never exceeds the longest sample and a frame's length in front of
-//! it ([`Parser::max_rest`]): what is longer is skipped as it comes.
+//! Pure: bytes in, samples and their places out; no reading, no ring. Invariants: no input causes a panic, and what a
+//! caller must keep between two calls never exceeds the longest sample and the length in front of it
+//! ([`Parser::max_rest`]): longer ones are skipped as they are read.
 
 use clap::ValueEnum;
 use memchr::memchr;
@@ -11,13 +11,13 @@ use serde::Serialize;
 /// Bytes of the length in front of a frame.
 const PREFIX: usize = size_of::<u32>();
 
-/// How samples are told apart.
+/// How the input is cut into samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Framing {
-    /// A sample a line: the newline ends it and is no part of it. A last line needs no newline.
+    /// One sample per line. The newline is not part of it; the last line needs none.
     Lines,
-    /// A sample a frame: its length as a little-endian u32, then so many bytes.
+    /// One sample per frame: its length as a little-endian u32, then that many bytes.
     U32,
 }
 
@@ -32,12 +32,12 @@ impl Framing {
     }
 }
 
-/// Where a sample stands in the input.
+/// Where a sample is in the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Which line or frame, from 1.
     pub number: u64,
-    /// Offset of its first byte in the input, from 0. A frame begins with its length.
+    /// Offset of its first byte in the input, from 0. A frame starts with its length.
     pub at: u64,
 }
 
@@ -46,19 +46,19 @@ pub struct Place {
 pub enum Step<'i> {
     /// A whole sample.
     Sample {
-        /// Where it stands.
+        /// Where it starts.
         place: Place,
         /// Its bytes, without newline or length.
         bytes: &'i [u8],
     },
-    /// A sample that is longer than the longest one taken. Its bytes are skipped.
+    /// A sample that is longer than the limit. Its bytes are skipped.
     TooLong {
-        /// Where it stands.
+        /// Where it starts.
         place: Place,
         /// Its length in bytes.
         len: u64,
     },
-    /// What is left is no whole sample: call again with more behind it.
+    /// What is left is not a whole sample: call again with more behind it.
     NeedsInput,
     /// The input has ended, and nothing is left of it.
     End,
@@ -69,21 +69,21 @@ pub enum Step<'i> {
 #[non_exhaustive]
 pub enum FramingError {
     /// It ended within the length.
-    #[error("frame {} (at byte {}) is cut off: only {got} of the 4 bytes of its length are there", place.number, place.at)]
+    #[error("frame {} (at byte {}) is cut off: the input has only {got} of the 4 bytes of its length", place.number, place.at)]
     LengthCut {
-        /// Where the frame stands.
+        /// Where the frame starts.
         place: Place,
-        /// Bytes of the length that are there.
+        /// Bytes of the length that the input has.
         got: usize,
     },
     /// It ended within the sample.
-    #[error("frame {} (at byte {}) is cut off: it announces {announced} bytes, and {got} are there", place.number, place.at)]
+    #[error("frame {} (at byte {}) is cut off: its length is {announced} bytes, and the input has {got} of them", place.number, place.at)]
     FrameCut {
-        /// Where the frame stands.
+        /// Where the frame starts.
         place: Place,
-        /// The sample's length as announced, in bytes.
+        /// The sample's length as the frame says, in bytes.
         announced: u32,
-        /// Bytes of the sample that are there.
+        /// Bytes of the sample that the input has.
         got: u32,
     },
 }
@@ -98,7 +98,7 @@ enum State {
     SkippingFrame { place: Place, announced: u32, left: u32 },
 }
 
-/// Cuts input into samples, as it comes.
+/// Cuts input into samples as it is read.
 ///
 /// ```
 /// use user_ringbuf_cli::framing::{Framing, Parser, Step};
@@ -114,7 +114,7 @@ pub struct Parser {
     framing: Framing,
     max: usize,
     state: State,
-    /// Where the next line or frame stands.
+    /// Where the next line or frame starts.
     place: Place,
 }
 
@@ -125,13 +125,13 @@ impl Parser {
         Self { framing, max, state: State::Whole { scanned: 0 }, place: Place { number: 1, at: 0 } }
     }
 
-    /// How samples are told apart.
+    /// How this parser cuts.
     #[must_use]
     pub fn framing(&self) -> Framing {
         self.framing
     }
 
-    /// Most bytes that a caller has to keep when [`Step::NeedsInput`] is the answer.
+    /// Most bytes that a caller has to keep after [`Step::NeedsInput`].
     #[must_use]
     pub fn max_rest(&self) -> usize {
         match self.framing {
@@ -140,10 +140,10 @@ impl Parser {
         }
     }
 
-    /// What stands at the beginning of `input`, and how many bytes of it are done with.
+    /// Reads what is at the beginning of `input`, and returns it with the number of bytes that it takes.
     ///
-    /// The next call goes on behind those: `input` then begins there, and may be longer. `ended` says that nothing
-    /// comes after it.
+    /// For the next call, `input` must begin behind these bytes, and may be longer. `ended` says that the input ends with
+    /// it.
     ///
     /// # Errors
     /// [`FramingError`] if the input has ended within a frame.
@@ -215,7 +215,7 @@ impl Parser {
             };
         };
         let announced = u32::from_le_bytes(*prefix);
-        // A length that this machine can't count is more than any ring takes.
+        // A length that doesn't fit a `usize` is more than any ring takes.
         let len = usize::try_from(announced).unwrap_or(usize::MAX);
         if len > self.max {
             let place = self.pass(u64::from(announced) + count(PREFIX));
@@ -257,11 +257,11 @@ impl Parser {
         }
     }
 
-    /// Goes on behind a line or frame of `len` bytes, newline or length included, and says where it stood.
+    /// Goes on behind a line or frame of `len` bytes, newline or length included, and returns where it started.
     #[inline]
     fn pass(&mut self, len: u64) -> Place {
         let place = self.place;
-        // Wrapping: no input is this long, and a count must not cost a branch.
+        // Wrapping: no input is this long, and counting must not cost a branch.
         self.place = Place { number: place.number.wrapping_add(1), at: place.at.wrapping_add(len) };
         if let State::Whole { scanned } = &mut self.state {
             *scanned = 0;
@@ -279,7 +279,7 @@ fn count(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-/// A count of bytes as a frame's length can tell it; more than that is as good as `u32::MAX`.
+/// A count of bytes as a frame's length holds it, at most `u32::MAX`.
 fn narrow(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }

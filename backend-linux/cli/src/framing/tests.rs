@@ -8,7 +8,7 @@ enum Got {
     Cut(FramingError),
 }
 
-/// Feeds `pieces` as reads would bring them: what is left stays in front of the next piece.
+/// Feeds `pieces` as reads would return them: what is left stays in front of the next piece.
 fn feed(framing: Framing, max: usize, pieces: &[&[u8]]) -> Vec<Got> {
     let mut parser = Parser::new(framing, max);
     let mut window = Vec::new();

@@ -1,9 +1,6 @@
 //! `inspect`: a picture of a ring, and what to do about it. Maps nothing writable.
 
-mod advice;
-mod cells;
 mod picture;
-mod snapshot;
 
 use std::io::{self, IsTerminal, Write};
 use std::thread::sleep;
@@ -12,38 +9,39 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
-use user_ringbuf_linux::{Map, MappingView, Position, Tally, Verdict as RingVerdict};
+use user_ringbuf_linux::{Map, MappingView, Position, Tally};
 
+use crate::look::advice::{Advice, Context};
+use crate::look::snapshot::Snapshot;
+use crate::look::{Unchanged, look, obstacle};
 use crate::mended::Sum;
-use crate::producer::{Claim, Holders, Process};
-use crate::report::{Output, Report, Verdict};
+use crate::pin_state::PinState;
+use crate::producer::{Claim, Holders, Process, Producing};
+use crate::report::{Output, REDRAW, Report, Verdict, wants_colour};
 use crate::row::Row;
 use crate::target::Target;
-use advice::{Advice, Context};
-use snapshot::Snapshot;
-
-/// Most looks for one report, when the ring changes between a look at it and one at who claims it.
-const LOOKS: u32 = 5;
 
 /// Show what is in a ring, who produces into it, whether it flows, and what to do if it does not.
 ///
-/// Looks only: it maps nothing writable, and the ring's producer and consumer may work on. The exit status is 0 whatever
-/// the verdict is: it stands in the report.
+/// Maps nothing writable, and may run beside the ring's producer and consumer at any time.
+///
+/// The exit status is 1 if the ring is stuck: jammed, misplaced, or held by a busy record whose producer is not known to be
+/// alive; with --watch also if it still holds the same records after 2 seconds.
 #[derive(Args, Debug)]
 pub(crate) struct Inspect {
     #[command(flatten)]
     target: Target,
-    /// How many records to show of each end.
+    /// How many records to show at each end.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     records: u32,
-    /// Look again and again, until ctrl-c. With --json, one object a line.
+    /// Look again and again, until interrupted. With --json, print one object per line.
     #[arg(long)]
     watch: bool,
-    /// Milliseconds between two looks.
+    /// Milliseconds between looks.
     #[arg(long, value_name = "MS", default_value_t = 500, requires = "watch")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
     every: u64,
-    /// Stop after so many looks.
+    /// Stop after this many looks.
     #[arg(long, value_name = "N", requires = "watch", value_parser = clap::value_parser!(u64).range(1..))]
     times: Option<u64>,
 }
@@ -67,16 +65,17 @@ struct Look<'a> {
     busy: Count,
     discarded: Count,
     damaged: Count,
-    /// Records that the kernel takes before it meets the first obstacle.
+    /// Records that the kernel takes before it reaches the first obstacle.
     ready: u64,
     verdict: &'static str,
+    stuck: bool,
     words: &'a str,
     todo: &'a str,
-    /// What every drain answers that comes to the obstacle.
+    /// What every drain returns that reaches the obstacle.
     kernel_error: Option<String>,
     /// The obstacle's position.
     obstacle: Option<u64>,
-    /// For how long the obstacle, or the head of a ring that is not empty, was seen where it is; only when watched.
+    /// For how long the obstacle, or the head of a ring that is not empty, has not moved; only with `--watch`.
     unchanged_seconds: Option<f64>,
     producer: Producing<'a>,
     /// The other processes that hold the ring open; null if `/proc` can't be read.
@@ -87,6 +86,10 @@ struct Look<'a> {
     last_records: Vec<Row>,
     /// What `repair` would do; null if there is nothing to repair, or it can't be.
     repair: Option<Sum>,
+    /// Where the pin leads by which the ring was opened; null if it was opened otherwise, or that can't be determined.
+    pin: Option<PinState>,
+    #[serde(skip)]
+    pin_words: Option<String>,
     #[serde(skip)]
     snapshot: &'a Snapshot,
     #[serde(skip)]
@@ -95,38 +98,9 @@ struct Look<'a> {
     held_open: &'a Result<Holders, String>,
     #[serde(skip)]
     colour: bool,
-    /// Drawn over the last look.
+    /// To be drawn over the last look.
     #[serde(skip)]
     again: bool,
-}
-
-/// Whether the ring has a producer.
-#[derive(Serialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-enum Producing<'a> {
-    /// A process claims the ring. Without pid and name if `/proc` does not show it.
-    Alive {
-        #[serde(flatten)]
-        process: Option<&'a Process>,
-    },
-    /// No process claims the ring, and a producer has left something unfinished or wrong in it.
-    Gone,
-    /// No process claims the ring.
-    None,
-    Unknown {
-        why: &'a str,
-    },
-}
-
-impl<'a> Producing<'a> {
-    fn of(snapshot: &Snapshot, claim: &'a Claim) -> Self {
-        match claim {
-            Claim::By(process) => Self::Alive { process: process.as_ref() },
-            Claim::ByNobody if snapshot.plan.is_some() => Self::Gone,
-            Claim::ByNobody => Self::None,
-            Claim::Unknown(why) => Self::Unknown { why },
-        }
-    }
 }
 
 #[derive(Serialize)]
@@ -145,49 +119,37 @@ impl Inspect {
     pub(crate) fn run(&self, output: &Output) -> anyhow::Result<Verdict> {
         let map = self.target.open()?;
         let view = MappingView::new(&map).with_context(|| format!("cannot look at {}", self.target))?;
-        let terminal = io::stdout().is_terminal();
+        let keep = usize::try_from(self.records)?;
         let mut unchanged = Unchanged::default();
         let mut looks = 0;
         loop {
-            let (snapshot, claim) = self.look(&map, &view)?;
-            let since = self.watch.then(|| unchanged.since(&snapshot, Instant::now()));
-            self.report(&map, &snapshot, &claim, since, terminal, output)?;
+            let see = || Snapshot::of(&view, keep);
+            let (snapshot, claim) = look(&view, see, |snapshot| &snapshot.survey, || Claim::of(&map));
+            let since = self.watch.then(|| unchanged.since(&snapshot.survey, Instant::now()));
+            let stuck = self.report(&map, &snapshot, &claim, since, output)?;
             looks += 1;
             if !self.watch || self.times.is_some_and(|times| looks >= times) {
-                return Ok(Verdict::Good);
+                return Ok(if stuck { Verdict::Reported } else { Verdict::Good });
             }
             sleep(Duration::from_millis(self.every));
         }
     }
 
-    /// Looks at the ring and at who claims it, so that both hold of the same moment.
-    fn look(&self, map: &Map, view: &MappingView) -> anyhow::Result<(Snapshot, Claim)> {
-        for _ in 0..LOOKS {
-            let snapshot = Snapshot::of(view, usize::try_from(self.records)?);
-            let claim = Claim::of(map);
-            // A producer may have come to its end, in good order, between the two. An obstacle that is still there was
-            // there when nobody had the claim.
-            if claim != Claim::ByNobody || snapshot.plan.is_none() || snapshot.is_still_stuck(view) {
-                return Ok((snapshot, claim));
-            }
-        }
-        let snapshot = Snapshot::of(view, usize::try_from(self.records)?);
-        Ok((snapshot, Claim::Unknown("the ring changes while it is looked at".to_owned())))
-    }
-
+    /// Reports one look. Returns whether the ring is stuck.
     fn report(
         &self,
         map: &Map,
         snapshot: &Snapshot,
         claim: &Claim,
         since: Option<Duration>,
-        terminal: bool,
         output: &Output,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<bool> {
         let survey = &snapshot.survey;
         let holders = Holders::of(map);
         let others = holders.as_ref().ok();
         let advice = Advice::on(snapshot, &Context { target: &self.target, claim, holders: others, since });
+        let stuck = advice.state.is_stuck(claim, since);
+        let pin = self.target.pin().and_then(|path| Some((path, PinState::of(map, path)?)));
         output.report(&Look {
             id: map.id(),
             name: map.name(),
@@ -204,67 +166,33 @@ impl Inspect {
             discarded: survey.discarded.into(),
             damaged: survey.damaged.into(),
             ready: survey.ready,
-            verdict: advice.name,
+            verdict: advice.state.name(),
+            stuck,
             words: &advice.words,
             todo: &advice.todo,
             kernel_error: survey.verdict.kernel_error().map(|error| error.to_string()),
-            obstacle: obstacle(&survey.verdict, survey.producer).map(Position::get),
+            obstacle: obstacle(survey).map(Position::get),
             unchanged_seconds: since.map(|since| since.as_secs_f64()),
-            producer: Producing::of(snapshot, claim),
+            producer: Producing::of(snapshot.plan.is_some(), claim),
             holders: others.map(|holders| &holders.found[..]),
             holders_unreadable: others.map(|holders| holders.unreadable),
             first_records: &snapshot.first,
             last_records: snapshot.last.iter().copied().collect(),
             repair: snapshot.plan.and_then(Result::ok),
+            pin: pin.map(|(_, state)| state),
+            pin_words: pin.and_then(|(path, state)| state.words(path, map.id())),
             snapshot,
             claim,
             held_open: &holders,
-            colour: terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
-            again: terminal && self.watch,
-        })
+            colour: wants_colour(),
+            again: self.watch && io::stdout().is_terminal(),
+        })?;
+        Ok(stuck)
     }
 }
 
-/// Where the kernel gets no further.
-fn obstacle(verdict: &RingVerdict, producer: Position) -> Option<Position> {
-    match verdict {
-        RingVerdict::Held { record } => Some(record.start),
-        RingVerdict::Jammed { damage } => Some(damage.start()),
-        RingVerdict::Misplaced { .. } => Some(producer),
-        _ => None,
-    }
-}
-
-/// For how long a watched ring stands where it does.
-#[derive(Debug, Default)]
-struct Unchanged {
-    /// The obstacle, else the head, and since when.
-    seen: Option<(Option<Position>, Option<Position>, Instant)>,
-}
-
-impl Unchanged {
-    fn since(&mut self, snapshot: &Snapshot, now: Instant) -> Duration {
-        let survey = &snapshot.survey;
-        let obstacle = obstacle(&survey.verdict, survey.producer);
-        // An obstacle that stays counts from when it was first seen, although the head may still come up to it.
-        let head = obstacle.is_none().then_some(survey.consumer);
-        match self.seen {
-            // An empty ring does not wait for anything.
-            Some((before, old_head, when))
-                if (before, old_head) == (obstacle, head) && survey.verdict != RingVerdict::Empty =>
-            {
-                now.saturating_duration_since(when)
-            }
-            _ => {
-                self.seen = Some((obstacle, head, now));
-                Duration::ZERO
-            }
-        }
-    }
-}
-
-/// Breaks a text into lines of at most 100 columns, the first of which begins at column `at`. What stands between
-/// backticks is to be copied, and stays whole.
+/// Breaks a text into lines of at most 100 columns, the first of which begins at column `at`. Text in backticks is a
+/// command to copy, and is not broken.
 fn fill(text: &str, at: usize) -> String {
     const WIDTH: usize = 100;
     let (mut filled, mut column, mut quoted) = (String::new(), at, false);
@@ -286,15 +214,25 @@ fn fill(text: &str, at: usize) -> String {
 
 impl Report for Look<'_> {
     fn words(&self, out: &mut dyn Write) -> io::Result<()> {
-        let mut text = Vec::new();
         if self.again {
-            // Home and clear, in one write with what follows.
-            text.extend(b"\x1b[H\x1b[2J");
+            out.write_all(REDRAW)?;
         }
-        picture::draw(self, &mut text)?;
-        out.write_all(&text)
+        picture::draw(self, out)
     }
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::fill;
+
+    #[test]
+    fn long_lines_break_between_words() {
+        let text = "word ".repeat(50);
+        let filled = fill(text.trim_end(), 10);
+        assert!(filled.lines().count() > 2 && filled.lines().all(|line| line.len() <= 100), "{filled}");
+        assert_eq!(filled.split_whitespace().count(), 50);
+        assert_eq!(fill("short", 0), "short");
+        let command = format!("`{}`", "word ".repeat(15));
+        assert!(fill(&format!("{text} run {command}, then"), 0).contains(&command), "a command can be copied");
+    }
+}

@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use user_ringbuf_linux::{Position, Tally, Verdict};
 
-use super::cells::{Cells, Part};
-use super::snapshot::Snapshot;
 use super::{Look, fill};
+use crate::look::cells::{Cells, Part};
+use crate::look::snapshot::Snapshot;
 use crate::producer::{Claim, Holders};
 use crate::row::Row;
 
@@ -26,7 +26,11 @@ pub(super) fn draw(look: &Look<'_>, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(out)?;
     writeln!(out, "producer: {}", producer(look.claim))?;
-    writeln!(out, "held open by: {}\n", held_open(look.held_open))?;
+    writeln!(out, "held open by: {}", held_open(look.held_open))?;
+    if let Some(words) = &look.pin_words {
+        writeln!(out, "pin: {words}")?;
+    }
+    writeln!(out)?;
     draw_bar(snapshot, look.colour, out)?;
     if !matches!(snapshot.survey.verdict, Verdict::Misplaced { .. }) {
         draw_counts(snapshot, look.colour, out)?;
@@ -44,7 +48,7 @@ fn producer(claim: &Claim) -> String {
         Claim::By(Some(process)) => format!("{process}, alive"),
         Claim::By(None) => "a process that /proc does not show, alive".to_owned(),
         Claim::ByNobody => "no process claims the ring".to_owned(),
-        Claim::Unknown(why) => format!("can't be determined: {why}"),
+        Claim::Unknown(why) => format!("unknown: {why}"),
     }
 }
 
@@ -58,7 +62,7 @@ fn held_open(holders: &Result<Holders, String>) -> String {
                 more => format!("{names} ({more} processes can't be looked at)"),
             }
         }
-        Err(why) => format!("can't be determined: {why}"),
+        Err(why) => format!("unknown: {why}"),
     }
 }
 
@@ -77,13 +81,13 @@ fn draw_bar(snapshot: &Snapshot, colour: bool, out: &mut dyn Write) -> io::Resul
     writeln!(out, "|")?;
     writeln!(out, "{}", mark("tail", survey.producer, '^'))?;
     let legend = match survey.verdict {
-        Verdict::Misplaced { .. } => "? can't be told".to_owned(),
+        Verdict::Misplaced { .. } => "? unknown".to_owned(),
         _ => "# submitted  B busy  x discarded  ! damaged  . free".to_owned(),
     };
-    writeln!(out, "{:INDENT$}{legend}  (a mark: {} bytes, the worst in them)\n", "", cells.bytes())
+    writeln!(out, "{:INDENT$}{legend}  (each mark is {} bytes and shows the worst state in it)\n", "", cells.bytes())
 }
 
-/// A line with `mark` above or below the cell of `offset`, and `text` on that side of it that has room.
+/// A line with `mark` above or below the cell of `offset`, and `text` on whichever side of it has room.
 fn marker(cells: &Cells, offset: u32, text: &str, mark: char) -> String {
     let column = INDENT + cells.of(offset);
     if column > text.len() + INDENT {

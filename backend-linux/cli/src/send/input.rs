@@ -1,11 +1,11 @@
-//! The window onto the input: what was read and is not done with, in one stretch.
+//! The window onto the input: the bytes that were read and not yet taken, in one stretch.
 //!
 //! Invariant: `start <= end <= buffer.len()`. The buffer grows only when what must be kept fills it, so it stays
 //! below twice what the parser may ask to keep.
 
 use std::io::{self, ErrorKind, Read};
 
-/// Bytes asked of the input at a time, where so many fit: what fits a second-level cache beside the ring.
+/// Bytes to read at a time, if there is room: this fits a second-level cache beside the ring.
 const CHUNK: usize = 128 * 1024;
 
 #[derive(Debug)]
@@ -21,17 +21,17 @@ impl<R: Read> Input<R> {
         Self { from, buffer: vec![0; CHUNK], start: 0, end: 0 }
     }
 
-    /// What was read and is not done with.
+    /// The bytes that were read and not yet taken.
     pub(super) fn window(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
-    /// Takes `bytes` off the window's beginning.
+    /// Takes `bytes` bytes off the window's beginning.
     pub(super) fn advance(&mut self, bytes: usize) {
         self.start = self.start.saturating_add(bytes).min(self.end);
     }
 
-    /// Reads once, behind the window. False at the end of the input.
+    /// Reads once, behind the window. Returns false at the end of the input.
     pub(super) fn fill(&mut self) -> io::Result<bool> {
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);

@@ -1,4 +1,4 @@
-//! `create`: a ring that stays, and every way to miss one.
+//! `create`: a ring that stays, and every way to fail.
 
 use user_ringbuf_linux::{Map, rounded_size};
 
@@ -51,12 +51,12 @@ fn sizes_and_names_that_can_not_be_are_refused_with_the_limit() {
     let bpffs = "/nowhere/ring";
     for (size, limit) in [("0", "size 0"), ("2147483649", "2147483648"), ("3G", "2147483648")] {
         let run = run(&["create", "--pin", bpffs, "--size", size]);
-        assert!(run.failed(1).contains(limit), "{run:?}");
+        assert!(run.failed(2).contains(limit), "{run:?}");
     }
     let run_name = run(&["create", "--pin", bpffs, "--size", "4096", "--name", "sixteen_bytes_xy"]);
-    assert!(run_name.failed(1).contains("limit is 15"), "{run_name:?}");
+    assert!(run_name.failed(2).contains("limit is 15"), "{run_name:?}");
     let run_name = run(&["create", "--pin", bpffs, "--size", "4096", "--name", "a b"]);
-    assert!(run_name.failed(1).contains("allowed are letters"), "{run_name:?}");
+    assert!(run_name.failed(2).contains("allowed are letters"), "{run_name:?}");
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_taken_a_missing_and_a_dotted_path_are_told_apart() {
     }
     let bpffs = Bpffs::mount();
     let _map = bpffs.ring(4096);
-    for (name, why) in [("ring", "taken"), ("no/ring", "no such path"), ("ring.1", "dot")] {
+    for (name, why) in [("ring", "taken"), ("no/ring", "the directory does not exist"), ("ring.1", "dot")] {
         let run = run(&["create", "--pin", &bpffs.text(name), "--size", "4096"]);
         assert!(run.failed(1).contains(why), "{run:?}");
         assert_eq!(run.failed(1).matches(&bpffs.text(name)).count(), 1, "the path is told once: {run:?}");

@@ -1,4 +1,4 @@
-//! `inspect`: a picture, an object, and nothing changed. The jams themselves are in the tests that cross the crates.
+//! `inspect`: a picture, an object, and nothing changed. The jams themselves are in the tests across the crates.
 
 use std::time::Instant;
 
@@ -123,7 +123,7 @@ fn watching_looks_again_and_says_for_how_long_nothing_changed() {
     let seconds: Vec<f64> = looks.iter().map(|look| look["unchanged_seconds"].as_f64().unwrap()).collect();
     assert_eq!(seconds.len(), 3);
     assert!(seconds[0] == 0.0 && seconds[1] >= 0.05 && seconds[2] >= 0.1, "{seconds:?}");
-    assert!(looks[2]["words"].as_str().unwrap().contains("Seen so for"), "{}", looks[2]);
+    assert!(looks[2]["words"].as_str().unwrap().contains("Unchanged for"), "{}", looks[2]);
 }
 
 #[test]
@@ -152,7 +152,8 @@ fn what_is_no_ring_or_not_ours_is_an_error() {
     let directory = Directory::new();
     for command in [&["inspect"][..], &["repair", "--dry-run"], &["repair", "--producer-is-gone"]] {
         let with = |more: &[&str]| -> Run { run(&[command, more].concat()) };
-        assert!(with(&["--pin", &bpffs.text("nothing")]).failed(1).contains("no such path; a bpffs is mounted at "));
+        let hint = format!("no such path; no ring is pinned on the bpffs at {}", bpffs.text("").trim_end_matches('/'));
+        assert!(with(&["--pin", &bpffs.text("nothing")]).failed(1).contains(&hint));
         let (run, path) = (with(&["--pin", &directory.text("nothing")]), directory.text("nothing"));
         assert!(run.failed(1).contains("no such path"), "{run:?}");
         assert_eq!(run.failed(1).matches(&path).count(), 1, "the path is told once: {run:?}");

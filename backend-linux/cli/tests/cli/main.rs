@@ -5,10 +5,14 @@
 
 mod create;
 mod demo;
+mod drain;
+mod generated;
 mod inspect;
+mod list;
 mod probe;
 mod producer;
 mod repair;
 mod send;
 mod support;
 mod usage;
+mod waiting;

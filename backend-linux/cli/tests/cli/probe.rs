@@ -1,4 +1,4 @@
-//! `probe`: the truth with rights and without.
+//! `probe`: what it shows with rights and without.
 
 use crate::support::{may, run, run_without_rights};
 

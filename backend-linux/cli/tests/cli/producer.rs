@@ -1,5 +1,5 @@
-//! Who produces: `inspect` tells a producer that is alive from one that is gone and from none, and `send` and `repair` keep
-//! off a ring that is claimed.
+//! Who produces: `inspect` tells a living producer from one that is gone and from none, and `send` and `repair` refuse a ring
+//! that is claimed.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -79,8 +79,10 @@ impl Drop for Holder {
 
 fn look(map: &Map) -> Value {
     let run = run(&["inspect", "--id", &map.id().to_string(), "--json"]);
-    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
-    run.json()
+    let look = run.json();
+    let status = i32::from(look["stuck"].as_bool().unwrap());
+    assert_eq!((run.status, run.stderr.as_str()), (status, ""));
+    look
 }
 
 fn repair(map: &Map, more: &[&str]) -> Run {
@@ -95,6 +97,7 @@ fn no_producer_a_living_one_and_a_killed_one_are_three_answers_and_repair_keeps_
     let map = Map::create("claimed", 4096).unwrap();
     let none = look(&map);
     assert_eq!((&none["producer"], &none["verdict"]), (&json!({"state": "none"}), &"empty".into()));
+    assert_eq!(none["stuck"], false);
     assert_eq!(repair(&map, &["--producer-is-gone"]).status, 0);
 
     let holder = Holder::of(&map);
@@ -103,7 +106,7 @@ fn no_producer_a_living_one_and_a_killed_one_are_three_answers_and_repair_keeps_
     producer.insert("state".into(), "alive".into());
     assert_eq!((&alive["producer"], &alive["verdict"]), (&Value::from(producer), &"held".into()));
     let (words, todo) = (alive["words"].as_str().unwrap(), alive["todo"].as_str().unwrap());
-    assert!(words.contains(&format!("{}, is alive and about to submit it", holder.words())), "{words}");
+    assert!(words.contains(&format!("{}, is alive and has yet to submit it", holder.words())), "{words}");
     assert!(!words.contains("gone") && todo.contains(&format!("end {}", holder.words())), "{words} {todo}");
     assert!(alive["holders"].as_array().unwrap().contains(&holder.json()), "{alive}");
     let in_words = run(&["inspect", "--id", &map.id().to_string()]).stdout;
@@ -122,8 +125,9 @@ fn no_producer_a_living_one_and_a_killed_one_are_three_answers_and_repair_keeps_
     assert_eq!((&gone["producer"], &gone["verdict"]), (&json!({"state": "gone"}), &"held".into()));
     let words = gone["words"].as_str().unwrap();
     assert!(words.contains("no process claims the ring, so its producer is gone"), "{words}");
-    assert!(!words.contains("about to"), "{words}");
-    // As before, it takes the user's word.
+    assert!(!words.contains("has yet to"), "{words}");
+    assert_eq!((&alive["stuck"], &gone["stuck"]), (&false.into(), &true.into()));
+    // The user must still confirm.
     assert!(repair(&map, &[]).failed(2).contains("--producer-is-gone"));
     assert_eq!(repair(&map, &["--dry-run"]).status, 0);
     assert_eq!(repair(&map, &["--producer-is-gone", "--json"]).json()["discarded"], 1);
@@ -157,7 +161,7 @@ fn without_proc_a_claim_is_still_seen_and_nobody_is_named() {
     assert_eq!(alive["producer"], json!({"state": "alive"}));
     let words = without_proc(&["inspect", "--id", &id]).stdout;
     assert!(words.contains("producer: a process that /proc does not show, alive\n"), "{words}");
-    assert!(words.contains("held open by: can't be determined: reading /proc/self failed"), "{words}");
+    assert!(words.contains("held open by: unknown: reading /proc/self failed"), "{words}");
     for args in [&["send"][..], &["repair", "--producer-is-gone"], &["repair", "--dry-run"]] {
         let refused = without_proc(&[args, &["--id", &id]].concat());
         assert!(refused.failed(1).contains("claimed by a process that /proc does not show"), "{refused:?}");
@@ -300,7 +304,7 @@ impl Drainer {
         drained.samples().map(<[u8]>::to_vec).collect()
     }
 
-    /// Drains until something comes.
+    /// Drains until a sample arrives.
     fn wait(&mut self) -> Vec<Vec<u8>> {
         let patience = Instant::now() + Duration::from_secs(20);
         loop {
@@ -353,7 +357,7 @@ fn of_two_sends_that_start_at_once_one_goes_through_and_the_other_says_who_holds
     let mut drainer = Drainer::of(&map);
     for round in 0..100 {
         let mut both = [Sending::start(&path), Sending::start(&path)];
-        // Neither comes to the end of its input, so one ends only by being refused.
+        // The input of neither ends, so one ends only if it is refused.
         let patience = Instant::now() + Duration::from_secs(20);
         let refused = loop {
             if let Some(at) = both.iter_mut().position(|one| one.child.try_wait().unwrap().is_some()) {

@@ -1,4 +1,4 @@
-//! `repair`: only on the user's word, only what a dry run said, and the samples that can be reached stay.
+//! `repair`: only if the user confirms, only what a dry run showed, and samples that can be reached are kept.
 
 use user_ringbuf_linux::{Map, Mapping, Producer};
 
@@ -18,7 +18,7 @@ fn abandoned() -> Map {
 }
 
 #[test]
-fn without_the_users_word_it_is_wrong_usage_that_says_why() {
+fn without_confirmation_it_is_wrong_usage_that_says_why() {
     for args in [&["repair", "--id", "1"][..], &["repair", "--pin", "/nowhere", "--json"]] {
         let run = run(args);
         let error = run.failed(2);

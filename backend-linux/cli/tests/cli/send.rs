@@ -1,4 +1,4 @@
-//! `send`: what goes in comes out in the kernel, and what does not is named.
+//! `send`: what goes in reaches the kernel, and what does not is named.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
@@ -53,7 +53,7 @@ fn frames_carry_newlines_and_a_cut_one_is_an_error() {
     let args = ["send", "--pin", &bpffs.text("ring"), "--framing", "u32", "--json"];
     let run = run_with(&args, b"\x03\0\0\0a\nb\0\0\0\0\x02\0\0\0x");
     let error = run.failed(1).to_owned();
-    assert!(error.contains("frame 3 (at byte 11)") && error.contains("announces 2"), "{error}");
+    assert!(error.contains("frame 3 (at byte 11)") && error.contains("its length is 2 bytes"), "{error}");
     let json = run.json();
     assert_eq!(json["samples"], 2);
     assert!(error.contains(json["error"].as_str().unwrap()));
@@ -70,12 +70,18 @@ fn lines_that_are_too_large_are_skipped_by_number_and_length() {
     let input = [&b"a\n"[..], &[b'x'; 4089], b"\nb\n", &[b'y'; 300_000]].concat();
     let run = run_with(&["send", "--pin", &bpffs.text("ring"), "--json"], &input);
     let error = run.failed(1);
-    assert!(error.contains("line 2 skipped: 4089 bytes, this ring takes at most 4088"), "{error}");
+    assert!(error.contains("line 2 skipped: 4089 bytes, the limit of this ring is 4088"), "{error}");
     assert!(error.contains("line 4 skipped: 300000 bytes"), "{error}");
-    assert!(error.ends_with("not all was sent: 2 lines skipped as too large\n"), "the last word says why 1: {error}");
+    assert!(
+        error.ends_with("not everything was sent: 2 lines skipped as too long\n"),
+        "the last word says why 1: {error}"
+    );
     assert_eq!(
-        run.json()["too_large_samples"],
-        serde_json::json!([{"number": 2, "len": 4089}, {"number": 4, "len": 300_000}])
+        run.json()["too_large_ranges"],
+        serde_json::json!([
+            {"first": 2, "last": 2, "shortest": 4089, "longest": 4089},
+            {"first": 4, "last": 4, "shortest": 300_000, "longest": 300_000},
+        ])
     );
     assert_eq!(drain(&map), [b"a", b"b"]);
 }
@@ -100,7 +106,7 @@ fn a_full_ring_fails_drops_or_waits_as_asked() {
 
     let run = run_with(&["send", "--pin", &path, "--on-full", "fail", "--json"], &input);
     let error = run.failed(1);
-    assert!(error.contains("line 257 (8 bytes) has no room"), "{error}");
+    assert!(error.contains("line 257 (8 bytes) does not fit"), "{error}");
     assert_eq!(run.json()["samples"], 256);
     assert_eq!(drain(&map), lines[..256]);
 

@@ -1,33 +1,15 @@
-//! Running the command, with and without rights, and a bpffs of one's own.
+//! Running the command, with and without rights, and rings for it.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::ops::Deref;
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use rustix::mount::{MountFlags, UnmountFlags};
-use rustix::thread::{CapabilitySet, capabilities};
 use serde_json::Value;
+use user_ringbuf_kit::bpffs;
 use user_ringbuf_linux::{DrainOptions, DrainProgram, Map};
 
-/// Whether this process may do what the kernel tests need.
-///
-/// Where it may not, this prints that the test was skipped and why; under `USER_RINGBUF_REQUIRE_KERNEL=1` it panics.
-pub(crate) fn may() -> bool {
-    let needs = CapabilitySet::BPF | CapabilitySet::SYS_ADMIN;
-    let why = if !capabilities(None).is_ok_and(|sets| sets.effective.contains(needs)) {
-        "needs CAP_BPF and CAP_SYS_ADMIN, and this process lacks them".to_owned()
-    } else if let Err(error) = Map::create("", 1) {
-        format!("needs a user ring buffer, and making one failed: {error}")
-    } else {
-        return true;
-    };
-    let required = std::env::var_os("USER_RINGBUF_REQUIRE_KERNEL").is_some_and(|value| value == "1");
-    assert!(!required, "USER_RINGBUF_REQUIRE_KERNEL=1, but the test {why}");
-    // Written directly, so that it shows although the test passes.
-    let _ = std::io::stderr().write_all(format!("skipped: {why}\n").as_bytes());
-    false
-}
+pub(crate) use user_ringbuf_kit::bpffs::Directory;
+pub(crate) use user_ringbuf_kit::rights::may_admin as may;
 
 /// What a run brought.
 #[derive(Debug)]
@@ -112,54 +94,12 @@ pub(crate) fn run_without_rights(args: &[&str]) -> Run {
     Run::of(&output)
 }
 
-/// An empty directory that everybody may read, removed on drop.
-pub(crate) struct Directory(PathBuf);
-
-impl Directory {
-    pub(crate) fn new() -> Self {
-        use std::os::unix::fs::PermissionsExt;
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        // A counter only: it orders nothing.
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("user-ringbuf-cli-{}-{count}", std::process::id()));
-        std::fs::create_dir(&path).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        Self(path)
-    }
-
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    pub(crate) fn text(&self, name: &str) -> String {
-        text(&self.path(name))
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A bpffs in a directory of its own, unmounted and removed on drop.
-pub(crate) struct Bpffs {
-    directory: Directory,
-}
+/// A bpffs of one's own, for pinned rings.
+pub(crate) struct Bpffs(bpffs::Bpffs);
 
 impl Bpffs {
     pub(crate) fn mount() -> Self {
-        let directory = Directory::new();
-        rustix::mount::mount("bpf", &directory.0, "bpf", MountFlags::empty(), None).unwrap();
-        Self { directory }
-    }
-
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.directory.path(name)
-    }
-
-    pub(crate) fn text(&self, name: &str) -> String {
-        self.directory.text(name)
+        Self(bpffs::Bpffs::mount())
     }
 
     /// A ring of this size, pinned at `ring`.
@@ -170,14 +110,12 @@ impl Bpffs {
     }
 }
 
-impl Drop for Bpffs {
-    fn drop(&mut self) {
-        rustix::mount::unmount(&self.directory.0, UnmountFlags::DETACH).unwrap();
-    }
-}
+impl Deref for Bpffs {
+    type Target = bpffs::Bpffs;
 
-fn text(path: &Path) -> String {
-    path.to_str().unwrap().to_owned()
+    fn deref(&self) -> &bpffs::Bpffs {
+        &self.0
+    }
 }
 
 /// Drains a ring in the kernel, once, and returns the samples.

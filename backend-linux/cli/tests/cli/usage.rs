@@ -1,4 +1,4 @@
-//! Wrong usage: status 2, and what is allowed.
+//! Wrong usage exits with status 2 and shows what is allowed.
 
 use crate::support::{run, run_with};
 
@@ -18,7 +18,20 @@ fn wrong_usage_exits_2_and_prints_nothing_on_standard_output() {
         &["create", "--size", "4096"],
         &["create", "--pin", "/x", "--size", "many"],
         &["create", "--pin", "/x", "--size", "99999999999999999999"],
+        &["create", "--pin", "/x", "--size", "0"],
+        &["create", "--pin", "/x", "--size", "3G"],
+        &["create", "--pin", "/x", "--size", "4096", "--name", "no space"],
+        &["list", "--every", "3"],
+        &["list", "--times", "3"],
+        &["list", "--watch", "--prometheus"],
+        &["list", "--json", "--prometheus"],
+        &["drain"],
+        &["drain", "--id", "1", "--no-wakeup", "--force-wakeup"],
+        &["drain", "--id", "1", "--every", "3"],
+        &["drain", "--id", "1", "--samples", "0"],
+        &["drain", "--id", "1", "--name", "x"],
         &["demo", "--samples", "-1"],
+        &["demo", "--size", "4089", "--ring", "4096"],
         &["demo", "--size", "1.5"],
         &["demo", "--backend", "dreams"],
         &["probe", "--hard"],
@@ -65,4 +78,12 @@ fn help_and_version_are_no_errors_and_help_describes_the_frames() {
     assert!(help.stdout.contains("little-endian"), "{}", help.stdout);
     assert_eq!(run(&["--help"]).status, 0);
     assert!(run(&["--version"]).stdout.starts_with("user-ringbuf 0."));
+}
+
+#[test]
+fn a_size_with_an_unknown_unit_is_answered_with_the_known_ones() {
+    for size in ["1X", "1.5M", "1TB"] {
+        let run = run(&["create", "--pin", "/x", "--size", size]);
+        assert!(run.failed(2).contains("M, MB or MiB"), "{run:?}");
+    }
 }

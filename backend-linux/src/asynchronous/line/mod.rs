@@ -1,12 +1,12 @@
 //! The line in which tasks wait.
 //!
-//! Those who want room stand in order, so that no one starves and a long sample is not overtaken by short ones forever:
-//! only the first of them attempts. Those who wait for consumption stand by position, and each attempts whenever it is
-//! polled. A look at the ring wakes the first in order, and those whose position was reached: so its cost depends on how
-//! many are served, not on how many wait.
+//! Tasks that want room are served in order of arrival, so that none starves and short samples can't overtake a long
+//! one forever: only the first of them attempts. Tasks that wait for consumption are sorted by position, and each
+//! attempts whenever it is polled. A look at the ring wakes the first in order, and those whose position was reached.
+//! So its cost depends on how many tasks are served, not on how many wait.
 //!
-//! Invariant: while anyone waits, the line is *watched*: the reactor knows the line's waker, or somebody is about to tell
-//! it. No task watches for another, so one that is never polled again holds up only those behind it in order.
+//! Invariant: while any task waits, the line is *watched*: the reactor has the line's waker, or a task is about to pass
+//! it on. No task watches for another, so a task that is never polled again holds up only those behind it in order.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
@@ -29,10 +29,15 @@ pub(super) enum Service {
 /// Who waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Kinds {
-    /// Somebody wants room.
+    /// A task wants room.
     pub(super) room: bool,
-    /// Somebody waits for consumption.
+    /// A task waits for consumption.
     pub(super) consumption: bool,
+}
+
+impl Kinds {
+    /// Nobody waits.
+    pub(super) const NONE: Self = Self { room: false, consumption: false };
 }
 
 #[derive(Debug, Default)]
@@ -70,17 +75,17 @@ impl Places {
     }
 }
 
-/// The line. A waker is woken and dropped only where the lock is not held: either may run a task's own code, which may
-/// come back here.
+/// The line. Wakers are woken and dropped only while the lock is not held: either may run a task's own code, which may
+/// call back here.
 #[derive(Debug, Default)]
 pub(super) struct Line {
     places: Mutex<Places>,
-    /// How many stand in order: spares those who find none the lock. Relaxed: it guards nothing.
+    /// How many wait in order: if none does, no lock is taken. Relaxed: it guards nothing.
     in_order: AtomicUsize,
 }
 
 impl Line {
-    /// Whether somebody waits for room, whom a newcomer must not overtake.
+    /// Whether a task waits for room, which a newcomer must not overtake.
     pub(super) fn has_order(&self) -> bool {
         self.in_order.load(Ordering::Relaxed) != 0
     }
@@ -98,12 +103,12 @@ impl Line {
         Place { line: self, service, ticket }
     }
 
-    /// The kernel has come to `consumer`: wakes those whose time may have come.
+    /// The kernel has come to `consumer`: wakes the tasks that may be able to continue.
     pub(super) fn wake_reached(&self, consumer: Position) {
         let mut places = self.lock();
         let first = places.waker_of_first();
         let seen = mem::replace(&mut places.seen, consumer.get());
-        // A position that went back, or that no kernel stores, is an error for each of them to find.
+        // A position that went back, or that no kernel stores, is an error that each task finds by itself.
         let sane = consumer.is_aligned() && consumer.get() >= seen;
         let up_to = if sane { consumer.get() } else { u64::MAX };
         let reached: Vec<Waker> =
@@ -112,18 +117,16 @@ impl Line {
         first.into_iter().chain(reached).for_each(Waker::wake);
     }
 
-    /// Who still waits. If nobody does, the line ceases to be watched.
-    pub(super) fn still_waiting(&self) -> Kinds {
+    /// Whether the line is no longer watched from now on, because no task waits in it.
+    pub(super) fn ceases(&self) -> bool {
         let mut places = self.lock();
-        let kinds = places.kinds();
-        places.watched = kinds.room || kinds.consumption;
-        kinds
+        places.kinds() == Kinds::NONE && mem::replace(&mut places.watched, false)
     }
 
-    /// The line can't be watched: everyone is to try it, and see why.
-    pub(super) fn give_up(&self) {
+    /// The line can't be watched: wakes every task, so that each finds out why. Returns whether it was watched.
+    pub(super) fn give_up(&self) -> bool {
         let mut places = self.lock();
-        places.watched = false;
+        let watched = mem::replace(&mut places.watched, false);
         let everyone: Vec<Waker> = places
             .in_order
             .iter()
@@ -134,6 +137,7 @@ impl Line {
             .collect();
         drop(places);
         everyone.into_iter().for_each(Waker::wake);
+        watched
     }
 
     pub(super) fn kinds(&self) -> Kinds {
@@ -146,12 +150,12 @@ impl Line {
     }
 }
 
-/// What is up to a task that has left its waker with the line.
+/// What a task must do after leaving its waker with the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Turn {
+pub(super) struct Duties {
     /// It may attempt.
     pub(super) attempts: bool,
-    /// It has to see to it that the line is watched.
+    /// It has to make sure that the line is watched.
     pub(super) watches: bool,
 }
 
@@ -164,8 +168,8 @@ pub(super) struct Place<'l> {
 }
 
 impl Place<'_> {
-    /// Leaves `waker` with the line.
-    pub(super) fn take_turn(&self, waker: &Waker) -> Turn {
+    /// Leaves `waker` with the line. Returns what the task must do next.
+    pub(super) fn duties(&self, waker: &Waker) -> Duties {
         let mut places = self.line.lock();
         let mut old = None;
         if let Some(place) = places.waker_at(self.service, self.ticket) {
@@ -177,7 +181,7 @@ impl Place<'_> {
         let watches = !mem::replace(&mut places.watched, true);
         drop(places);
         drop(old);
-        Turn { attempts, watches }
+        Duties { attempts, watches }
     }
 }
 

@@ -26,8 +26,8 @@ impl<'l> Task<'l> {
         task
     }
 
-    fn turn(&self) -> Turn {
-        self.place.take_turn(&Arc::clone(&self.woken).into())
+    fn turn(&self) -> Duties {
+        self.place.duties(&Arc::clone(&self.woken).into())
     }
 
     fn attempts(&self) -> bool {
@@ -101,18 +101,18 @@ fn someone_watches_as_long_as_anyone_waits() {
     let line = Line::default();
     let place = line.join(consumed_to(8));
     let waker = Waker::noop();
-    assert!(place.take_turn(waker).watches);
-    assert!(!place.take_turn(waker).watches, "it is watched");
+    assert!(place.duties(waker).watches);
+    assert!(!place.duties(waker).watches, "it is watched");
     let other = line.join(Service::InOrder);
-    assert_eq!(line.still_waiting(), Kinds { room: true, consumption: true });
-    assert!(!other.take_turn(waker).watches);
+    assert_eq!((line.ceases(), line.kinds()), (false, Kinds { room: true, consumption: true }));
+    assert!(!other.duties(waker).watches);
     drop(place);
-    assert_eq!(line.still_waiting(), Kinds { room: true, consumption: false });
-    line.give_up();
-    assert!(other.take_turn(waker).watches);
+    assert_eq!((line.ceases(), line.kinds()), (false, Kinds { room: true, consumption: false }));
+    assert_eq!([line.give_up(), line.give_up()], [true, false]);
+    assert!(other.duties(waker).watches);
     drop(other);
-    assert_eq!(line.still_waiting(), Kinds { room: false, consumption: false });
-    assert!(line.join(Service::InOrder).take_turn(waker).watches, "nobody waited");
+    assert_eq!([line.ceases(), line.ceases()], [true, false]);
+    assert!(line.join(Service::InOrder).duties(waker).watches, "nobody waited");
 }
 
 #[test]
@@ -146,9 +146,9 @@ fn a_waker_that_is_dropped_may_come_back_to_the_line() {
         let (line, locked) = (Arc::new(Line::default()), Arc::new(AtomicUsize::new(0)));
         let waker = || Waker::from(Arc::new(LooksBack { line: Arc::clone(&line), locked: Arc::clone(&locked) }));
         let place = line.join(service);
-        place.take_turn(&waker());
+        place.duties(&waker());
         assert_eq!(Arc::strong_count(&locked), 2, "the line keeps the waker");
-        place.take_turn(&waker());
+        place.duties(&waker());
         assert_eq!((Arc::strong_count(&locked), locked.load(Ordering::Relaxed)), (2, 0), "another in its place");
         drop(place);
         assert_eq!((Arc::strong_count(&locked), locked.load(Ordering::Relaxed)), (1, 0), "the place is left");

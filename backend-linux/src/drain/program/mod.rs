@@ -11,17 +11,21 @@
 //! static int each(struct bpf_dynptr *sample, struct order *order) {
 //!     if (fits(sample)) { append length and bytes; log->logged++; }
 //!     else { log->unlogged++; close the log; }
-//!     return --order->left == 0;
+//!     return log->used > order->room || --order->left == 0;
 //! }
 //! ```
 //!
-//! Kernel counterpart: `bpf_user_ringbuf_drain` in `kernel/bpf/ringbuf.c`. Only helpers that Linux 6.1 has are used, and none that asks for a GPL licence.
+//! Kernel counterpart: `bpf_user_ringbuf_drain` in `kernel/bpf/ringbuf.c`. Only helpers that Linux 6.1 has are used,
+//! and none that asks for a GPL licence.
 
 mod append;
+mod order;
 mod trouble;
 
 use super::btf;
 use super::insn::{Assembler, Cond, Label, R0, R1, R2, R3, R4, R6, R7, R8, R10, USER_RINGBUF_DRAIN};
+
+use order::{ORDER, ORDER_DELAY, ORDER_LEFT, ORDER_NEST, ORDER_NESTED, ORDER_ROOM};
 
 pub(super) use append::layout;
 
@@ -33,6 +37,8 @@ pub(super) struct Context {
     pub(super) flags: u64,
     /// In: stop after so many samples; 0 is never.
     pub(super) stop_after: u64,
+    /// In: stop once more than so many bytes of the log are used.
+    pub(super) room: u64,
     /// In, test program only: let so many nanoseconds pass in each callback.
     pub(super) delay: u64,
     /// In, test program only: not 0 to drain again in each callback.
@@ -46,17 +52,11 @@ pub(super) struct Context {
 /// Offsets within [`Context`].
 const FLAGS: i16 = 0;
 const STOP_AFTER: i16 = 8;
-const DELAY: i16 = 16;
-const NEST: i16 = 24;
-const RETURNED: i16 = 32;
-const NESTED: i16 = 40;
-
-/// What the program tells the callback, on the program's stack: left, delay, nest, nested.
-const ORDER: i16 = -32;
-const ORDER_LEFT: i16 = 0;
-const ORDER_DELAY: i16 = 8;
-const ORDER_NEST: i16 = 16;
-const ORDER_NESTED: i16 = 24;
+const ROOM: i16 = 16;
+const DELAY: i16 = 24;
+const NEST: i16 = 32;
+const RETURNED: i16 = 40;
+const NESTED: i16 = 48;
 
 /// Which program to write.
 #[derive(Clone, Copy, Debug)]
@@ -117,6 +117,7 @@ pub(super) fn write(shape: Shape) -> Program {
     if let Some((fd, capacity)) = shape.log {
         program.asm.load_map_value(R8, fd);
         append::write(&mut program.asm, i32::try_from(capacity).unwrap_or(0));
+        stop_when_full(&mut program.asm);
     }
     stop_at_last(&mut program.asm);
 
@@ -142,7 +143,7 @@ fn run(asm: &mut Assembler, shape: Shape, each: Label) {
             asm.store_value(R8, counter, 0);
         }
     }
-    for (from, to) in [(STOP_AFTER, ORDER_LEFT), (DELAY, ORDER_DELAY), (NEST, ORDER_NEST)] {
+    for (from, to) in [(STOP_AFTER, ORDER_LEFT), (ROOM, ORDER_ROOM), (DELAY, ORDER_DELAY), (NEST, ORDER_NEST)] {
         asm.load(R1, R6, from);
         asm.store(R10, ORDER + to, R1);
     }
@@ -158,6 +159,19 @@ fn run(asm: &mut Assembler, shape: Shape, each: Label) {
     asm.store(R6, NESTED, R1);
     asm.set(R0, 0);
     asm.exit();
+}
+
+/// Stops the drain once the log, in R8, has more bytes in use than the order allows.
+fn stop_when_full(asm: &mut Assembler) {
+    let [full, go_on] = [(); 2].map(|()| asm.label());
+    asm.load(R1, R8, append::USED);
+    asm.load(R2, R7, ORDER_ROOM);
+    asm.jump_if_reg(R1, Cond::Greater, R2, full);
+    asm.jump(go_on);
+    asm.place(full);
+    asm.set(R0, 1);
+    asm.exit();
+    asm.place(go_on);
 }
 
 /// The end of the callback: 1 stops the drain.
@@ -199,6 +213,7 @@ mod tests {
         for (instruction, user) in [
             (FLAGS, offset_of!(Context, flags)),
             (STOP_AFTER, offset_of!(Context, stop_after)),
+            (ROOM, offset_of!(Context, room)),
             (DELAY, offset_of!(Context, delay)),
             (NEST, offset_of!(Context, nest)),
             (RETURNED, offset_of!(Context, returned)),

@@ -4,7 +4,7 @@
 
 use user_ringbuf_core::kernel::NO_WAKEUP;
 
-use super::{ORDER_DELAY, ORDER_NEST, ORDER_NESTED};
+use super::order::{ORDER_DELAY, ORDER_NEST, ORDER_NESTED};
 use crate::drain::insn::{
     Assembler, Cond, KTIME_GET_NS, LOOP, Label, R0, R1, R2, R3, R4, R6, R7, R9, R10, USER_RINGBUF_DRAIN,
 };

@@ -9,7 +9,7 @@ fn a_program_goes_on_after_its_map_handle_is_gone() {
     }
     let map = Map::create("gone", 4096).unwrap();
     let mut program = DrainProgram::load(&map, 4096).unwrap();
-    let mut ring = RawRing::new(&map);
+    let mut ring = RawProducer::new(&map);
     drop(map);
     ring.send(b"still");
     assert!(program.run(&QUIET).unwrap().samples().eq([b"still"]));
@@ -23,7 +23,7 @@ fn two_programs_keep_their_logs_apart() {
     let map = Map::create("two", 4096).unwrap();
     let mut one = DrainProgram::load(&map, 4096).unwrap();
     let mut two = DrainProgram::load(&map, 4096).unwrap();
-    let mut ring = RawRing::new(&map);
+    let mut ring = RawProducer::new(&map);
     ring.send(b"one");
     let first = one.run(&QUIET).unwrap();
     ring.send(b"two");
@@ -63,7 +63,7 @@ fn loading_without_rights_names_the_capability_and_running_needs_none() {
         return;
     }
     let map = Map::create("rights", 4096).unwrap();
-    let mut ring = RawRing::new(&map);
+    let mut ring = RawProducer::new(&map);
     let mut program = DrainProgram::load(&map, 4096).unwrap();
     without_rights(|| {
         for log_bytes in [0, 4096] {

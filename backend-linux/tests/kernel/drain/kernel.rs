@@ -34,7 +34,7 @@ fn a_busy_record_holds_up_what_lies_behind_it() {
     assert!(program.run(&QUIET).unwrap().samples().eq([&b"before"[..]]));
     assert_eq!(program.run(&QUIET).unwrap().returned(), Ok(0));
     assert_eq!(ring.consumer_pos(), busy);
-    ring.header(busy, 4);
+    ring.set_header(busy, 4);
     assert!(program.run(&QUIET).unwrap().samples().eq([&b"late"[..], b"behind"]));
 }
 
@@ -46,7 +46,7 @@ fn a_sample_above_the_dynptr_limit_is_too_big_for_ever() {
     let (mut ring, mut program) = setup(1 << 25, 4096);
     ring.write(0, b"before");
     let at = ring.next;
-    ring.header(at, 1 << 24);
+    ring.set_header(at, 1 << 24);
     ring.next += (1 << 24) + 8;
     ring.publish();
     let drained = program.run(&QUIET).unwrap();
@@ -55,7 +55,7 @@ fn a_sample_above_the_dynptr_limit_is_too_big_for_ever() {
     // What came before the bad record was handed over all the same.
     assert!(drained.samples().eq([&b"before"[..]]));
     assert_eq!(ring.consumer_pos(), at);
-    ring.header(at, 1 << 24 | DISCARD);
+    ring.set_header(at, 1 << 24 | DISCARD);
     assert_eq!(program.run(&QUIET).unwrap().returned(), Err(Errno::TOOBIG));
 }
 
@@ -117,7 +117,7 @@ fn a_drain_within_a_drain_is_busy() {
     }
     let map = Map::create("nested", 4096).unwrap();
     let mut program = DrainProgram::load_troublesome(&map, 4096).unwrap();
-    let mut ring = RawRing::new(&map);
+    let mut ring = RawProducer::new(&map);
     ring.send(b"one");
     ring.send(b"two");
     let drained = program.run(&QUIET.nested(true)).unwrap();
@@ -136,7 +136,7 @@ fn a_slow_callback_takes_its_time_and_keeps_other_drains_out() {
     let map = Map::create("slow", 4096).unwrap();
     let mut slow = DrainProgram::load_troublesome(&map, 4096).unwrap();
     let mut other = DrainProgram::load(&map, 4096).unwrap();
-    let mut ring = RawRing::new(&map);
+    let mut ring = RawProducer::new(&map);
     let delay = DrainOptions::MAX_DELAY;
     // A callback keeps its core for itself: on a busy machine the other drain may get none before it is all over.
     let found_busy = (0..20).any(|_| {
@@ -172,7 +172,7 @@ fn two_drainers_at_once_share_the_samples_out() {
         return;
     }
     let map = Map::create("share", 4096).unwrap();
-    let mut ring = RawRing::new(&map);
+    let mut ring = RawProducer::new(&map);
     let done = std::sync::atomic::AtomicBool::new(false);
     let start = Instant::now();
     let mut seen: Vec<u32> = std::thread::scope(|scope| {

@@ -10,8 +10,8 @@ use super::{
     HALF, MS, PATIENCE, SILENT, WAKING, WANTED, drain, half_full, in_time, joined, joined_scoped, quiet,
     without_recheck,
 };
-use crate::support::may_bpf;
-use crate::support::ring::RawRing;
+use user_ringbuf_kit::raw::{RawProducer, RawRing};
+use user_ringbuf_kit::rights::may_bpf;
 
 #[test]
 fn a_timeout_of_zero_does_not_wait() {
@@ -236,7 +236,7 @@ fn waiting_for_consumption_notices_a_consumer_ahead_of_what_was_sent() {
         return;
     }
     let (map, producer, mut program) = half_full();
-    RawRing::new(&map).send(b"not ours");
+    RawProducer::new(&map).send(b"not ours");
     drain(&mut program, WAKING);
     let corrupted = |error| matches!(error, BlockingError::Reserve(ReserveError::Corrupted(_)));
     let mut waiter = without_recheck(&map);

@@ -3,6 +3,7 @@
 mod ending;
 mod refilled;
 mod room;
+mod set;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, ScopedJoinHandle, sleep};
@@ -15,7 +16,7 @@ use user_ringbuf_linux::{
     Wait, Wake, WakeupFlags, Yield,
 };
 
-use crate::support::may_bpf;
+use user_ringbuf_kit::rights::may_bpf;
 
 const WAKING: DrainOptions = DrainOptions::new();
 const SILENT: DrainOptions = DrainOptions::new().wakeup(WakeupFlags::NEVER);

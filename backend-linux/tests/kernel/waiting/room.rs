@@ -3,7 +3,7 @@
 use user_ringbuf_linux::{Corruption, ReserveError, record_extent};
 
 use super::*;
-use crate::support::ring::RawRing;
+use user_ringbuf_kit::raw::RawProducer;
 
 #[test]
 fn a_push_waits_for_its_room_and_returns_where_the_record_ends() {
@@ -83,7 +83,7 @@ fn waiting_for_room_notices_a_position_that_is_not_ours() {
     }
     let (map, producer, mut program) = half_full();
     let expected = producer.position();
-    let mut raw = RawRing::new(&map);
+    let mut raw = RawProducer::new(&map);
     raw.send(b"not ours");
     let found = expected.advance(16);
     let mut waiter = without_recheck(&map);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use user_ringbuf_linux::{DrainOptions, DrainProgram, MAX_LOG, WakeupFlags};
 
-use user_ringbuf_tests::interpreter::without_jit;
+use user_ringbuf_kit::interpreter::without_jit;
 
 use super::{as_nobody, on_ring};
 use crate::answer::Answer;

@@ -4,12 +4,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::process::Resource;
+use user_ringbuf_kit::bpffs::{Bpffs, Directory};
+use user_ringbuf_kit::fork::{Forked, Line, ask, forever, fork};
+use user_ringbuf_kit::objects;
+use user_ringbuf_kit::seccomp::{without_bpf_call, without_calls};
+use user_ringbuf_kit::usage::{with_limit, with_little_address_space};
 use user_ringbuf_linux::{Map, MapError, Mapping, MappingView, RingSize, rounded_size};
-use user_ringbuf_tests::bpffs::{Bpffs, Directory};
-use user_ringbuf_tests::fork::{Forked, Line, ask, forever, fork};
-use user_ringbuf_tests::objects;
-use user_ringbuf_tests::rights::{without_bpf_call, without_calls};
-use user_ringbuf_tests::usage::{with_limit, with_little_address_space};
 
 use super::{as_nobody, on_ring, plain};
 use crate::answer::Answer;

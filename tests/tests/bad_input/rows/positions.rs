@@ -2,8 +2,8 @@
 
 use std::cell::Cell;
 
+use user_ringbuf_kit::raw::BUSY;
 use user_ringbuf_linux::{MappingView, Producer, Records, Shared};
-use user_ringbuf_tests::raw::BUSY;
 
 use super::reservations::{BLOCKING, RESERVE, Reserve};
 use super::{on_ring, plain};

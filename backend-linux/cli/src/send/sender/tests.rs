@@ -1,4 +1,4 @@
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use user_ringbuf_sim::{FakeKernel, HeapMemory, KernelMemory};
 use super::*;
 use crate::framing::Framing;
 
-/// A consumer that drains one sample whenever somebody waits.
+/// A consumer that drains one sample whenever the sender waits.
 struct Drainer<'r> {
     kernel: FakeKernel<&'r HeapMemory>,
     drained: &'r RefCell<Vec<Vec<u8>>>,
@@ -35,6 +35,38 @@ impl Wait for Drainer<'_> {
     }
 }
 
+/// A host that keeps what it is told. It stops the sending after `patience` looks while that waits for room.
+#[derive(Debug, Default)]
+struct Notes {
+    notes: RefCell<Vec<String>>,
+    pauses: bool,
+    patience: Cell<Option<u32>>,
+}
+
+impl Host for &Notes {
+    fn note(&mut self, text: &str) {
+        self.notes.borrow_mut().push(text.to_owned());
+    }
+
+    fn pauses(&mut self) -> bool {
+        self.pauses
+    }
+
+    fn wait_for_input(&mut self) -> Result<(), Stopped> {
+        Ok(())
+    }
+
+    fn go_on(&mut self) -> Result<(), Stopped> {
+        match self.patience.get() {
+            Some(0) => Err(Stopped::Signal("SIGTERM")),
+            left => {
+                self.patience.set(left.map(|left| left - 1));
+                Ok(())
+            }
+        }
+    }
+}
+
 struct Sent {
     result: Result<(), SendError>,
     samples: Vec<Vec<u8>>,
@@ -58,20 +90,23 @@ fn send_into(
 ) -> Sent {
     let producer = Producer::attach(memory).unwrap();
     let max = producer.max_sample_len();
-    let notes = RefCell::new(Vec::new());
+    let host = Notes::default();
     let mut sender = Sender {
         producer,
         waiter: Drainer { kernel: FakeKernel::new(memory), drained },
         on_full,
+        timeout: None,
         parser: Parser::new(framing, max),
         tally: Tally::new(framing, max),
-        pauses: &mut || false,
-        note: &mut |text| notes.borrow_mut().push(text.to_owned()),
+        host: &mut &host,
+        told: None,
+        ring: "--id 7".to_owned(),
     };
     let result = sender.send_all(from, |_| {});
-    let Tally { samples, bytes, dropped, too_large, .. } = sender.tally;
+    let tally = sender.tally;
+    let counts = [tally.samples, tally.bytes, tally.dropped(), tally.too_large()];
     drained.borrow_mut().extend(FakeKernel::new(memory).collect(0).1);
-    Sent { result, samples: drained.take(), counts: [samples, bytes, dropped, too_large], notes: notes.take() }
+    Sent { result, samples: drained.take(), counts, notes: host.notes.take() }
 }
 
 fn lines(count: usize) -> (Vec<u8>, Vec<Vec<u8>>) {
@@ -121,7 +156,7 @@ fn failing_stops_at_the_first_that_does_not_fit_and_keeps_those_before() {
     let (input, want) = lines(10);
     let sent = send(64, Framing::Lines, OnFull::Fail, &input[..]);
     let error = sent.result.unwrap_err().to_string();
-    assert_eq!(error, "line 5 (1 bytes) has no room: the ring is full: the record needs 16 bytes, 0 are free");
+    assert_eq!(error, "line 5 (1 bytes) does not fit: the ring is full: the record needs 16 bytes, 0 are free");
     assert_eq!(sent.samples, want[..4]);
     assert_eq!(sent.counts, [4, 4, 0, 0]);
 }
@@ -137,8 +172,8 @@ fn lines_too_large_for_the_ring_are_skipped_by_name_and_the_rest_is_sent() {
     assert_eq!(
         sent.notes,
         [
-            "line 2 skipped: 57 bytes, this ring takes at most 56",
-            "line 4 skipped: 114 bytes, this ring takes at most 56"
+            "line 2 skipped: 57 bytes, the limit of this ring is 56",
+            "line 4 skipped: 114 bytes, the limit of this ring is 56"
         ]
     );
 }
@@ -147,7 +182,7 @@ fn lines_too_large_for_the_ring_are_skipped_by_name_and_the_rest_is_sent() {
 fn a_cut_frame_is_an_error_and_those_before_it_are_sent() {
     let sent = send(64, Framing::U32, OnFull::Wait, &b"\x01\0\0\0a\x09\0\0\0bcd"[..]);
     let error = sent.result.unwrap_err().to_string();
-    assert_eq!(error, "frame 2 (at byte 5) is cut off: it announces 9 bytes, and 3 are there");
+    assert_eq!(error, "frame 2 (at byte 5) is cut off: its length is 9 bytes, and the input has 3 of them");
     assert_eq!(sent.samples, [b"a"]);
     assert_eq!(sent.counts, [1, 1, 0, 0]);
 }
@@ -255,20 +290,22 @@ impl Read for Naming<'_> {
 /// What is named of pieces that are dropped in part, when the input pauses between them or does not.
 fn named(input_pauses: bool, pieces: Vec<Piece>) -> Vec<String> {
     let memory = HeapMemory::new(64).unwrap();
-    let notes = RefCell::new(Vec::new());
+    let host = Notes { pauses: input_pauses, ..Notes::default() };
     let producer = Producer::attach(&memory).unwrap();
     let max = producer.max_sample_len();
     let mut sender = Sender {
         producer,
         waiter: Drainer { kernel: FakeKernel::new(&memory), drained: &RefCell::default() },
         on_full: OnFull::Drop,
+        timeout: None,
         parser: Parser::new(Framing::Lines, max),
         tally: Tally::new(Framing::Lines, max),
-        pauses: &mut || input_pauses,
-        note: &mut |text| notes.borrow_mut().push(text.to_owned()),
+        host: &mut &host,
+        told: None,
+        ring: "--id 7".to_owned(),
     };
-    sender.send_all(Naming { memory: &memory, notes: &notes, pieces }, |_| {}).unwrap();
-    notes.take()
+    sender.send_all(Naming { memory: &memory, notes: &host.notes, pieces }, |_| {}).unwrap();
+    host.notes.take()
 }
 
 #[test]
@@ -287,4 +324,67 @@ fn dropped_lines_are_named_before_the_input_pauses() {
 fn a_run_of_dropped_lines_that_several_reads_bring_is_named_once() {
     let pieces = vec![piece(b"1\n2\n3\n4\n5\n", 0), piece(b"6\n", 0), piece(b"7\n", 0), piece(b"", 0)];
     assert_eq!(named(false, pieces), ["lines 5 to 7 dropped: the ring is full"]);
+}
+
+/// A clock that each wait moves on to where it should end. Nothing is drained.
+struct Patient(Duration, RingId);
+
+impl Wait for Patient {
+    type Error = Infallible;
+
+    fn ring(&self) -> Option<RingId> {
+        Some(self.1)
+    }
+
+    fn now(&self) -> Duration {
+        self.0
+    }
+
+    fn wait(&mut self, _: u32, until: Option<Duration>) -> Result<Wake, Infallible> {
+        self.0 = until.expect("no wait without an end");
+        Ok(Wake::Look)
+    }
+}
+
+/// Sends ten lines into a ring that holds four and that nothing drains.
+fn wait_in_vain(timeout: Option<Duration>, patience: Option<u32>) -> (String, Vec<String>, Duration) {
+    let memory = HeapMemory::new(64).unwrap();
+    let host = Notes { patience: Cell::new(patience), ..Notes::default() };
+    let mut sender = Sender {
+        producer: Producer::attach(&memory).unwrap(),
+        waiter: Patient(Duration::ZERO, memory.kernel_ring_id()),
+        on_full: OnFull::Wait,
+        timeout,
+        parser: Parser::new(Framing::Lines, 56),
+        tally: Tally::new(Framing::Lines, 56),
+        host: &mut &host,
+        told: None,
+        ring: "--id 7".to_owned(),
+    };
+    let error = sender.send_all(&lines(10).0[..], |_| {}).unwrap_err().to_string();
+    assert_eq!(sender.tally.samples, 4, "what went in counts");
+    let waited = sender.waiter.0;
+    (error, host.notes.take(), waited)
+}
+
+#[test]
+fn a_ring_that_nothing_drains_is_named_after_a_second_and_again_after_a_minute() {
+    let (error, notes, _) = wait_in_vain(None, Some(130));
+    assert_eq!(error, "interrupted by SIGTERM");
+    let note = |seconds| {
+        format!(
+            "line 5 (1 bytes) has been waiting for room for {seconds} s: the ring is full; `user-ringbuf inspect --id 7 --watch` \
+             shows whether a program drains it"
+        )
+    };
+    assert_eq!(notes, [note(1), note(61), note(121)]);
+}
+
+#[test]
+fn a_wait_ends_when_its_time_is_up() {
+    let (error, notes, waited) = wait_in_vain(Some(Duration::from_millis(2500)), None);
+    assert_eq!(error, "line 5 (1 bytes) found no room within 2.5 s: does a program drain the ring?");
+    assert_eq!((notes.len(), waited), (1, Duration::from_millis(2500)));
+    let (_, notes, waited) = wait_in_vain(Some(Duration::ZERO), None);
+    assert_eq!((notes.len(), waited), (0, Duration::ZERO), "no time at all is one try");
 }

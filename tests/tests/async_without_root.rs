@@ -1,0 +1,112 @@
+//! Tasks that wait over simulated memory: no root, no map, over each runtime's reactor.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::mpsc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use std::sync::Arc;
+use user_ringbuf_linux::{
+    AsyncIoProducer, AsyncIoShared, AsyncProducer, AsyncShared, Position, Producer, Reactor, Recheck, Shared,
+    TokioProducer, TokioShared,
+};
+use user_ringbuf_sim::{FakeKernel, HeapMemory};
+
+type Memory = Arc<HeapMemory>;
+
+/// Long enough for a slow machine, and far longer than any pause below.
+const PATIENCE: Duration = Duration::from_secs(20);
+const EVERY_MS: Recheck = Recheck::Backoff { first: Duration::from_millis(1), longest: Duration::from_millis(1) };
+
+/// Wakes by sending a message.
+struct Messenger(mpsc::Sender<()>);
+
+impl Wake for Messenger {
+    fn wake(self: Arc<Self>) {
+        let _ = self.0.send(());
+    }
+}
+
+/// Polls `future`, once and then whenever it is woken, and does `meanwhile` after the first poll, which must be pending.
+fn wait<T>(future: impl Future<Output = T>, meanwhile: impl FnOnce()) -> T {
+    let (sender, woken) = mpsc::channel();
+    let waker = Waker::from(Arc::new(Messenger(sender)));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    assert!(future.as_mut().poll(&mut context).is_pending());
+    meanwhile();
+    loop {
+        woken.recv_timeout(PATIENCE).expect("the task is woken");
+        if let Poll::Ready(done) = future.as_mut().poll(&mut context) {
+            return done;
+        }
+    }
+}
+
+fn full_ring() -> (Memory, Shared<Memory>) {
+    let memory = Arc::new(HeapMemory::new(64).unwrap());
+    let shared = Shared::attach(Memory::clone(&memory)).unwrap();
+    shared.push(&[0; 56]).unwrap();
+    (memory, shared)
+}
+
+/// Runs `test` where tokio's reactor is at work on another thread.
+fn in_tokio(test: impl FnOnce()) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_io().build().unwrap();
+    let _entered = runtime.enter();
+    test();
+}
+
+fn a_look_wakes<R: Reactor>() {
+    let (memory, shared) = full_ring();
+    let ring: AsyncShared<Memory, R> = AsyncShared::simulated(shared, Recheck::Never).unwrap();
+    let end: Position = wait(ring.push(b"next"), || {
+        assert_eq!(FakeKernel::new(&*memory).collect(0).1.len(), 1);
+        ring.look();
+    })
+    .unwrap();
+    wait(ring.wait_consumed(end), || {
+        assert_eq!(FakeKernel::new(&*memory).collect(0).1, [b"next"]);
+        ring.look();
+    })
+    .unwrap();
+}
+
+fn a_recheck_finds_room<R: Reactor>() {
+    let (memory, shared) = full_ring();
+    let ring: AsyncShared<Memory, R> = AsyncShared::simulated(shared, EVERY_MS).unwrap();
+    wait(ring.push(b"shared"), || drop(FakeKernel::new(&*memory).collect(0))).unwrap();
+    assert_eq!(FakeKernel::new(&*memory).collect(0).1, [b"shared"]);
+
+    let (memory, shared) = full_ring();
+    let producer: Producer<Memory> = shared.into_producer();
+    let mut ring: AsyncProducer<Memory, R> = AsyncProducer::simulated(producer, EVERY_MS).unwrap();
+    wait(ring.push(b"alone"), || drop(FakeKernel::new(&*memory).collect(0))).unwrap();
+    assert_eq!(FakeKernel::new(&*memory).collect(0).1, [b"alone"]);
+}
+
+/// The reactor of one of the aliases that users write.
+trait ReactorOf {
+    type Reactor: Reactor;
+}
+
+impl<R: Reactor> ReactorOf for AsyncShared<Memory, R> {
+    type Reactor = R;
+}
+
+impl<R: Reactor> ReactorOf for AsyncProducer<Memory, R> {
+    type Reactor = R;
+}
+
+#[test]
+fn a_look_after_a_drain_wakes_who_waits_for_room_and_for_consumption() {
+    in_tokio(a_look_wakes::<<TokioShared<Memory> as ReactorOf>::Reactor>);
+    a_look_wakes::<<AsyncIoShared<Memory> as ReactorOf>::Reactor>();
+}
+
+#[test]
+fn without_a_look_the_recheck_finds_the_room_that_a_drain_made() {
+    in_tokio(a_recheck_finds_room::<<TokioProducer<Memory> as ReactorOf>::Reactor>);
+    a_recheck_finds_room::<<AsyncIoProducer<Memory> as ReactorOf>::Reactor>();
+}
