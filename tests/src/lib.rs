@@ -15,3 +15,8 @@ pub mod percentiles;
 pub mod ring;
 pub mod send;
 pub mod tally;
+
+/// The Rust of the manual, which `cargo test` compiles and runs here, where all crates that it speaks of are at hand.
+#[cfg(doctest)]
+#[doc = include_str!("../../GUIDE.md")]
+pub mod guide {}

@@ -48,3 +48,17 @@ fn a_sensor_follows_its_pin_to_a_new_ring_and_ends_when_told() {
     }
     assert!(!pin.exists(), "it removes its pin");
 }
+
+#[test]
+fn structs_arrive_as_they_were_written() {
+    if !may_admin() {
+        return;
+    }
+    let lines = [
+        "pid: 1, cpu: 0, flags: 0 } \"\"",
+        "pid: 2, cpu: 3, flags: 0 } \"\"",
+        "pid: 4, cpu: 1, flags: 1 } \"migrate\"",
+    ];
+    let expected: String = lines.iter().map(|line| format!("Dispatch {{ {line}\n")).collect();
+    assert_eq!(run("structs", &[]), expected);
+}
