@@ -124,14 +124,6 @@ pub struct Call {
     pub nested: bool,
 }
 
-impl Image {
-    /// Bytes that the pieces have.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.pieces.iter().map(|piece| piece.bytes.len()).sum()
-    }
-}
-
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ring {:?}, consumer ", self.ground)?;

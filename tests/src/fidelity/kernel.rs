@@ -157,10 +157,6 @@ impl KernelRing {
 impl Side for KernelRing {
     type Memory = Mapping;
 
-    fn name(&self) -> &'static str {
-        "real"
-    }
-
     fn size(&self) -> u32 {
         self.pages.size()
     }

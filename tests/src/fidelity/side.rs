@@ -11,9 +11,6 @@ pub trait Side {
     /// What the core works on.
     type Memory: RingMemory;
 
-    /// What it is called in reports.
-    fn name(&self) -> &'static str;
-
     /// Bytes in the data area.
     fn size(&self) -> u32;
 
