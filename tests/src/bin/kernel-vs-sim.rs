@@ -46,7 +46,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args, plant: Option<Fault>) -> anyhow::Result<bool> {
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
-    // First of all, so that a run that ends badly can be repeated.
+    // First of all, so that a run that fails can be repeated.
     eprintln!("seed {seed}");
     let report = against_the_kernel(&Plan { images: args.images, seed, only: args.image, plant })?;
     if args.json {
