@@ -6,51 +6,15 @@
 
 mod answer;
 mod nobody;
+mod other_process;
 mod page;
+mod row;
 mod rows;
 mod tried_ring;
 
-use answer::Answer;
+use row::Attempt;
 use tried_ring::TriedRing;
 use user_ringbuf_kit::rights::may_admin;
-
-/// A row of the table.
-struct Row {
-    /// The entry point.
-    entry: &'static str,
-    /// The wrong value.
-    value: &'static str,
-    /// The error's type and variant.
-    error: &'static str,
-    /// What its text holds.
-    says: &'static str,
-    attempt: Attempt,
-}
-
-/// Tries something on a ring.
-type TryOn = Box<dyn Fn(&TriedRing) -> Vec<Answer>>;
-
-/// How the wrong value gets there. Every answer has to be the row's error.
-enum Attempt {
-    /// By itself.
-    Plain(Box<dyn Fn() -> Vec<Answer>>),
-    /// On a ring, once for each of these sizes; the ring has to work afterwards.
-    OnRing(&'static [u64], TryOn),
-    /// In a process of user nobody without capabilities.
-    AsNobody(fn() -> Vec<Answer>),
-}
-
-impl Row {
-    /// What is wrong with these answers, line by line.
-    fn faults(&self, answers: &[Answer]) -> Vec<String> {
-        let Self { entry, value, error, says, .. } = self;
-        if answers.is_empty() {
-            return vec![format!("{entry} with {value}: nothing was tried")];
-        }
-        let wrong = answers.iter().filter(|answer| answer.error != *error || !answer.text.contains(says));
-        wrong.map(|answer| format!("{entry} with {value}: expected {error} that says {says:?}: {answer:?}")).collect()
-    }
-}
 
 #[test]
 fn every_wrong_value_at_every_entry_point_is_a_typed_error_that_says_what_is_wrong() {
@@ -72,5 +36,5 @@ fn every_wrong_value_at_every_entry_point_is_a_typed_error_that_says_what_is_wro
         }
     }
     assert!(as_nobody && faults.is_empty(), "{}", faults.join("\n"));
-    nobody::run_its_rows();
+    other_process::run_its_rows();
 }

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use anyhow::Result;
 
-use super::{SMALL_RING, add_rows, check_number};
+use super::rows::{SMALL_RING, add_rows, check_number};
 use crate::options::Options;
 use crate::peers::capi::{Capi, Functions, TwoCallFloor};
 use crate::peers::libbpf::Libbpf;

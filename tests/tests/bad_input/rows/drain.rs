@@ -6,9 +6,9 @@ use user_ringbuf_linux::{DrainOptions, DrainProgram, MAX_LOG, WakeupFlags};
 
 use user_ringbuf_kit::interpreter::without_jit;
 
-use super::{as_nobody, on_ring};
 use crate::answer::Answer;
-use crate::{Row, nobody};
+use crate::nobody;
+use crate::row::{Row, as_nobody, on_ring};
 
 pub(crate) fn rows() -> Vec<Row> {
     let load = "DrainProgram::{load, load_troublesome}";

@@ -11,9 +11,9 @@ use user_ringbuf_kit::seccomp::{without_bpf_call, without_calls};
 use user_ringbuf_kit::usage::{with_limit, with_little_address_space};
 use user_ringbuf_linux::{Map, MapError, Mapping, MappingView, RingSize, rounded_size};
 
-use super::{as_nobody, on_ring, plain};
 use crate::answer::Answer;
-use crate::{Row, nobody};
+use crate::nobody;
+use crate::row::{Row, as_nobody, on_ring, plain};
 
 /// `BPF_PROG_TYPE_SYSCALL`, whose number is that of the map type too, and `BPF_F_SLEEPABLE`.
 const SYSCALL: (u32, u32) = (31, 16);

@@ -6,9 +6,8 @@ use user_ringbuf_kit::raw::BUSY;
 use user_ringbuf_linux::{MappingView, Producer, Records, Shared};
 
 use super::reservations::{BLOCKING, RESERVE, Reserve};
-use super::{on_ring, plain};
-use crate::Row;
 use crate::answer::Answer;
+use crate::row::{Row, on_ring, plain};
 use crate::tried_ring::TriedRing;
 
 /// A wrong producer position.

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use user_ringbuf_linux::{Mapping, Producer, ReserveError, Shared, Spin};
 
-use super::{SMALL, on_ring};
 use crate::answer::Answer;
+use crate::row::{Attempt, Row, SMALL, on_ring};
 use crate::tried_ring::TriedRing;
-use crate::{Attempt, Row};
 
 /// Sends a sample through the producer that is tried.
 pub(crate) type Push<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), ReserveError>;

@@ -2,9 +2,8 @@
 
 use user_ringbuf_linux::{ContiguousMemory, Payload, Producer};
 
-use super::on_ring;
-use crate::Row;
 use crate::answer::Answer;
+use crate::row::{Row, on_ring};
 use crate::tried_ring::TriedRing;
 
 /// Nine bytes are reserved, so that the record has padding which is not the sample's.

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use user_ringbuf_linux::{BlockingError, EpollWaiter, MAX_TIMEOUT, Map, Producer, Shared, Spin, Yield};
 
-use super::on_ring;
 use super::reservations::NO_WAIT;
-use crate::Row;
 use crate::answer::Answer;
+use crate::row::{Row, on_ring};
 use crate::tried_ring::TriedRing;
 
 /// Every operation that waits, of both kinds of producer, with a timeout.

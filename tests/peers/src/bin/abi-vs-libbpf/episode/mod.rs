@@ -11,6 +11,7 @@ use user_ringbuf_linux::{DrainOptions, DrainProgram, Map, Position, RingSize, Wa
 
 use crate::abi::{Call, Handles, Library, Place, RINGS, Reply, SLOTS};
 use crate::actor::Child;
+use crate::mode::Mode;
 use crate::pages::Pages;
 use crate::plant::Plant;
 use crate::tally::Tally;
@@ -18,17 +19,6 @@ use crate::tally::Tally;
 /// Samples outstanding at once, at most.
 const OUTSTANDING: usize = 40;
 const DYNPTR: u32 = 1 << 24;
-
-/// How the two libraries meet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// Each has a ring of its own.
-    Apart,
-    /// Both work on both rings, in turn.
-    Interleaved,
-    /// Both work on both rings, from two processes in turn.
-    TwoProcesses,
-}
 
 /// A descriptor of something else, or none.
 #[derive(Debug)]
