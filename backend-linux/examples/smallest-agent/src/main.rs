@@ -1,4 +1,4 @@
-//! A whole producer without std and without an allocator: a static program of some 20 KiB that holds nothing but a
+//! A whole producer without std and without an allocator: a static program of some 30 KiB that holds nothing but a
 //! descriptor. It gets the ring's over the Unix socket that is its standard input, attaches, publishes readings, and sleeps
 //! while the ring is full.
 //!
