@@ -46,7 +46,7 @@ fn the_readme_s_bpf_half_takes_the_samples_of_its_other_half() {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme.bpf.o");
     compile(&file);
 
-    let mut object = ObjectBuilder::default().open_file(&file).unwrap().load().expect("the verifier takes it");
+    let object = ObjectBuilder::default().open_file(&file).unwrap().load().expect("the verifier takes it");
     let dispatches = object.maps().find(|map| map.name() == "dispatches").unwrap();
     let map = Map::from_borrowed(dispatches.as_fd()).unwrap();
     let mapping = Mapping::new(&map).unwrap();
