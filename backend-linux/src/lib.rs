@@ -58,6 +58,11 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+/// The manual, as it stands in `GUIDE.md`.
+#[cfg(all(doc, not(doctest)))]
+#[doc = include_str!("../GUIDE.md")]
+pub mod guide {}
+
 #[cfg(feature = "std")]
 mod asynchronous;
 mod bpf;

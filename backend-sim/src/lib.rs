@@ -33,7 +33,7 @@
 //! - **Model checking** (feature `loom`): the same producers and the same fake kernel under loom. [`Orderings`] weakens one
 //!   role of the protocol.
 //!
-//! The example `agent_without_root` tests an agent's own code against a stalling, a slow and a wakeup-less consumer.
+//! The example `agent-without-root` tests an agent's own code against a stalling, a slow and a wakeup-less consumer.
 //!
 //! The feature `proof` adds what this project is tested with: programs of operations, a reference model, planted faults, a
 //! second reading of the kernel's rules, the loom models. It may change in any release.

@@ -3,8 +3,11 @@
 
 use std::cell::Cell;
 
-use user_ringbuf_core::{Corruption, Producer, Repair, RingMemory, Role, repair};
-use user_ringbuf_sim::{Fate, HeapMemory, Hooked, RawAccess, Step};
+use user_ringbuf_core::{
+    AttachError, Corruption, Damage, Header, Position, Producer, RecordState, Records, Repair, RingMemory, Role,
+    record_extent, repair,
+};
+use user_ringbuf_sim::{FakeKernel, Fate, HeapMemory, Hooked, RawAccess, Step};
 
 const SIZE: u64 = 64;
 
@@ -93,5 +96,35 @@ fn a_producer_position_between_two_multiples_of_eight_is_rounded_down_after_the_
     assert_eq!(result, Ok(()));
     let [Repair::Discarded { record }, Repair::ProducerMoved { from, to }] = done[..] else { panic!("{done:?}") };
     assert_eq!((record.start.get(), from.get(), to.get()), (16, 35, 32));
+    Producer::attach(&memory).unwrap();
+}
+
+#[test]
+fn a_stretch_longer_than_the_longest_record_becomes_several_fillers_that_a_drain_skips() {
+    let (size, longest) = (1_u64 << 25, (1_u64 << 24) + 8);
+    let memory = HeapMemory::new(size).unwrap();
+    memory.set_producer(size);
+    // The first record reaches beyond the producer position, with whatever lies behind it.
+    memory.write_raw(0, &Header::submitted((1 << 25) + 8).with_pad().to_ne_bytes()).unwrap();
+    let (result, done) = repaired(&memory);
+    assert_eq!(result, Ok(()));
+    assert!(matches!(done[..], [Repair::Filled { fillers: 2, .. }]), "{done:?}");
+    let records: Vec<_> = Records::new(memory.view()).unwrap().map(Result::unwrap).collect();
+    assert_eq!(records.iter().map(|record| u64::from(record.extent())).collect::<Vec<_>>(), [longest, size - longest]);
+    assert!(records.iter().all(|record| record.state == RecordState::Discarded));
+    assert_eq!(FakeKernel::new(&memory).collect(0).1.len(), 0);
+    assert_eq!(memory.snapshot().consumer, size);
+}
+
+#[test]
+fn a_sample_that_is_too_long_for_the_kernel_becomes_a_filler_of_the_same_extent() {
+    let memory = HeapMemory::new(1 << 25).unwrap();
+    let len = (1 << 24) + 4;
+    memory.set_producer(u64::from(record_extent(len)));
+    memory.write_raw(0, &Header::discarded(len).with_pad().to_ne_bytes()).unwrap();
+    let too_long = Damage::TooLong { start: Position::new(0), len };
+    assert_eq!(Producer::attach(&memory).unwrap_err(), AttachError::Damaged { damage: too_long });
+    let (result, done) = repaired(&memory);
+    assert_eq!((result, &done[..]), (Ok(()), &[Repair::Filled { damage: too_long, fillers: 2 }][..]));
     Producer::attach(&memory).unwrap();
 }

@@ -1,5 +1,5 @@
-//! The ways in which a ring jams, made for real: by a producer that stops half-way, or by bytes as a broken one of
-//! another make leaves them.
+//! The ways in which a ring jams, made for real: by a producer that stops half-way, or by the bytes that a broken foreign
+//! producer leaves.
 
 use clap::ValueEnum;
 use user_ringbuf_linux::{Map, Mapping, Producer};
@@ -23,7 +23,7 @@ pub enum Jam {
     Behind,
 }
 
-/// Bytes that the sample takes which reserves and never submits.
+/// Bytes of the sample that is reserved and never submitted.
 pub const HELD: usize = 100;
 /// Samples in front of the jam.
 pub const BEFORE: u64 = 3;
@@ -105,7 +105,7 @@ fn push(producer: &mut Producer<&Mapping>, numbers: std::ops::Range<u64>) -> any
     Ok(())
 }
 
-/// Writes records one after the other, and answers where the last ends.
+/// Writes records one after the other, and returns where the last one ends.
 fn write(raw: &RawRing, at: u64, numbers: std::ops::Range<u64>) -> u64 {
     numbers.fold(at, |at, number| raw.write_record(at, 0, &sample(number)))
 }

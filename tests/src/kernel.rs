@@ -12,7 +12,7 @@ use user_ringbuf_kit::stamp::MIN_LEN;
 /// Most samples that one drain of a [`Drainer`] takes: its log has room for as many.
 const SAMPLES_A_DRAIN: u32 = 4096;
 
-/// This process has not the rights, or the kernel not the means, to make a ring and a program that drains it.
+/// This process lacks the rights, or the kernel the support, to make a ring and a program that drains it.
 #[derive(Debug)]
 pub struct Unavailable {
     why: String,
@@ -37,7 +37,7 @@ pub fn ring(bytes: u64) -> anyhow::Result<Map> {
     })
 }
 
-/// A program that drains `map` and logs `log_bytes` bytes a run; 0 drains and forgets.
+/// A program that drains `map` and logs `log_bytes` bytes per run; with 0 it keeps no samples.
 ///
 /// # Errors
 /// [`Unavailable`], with what is missing, and what else the kernel refused.
@@ -66,14 +66,14 @@ impl Drainer {
         Ok(Self { program, options: DrainOptions::new().stop_after(SAMPLES_A_DRAIN) })
     }
 
-    /// Whom its drains wake.
+    /// Sets which waiters its drains wake.
     #[must_use]
     pub fn wakeup(mut self, flags: WakeupFlags) -> Self {
         self.options = self.options.wakeup(flags);
         self
     }
 
-    /// Drains once, hands each sample to `see`, and says how many there were.
+    /// Drains once, hands each sample to `see`, and returns how many there were.
     ///
     /// # Errors
     /// What the kernel refused, or samples too long for the log.
@@ -85,8 +85,8 @@ impl Drainer {
         Ok(count)
     }
 
-    /// Drains again and again until `stop` is set and nothing is left, with a pause after a drain that found nothing:
-    /// zero gives the core to whoever else wants it.
+    /// Drains repeatedly until `stop` is set and nothing is left, with a pause after a drain that found nothing:
+    /// zero yields the core instead.
     ///
     /// # Errors
     /// As [`drain`](Self::drain).
@@ -98,7 +98,7 @@ impl Drainer {
     ) -> anyhow::Result<()> {
         loop {
             // Read before the drain, which then sees what was submitted before the flag was set: acquire, pairs with
-            // the release store of whoever sets it.
+            // the release store that sets it.
             let last = stop.load(Ordering::Acquire);
             let count = self.drain(&mut see)?;
             if count == 0 && last {

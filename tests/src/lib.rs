@@ -2,9 +2,8 @@
 //!
 //! - [`ring`] is a ring with a consumer in the kernel.
 //! - [`send`] sends stamped samples through every interface, [`kernel`] drains them and [`tally`] counts what arrived;
-//!   [`crash`] kills the sender, [`jam`] jams the ring, [`fidelity`] asks the real kernel and the fake one.
-//!   [`framing`] is the body of a fuzz target. [`outcome`] is
-//!   how a program ends, [`percentiles`] what it says of many times.
+//!   [`crash`] kills the sender, [`jam`] jams the ring, [`fidelity`] asks the real kernel and the fake one. [`framing`] is
+//!   the body of a fuzz target. [`outcome`] turns a result into an exit code, [`percentiles`] sums up many times.
 
 pub mod crash;
 pub mod fidelity;
@@ -16,3 +15,8 @@ pub mod percentiles;
 pub mod ring;
 pub mod send;
 pub mod tally;
+
+/// The Rust of the manual, which `cargo test` compiles and runs here, where all crates that it speaks of are at hand.
+#[cfg(doctest)]
+#[doc = include_str!("../../GUIDE.md")]
+pub mod guide {}

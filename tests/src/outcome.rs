@@ -1,4 +1,4 @@
-//! How a program ends: 0 if all was well, 1 if not, 2 where it could not be tried.
+//! Exit codes of the programs: 0 if all was well, 1 if not, 2 if it could not be tried.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::kernel::Unavailable;
 
-/// The exit code of a program whose checks passed or did not; what kept it from checking goes to standard error.
+/// The exit code for checks that passed or failed. An error that kept them from running goes to standard error.
 #[must_use]
 pub fn exit_code(passed: anyhow::Result<bool>) -> ExitCode {
     match passed {
@@ -19,7 +19,7 @@ pub fn exit_code(passed: anyhow::Result<bool>) -> ExitCode {
     }
 }
 
-/// Prints one figure or a whole report on a line of its own: as JSON, or as `key: value` pairs.
+/// Prints a report as one line: JSON, or `key: value` pairs.
 ///
 /// # Errors
 /// If `report` can't be written as JSON.

@@ -1,10 +1,10 @@
-//! Many times, in two figures.
+//! Many times, summed up in two figures.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// The middle of a number of times, and what all but a hundredth of them keep to; 0 of none.
+/// The median and the 99th percentile of a number of times; 0 if there are none.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Percentiles {
     /// Half of the times are shorter.

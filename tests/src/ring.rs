@@ -7,7 +7,7 @@ use user_ringbuf_linux::{DrainOptions, DrainProgram, Map, Mapping, ReserveError,
 
 use user_ringbuf_kit::raw::RawRing;
 
-/// A map, and a program that drains it and hands back what the kernel saw.
+/// A map, and a program that drains it and returns the samples that the kernel saw.
 #[derive(Debug)]
 pub struct Ring {
     /// The map.
@@ -57,7 +57,7 @@ impl Ring {
         Mapping::new(&self.map).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// The ring's bytes, mapped apart.
+    /// The ring's bytes, through another mapping.
     ///
     /// # Panics
     /// If the kernel refuses.
@@ -65,7 +65,7 @@ impl Ring {
         RawRing::new(&self.map)
     }
 
-    /// Drains all there is, and hands back what the kernel saw. Wakes nobody.
+    /// Drains everything, and returns the samples that the kernel saw. Wakes no waiter.
     ///
     /// # Panics
     /// If the kernel refuses to drain, or the log was too small.
@@ -83,7 +83,7 @@ impl Ring {
         samples
     }
 
-    /// Drains at most `count` samples, or all with 0: what the kernel saw, and what the drain returned.
+    /// Drains at most `count` samples, or all with 0: the samples that the kernel saw, and what the drain returned.
     ///
     /// # Panics
     /// If the program can't be run, or the log was too small.
@@ -95,10 +95,10 @@ impl Ring {
     }
 
     /// Runs `produce` on `threads` threads, which get their numbers, and hands what the kernel sees meanwhile to `seen`,
-    /// `at_most` samples a drain, until all threads have come back and the ring is empty.
+    /// `at_most` samples per drain, until all threads have returned and the ring is empty.
     ///
     /// # Panics
-    /// If any thread or `seen` does: nobody is left waiting for one that is gone.
+    /// If any thread or `seen` does. No thread is left waiting for one that is gone.
     pub fn drain_while(
         &mut self,
         threads: usize,
@@ -131,7 +131,7 @@ impl Ring {
         });
     }
 
-    /// Drains everything, and says only how many samples that were, however many the log held.
+    /// Drains everything, and returns how many samples that were, however many the log held.
     ///
     /// # Panics
     /// If the program can't be run or the kernel refuses to drain.
@@ -152,7 +152,7 @@ impl Consumer {
     /// Tries until the ring is not full.
     ///
     /// # Panics
-    /// If the attempt fails for another reason, or nobody drains any more.
+    /// If the attempt fails for another reason, or the consumer is gone.
     pub fn retry<T>(&self, mut attempt: impl FnMut() -> Result<T, ReserveError>) -> T {
         loop {
             match attempt() {

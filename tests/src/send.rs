@@ -21,7 +21,7 @@ use user_ringbuf_kit::stamp::Stamp;
 pub const LONGEST: usize = 120;
 /// Records of a batch.
 pub const BATCH: u64 = 16;
-/// No drain takes so long: whoever waits longer has found a bug.
+/// No drain takes so long: a longer wait is a bug.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Samples that a thread holds in `detached` before it submits them, the last first.
 const HELD: usize = 8;
@@ -49,20 +49,20 @@ impl Api {
         !matches!(self, Self::Exclusive | Self::Batch)
     }
 
-    /// Whether several producers send at once; the others send one producer's samples after another's.
+    /// Whether several producers send at once. With the other interfaces they send one after another.
     #[must_use]
     pub fn is_concurrent(self) -> bool {
         self.publishes_busy()
     }
 }
 
-/// How many of `samples` each of some producers sends: they share evenly.
+/// Divides `samples` evenly among producers.
 #[must_use]
 pub fn shares(samples: u64, producers: u64) -> Vec<u64> {
     (0..producers).map(|producer| samples / producers + u64::from(producer < samples % producers)).collect()
 }
 
-/// Who sends what, and who hears of it.
+/// What to send, and what to call for each sample sent.
 #[derive(Clone, Copy)]
 pub struct Order<'a> {
     /// The ring.
@@ -80,7 +80,7 @@ pub struct Order<'a> {
 /// Sends everything.
 ///
 /// # Errors
-/// What a reservation answered, or that nothing was drained for 20 seconds.
+/// The error of a reservation, or that nothing was drained for 20 seconds.
 pub fn send(api: Api, order: Order<'_>) -> anyhow::Result<()> {
     match api {
         Api::Exclusive => order.exclusive(),
@@ -125,7 +125,7 @@ fn stamp_into<M: RingMemory>(sample: &mut Payload<M>, stamp: Stamp) -> anyhow::R
 
 fn join_all(threads: Vec<ScopedJoinHandle<'_, anyhow::Result<()>>>) -> anyhow::Result<()> {
     let join = |thread: ScopedJoinHandle<'_, _>| thread.join().map_err(|_| anyhow!("a thread panicked"))?;
-    // All are joined before the first failure is told.
+    // All are joined before the first failure is returned.
     threads.into_iter().map(join).collect::<Vec<_>>().into_iter().collect()
 }
 

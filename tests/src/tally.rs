@@ -1,14 +1,15 @@
 //! What arrived, against what was sent: lost, duplicated, torn, out of order.
 
 use std::collections::BTreeSet;
+use std::ops::AddAssign;
 
 use serde::Serialize;
 
 use user_ringbuf_kit::stamp::Stamp;
 
-/// What became of all samples. All zero but `samples` if the ring kept its word.
+/// What became of all samples. All zero except `samples` if the ring kept its promises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Verdict {
+pub struct Counts {
     /// Samples sent.
     pub samples: u64,
     /// Sent and never seen.
@@ -21,11 +22,22 @@ pub struct Verdict {
     pub out_of_order: u64,
 }
 
-impl Verdict {
+impl Counts {
     /// Whether everything arrived once, whole, and in order.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         *self == Self { samples: self.samples, ..Self::default() }
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, more: Self) {
+        let Self { samples, lost, duplicated, torn, out_of_order } = more;
+        self.samples += samples;
+        self.lost += lost;
+        self.duplicated += duplicated;
+        self.torn += torn;
+        self.out_of_order += out_of_order;
     }
 }
 
@@ -42,7 +54,7 @@ struct Seen {
 #[derive(Debug)]
 pub struct Tally {
     seen: Vec<Seen>,
-    verdict: Verdict,
+    counts: Counts,
     first_wrong: Option<String>,
 }
 
@@ -50,7 +62,7 @@ impl Tally {
     /// Nothing has arrived yet from `producers` producers, numbered from 0.
     #[must_use]
     pub fn new(producers: usize) -> Self {
-        Self { seen: (0..producers).map(|_| Seen::default()).collect(), verdict: Verdict::default(), first_wrong: None }
+        Self { seen: (0..producers).map(|_| Seen::default()).collect(), counts: Counts::default(), first_wrong: None }
     }
 
     /// Checks one sample.
@@ -58,14 +70,14 @@ impl Tally {
         let stamp = match Stamp::read(sample) {
             Ok(stamp) => stamp,
             Err(torn) => {
-                self.verdict.torn += 1;
+                self.counts.torn += 1;
                 self.wrong(|| torn.to_string());
                 return;
             }
         };
         let producer = usize::try_from(stamp.producer).unwrap_or(usize::MAX);
         let Some(seen) = self.seen.get_mut(producer) else {
-            self.verdict.duplicated += 1;
+            self.counts.duplicated += 1;
             self.wrong(|| format!("no such producer: {stamp:?}"));
             return;
         };
@@ -76,9 +88,9 @@ impl Tally {
             seen.missing.extend(expected..stamp.sequence);
             self.wrong(|| format!("{stamp:?} came where {expected} was due"));
         } else if seen.missing.remove(&stamp.sequence) {
-            self.verdict.out_of_order += 1;
+            self.counts.out_of_order += 1;
         } else {
-            self.verdict.duplicated += 1;
+            self.counts.duplicated += 1;
             self.wrong(|| format!("{stamp:?} came twice"));
         }
     }
@@ -95,23 +107,23 @@ impl Tally {
         self.seen.iter().map(|seen| seen.next - u64::try_from(seen.missing.len()).unwrap_or(0)).collect()
     }
 
-    /// The first thing that was wrong, in words.
+    /// The first fault, in words.
     #[must_use]
     pub fn first_wrong(&self) -> Option<&str> {
         self.first_wrong.as_deref()
     }
 
-    /// The verdict, given how many samples each producer sent.
+    /// The counts, given how many samples each producer sent.
     #[must_use]
-    pub fn verdict(&self, sent: &[u64]) -> Verdict {
-        let mut verdict = self.verdict;
+    pub fn counts(&self, sent: &[u64]) -> Counts {
+        let mut counts = self.counts;
         for (seen, sent) in self.seen.iter().zip(sent) {
-            verdict.samples += sent;
-            verdict.lost += u64::try_from(seen.missing.len()).unwrap_or(u64::MAX) + sent.saturating_sub(seen.next);
+            counts.samples += sent;
+            counts.lost += u64::try_from(seen.missing.len()).unwrap_or(u64::MAX) + sent.saturating_sub(seen.next);
             // More than were ever sent.
-            verdict.duplicated += seen.next.saturating_sub(*sent);
+            counts.duplicated += seen.next.saturating_sub(*sent);
         }
-        verdict
+        counts
     }
 
     fn wrong(&mut self, what: impl FnOnce() -> String) {
@@ -129,39 +141,39 @@ mod tests {
         bytes
     }
 
-    fn verdict_on(arrived: &[(u32, u64)], sent: &[u64]) -> Verdict {
+    fn counts_of(arrived: &[(u32, u64)], sent: &[u64]) -> Counts {
         let mut tally = Tally::new(sent.len());
         for (producer, sequence) in arrived {
             tally.note(&sample(*producer, *sequence));
         }
-        tally.verdict(sent)
+        tally.counts(sent)
     }
 
     #[test]
     fn samples_that_arrive_once_and_in_their_producers_order_are_clean() {
-        let verdict = verdict_on(&[(0, 0), (1, 0), (1, 1), (0, 1)], &[2, 2]);
-        assert_eq!(verdict, Verdict { samples: 4, ..Verdict::default() });
-        assert!(verdict.is_clean());
+        let counts = counts_of(&[(0, 0), (1, 0), (1, 1), (0, 1)], &[2, 2]);
+        assert_eq!(counts, Counts { samples: 4, ..Counts::default() });
+        assert!(counts.is_clean());
     }
 
     #[test]
     fn what_is_missing_in_the_middle_or_at_the_end_is_lost() {
-        let verdict = verdict_on(&[(0, 0), (0, 2)], &[5]);
-        assert_eq!(verdict, Verdict { samples: 5, lost: 3, ..Verdict::default() });
-        assert!(!verdict.is_clean());
+        let counts = counts_of(&[(0, 0), (0, 2)], &[5]);
+        assert_eq!(counts, Counts { samples: 5, lost: 3, ..Counts::default() });
+        assert!(!counts.is_clean());
     }
 
     #[test]
     fn what_comes_late_is_out_of_order_and_not_lost() {
-        let verdict = verdict_on(&[(0, 1), (0, 0), (0, 2)], &[3]);
-        assert_eq!(verdict, Verdict { samples: 3, out_of_order: 1, ..Verdict::default() });
+        let counts = counts_of(&[(0, 1), (0, 0), (0, 2)], &[3]);
+        assert_eq!(counts, Counts { samples: 3, out_of_order: 1, ..Counts::default() });
     }
 
     #[test]
     fn what_comes_twice_or_was_never_sent_is_duplicated() {
-        assert_eq!(verdict_on(&[(0, 0), (0, 0)], &[1]).duplicated, 1);
-        assert_eq!(verdict_on(&[(0, 0), (0, 1)], &[1]).duplicated, 1);
-        assert_eq!(verdict_on(&[(0, 0), (7, 0)], &[1]).duplicated, 1);
+        assert_eq!(counts_of(&[(0, 0), (0, 0)], &[1]).duplicated, 1);
+        assert_eq!(counts_of(&[(0, 0), (0, 1)], &[1]).duplicated, 1);
+        assert_eq!(counts_of(&[(0, 0), (7, 0)], &[1]).duplicated, 1);
     }
 
     #[test]
@@ -172,7 +184,7 @@ mod tests {
         tally.note(&torn);
         tally.note(&sample(0, 0));
         tally.note(&sample(0, 0));
-        assert_eq!(tally.verdict(&[1]), Verdict { samples: 1, torn: 1, duplicated: 1, ..Verdict::default() });
+        assert_eq!(tally.counts(&[1]), Counts { samples: 1, torn: 1, duplicated: 1, ..Counts::default() });
         assert!(tally.first_wrong().unwrap().contains("checksum"));
         assert_eq!(tally.arrived(), 1);
     }

@@ -105,7 +105,7 @@ fn of_processes_that_attach_at_the_same_instant_one_gets_the_ring() {
         children.iter().for_each(|_| start.say(0));
         assert_eq!(children.iter().map(|_| results.hear()).sum::<u32>(), 201, "one has it and two are refused");
         children.into_iter().for_each(Forked::kill);
-        assert!(Mapping::new(&ring.map).is_ok(), "nobody has it any more");
+        assert!(Mapping::new(&ring.map).is_ok(), "the claim is free again");
     }
 }
 

@@ -25,7 +25,7 @@ fn an_agent_without_privileges_attaches_and_produces_behind_its_filters() {
     }
     // With bpf(2), with it refused, and where calling it would be the end.
     for (flag, calls_bpf) in [("", true), ("--without-bpf", false), ("--via-fdinfo", false)] {
-        let out = run("least_privilege", &["--samples", "200000", flag]);
+        let out = run("least-privilege", &["--samples", "200000", flag]);
         assert!(out.contains("the kernel took 200000 samples"), "{flag}: {out}");
         let attaching = out.lines().find(|line| line.contains("attaching with")).unwrap();
         assert_eq!(attaching.contains("bpf"), calls_bpf, "{attaching}");
@@ -47,4 +47,18 @@ fn a_sensor_follows_its_pin_to_a_new_ring_and_ends_when_told() {
         assert!(out.contains("readings of 40 bytes, all received, in order"), "{out}");
     }
     assert!(!pin.exists(), "it removes its pin");
+}
+
+#[test]
+fn structs_arrive_as_they_were_written() {
+    if !may_admin() {
+        return;
+    }
+    let lines = [
+        "pid: 1, cpu: 0, flags: 0 } \"\"",
+        "pid: 2, cpu: 3, flags: 0 } \"\"",
+        "pid: 4, cpu: 1, flags: 1 } \"migrate\"",
+    ];
+    let expected: String = lines.iter().map(|line| format!("Dispatch {{ {line}\n")).collect();
+    assert_eq!(run("structs", &[]), expected);
 }

@@ -205,7 +205,7 @@ fn a_sample_of_2_to_the_24_bytes_jams_with_e2big_until_it_is_filled() {
         reachable: samples(0..BEFORE + BEHIND),
     }
     .check();
-    // Its producer's own discard is no way out.
+    // Its producer can't free it by a discard.
     let mut ring = jammed(Jam::TooLong);
     ring.raw().set_header(AT, DISCARD | 1 << 24);
     assert_eq!(ring.try_drain(0), (samples(0..BEFORE), Err(Errno::TOOBIG)));
@@ -354,7 +354,7 @@ fn a_repair_beside_a_draining_kernel_loses_and_repeats_nothing() {
             }
             let mut discarded = 0;
             let count = |done| discarded += u32::from(matches!(done, Repair::Discarded { .. }));
-            // SAFETY: the producer is dropped, and its forgotten samples are used by nobody.
+            // SAFETY: the producer is dropped, and its forgotten samples are never used.
             unsafe { repair(&mapping, count) }.unwrap();
             repaired.store(true, Ordering::Release);
             assert_eq!(discarded, 134);

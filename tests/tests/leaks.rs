@@ -1,6 +1,10 @@
-//! Nothing stays open or mapped: after a drop, and on every path that fails halfway.
+//! Nothing stays open or mapped: after a drop, a wait, and on every path that fails halfway.
 //!
 //! One test, since descriptors and mappings are counted for the whole process.
+
+use std::future::{Future, poll_fn};
+use std::task::Poll;
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::Resource;
@@ -10,8 +14,8 @@ use user_ringbuf_kit::rights::may_bpf;
 use user_ringbuf_kit::seccomp::without_bpf_call;
 use user_ringbuf_kit::usage::{mapped_maps, open_descriptors, with_limit, with_little_address_space};
 use user_ringbuf_linux::{
-    BpfCommand, DrainError, DrainProgram, EpollWaiter, MAX_LOG, Map, MapError, Mapping, MappingError, MappingView,
-    Producer, Shared,
+    AsyncIoShared, BpfCommand, DrainError, DrainProgram, EpollWaiter, MAX_LOG, Map, MapError, Mapping, MappingError,
+    MappingView, Producer, Shared,
 };
 
 /// Runs `work` some times and sees that it leaves nothing behind.
@@ -62,6 +66,29 @@ fn nothing_stays_open_or_mapped_after_a_drop_or_a_failure() {
         drop(shared);
         assert_eq!(mapped_maps().len(), 2, "the sample holds the mapping");
         sample.discard();
+    });
+
+    leaves_nothing("a wait that times out, and one that is cancelled", || {
+        let map = Map::create("waits", 4096).unwrap();
+        let mut producer = Producer::attach(Mapping::new(&map).unwrap()).unwrap();
+        producer.push(&[0; 4088]).unwrap();
+        let mut waiter = EpollWaiter::new(&map).unwrap();
+        let canceller = waiter.canceller().unwrap().try_clone().unwrap();
+        producer.reserve_blocking(8, &mut waiter, Some(Duration::from_millis(1))).unwrap_err();
+        canceller.cancel().unwrap();
+        producer.reserve_blocking(8, &mut waiter, None).unwrap_err();
+    });
+
+    leaves_nothing("a task that gives up", || {
+        let map = Map::create("tasks", 4096).unwrap();
+        let shared = Shared::attach(Mapping::new(&map).unwrap()).unwrap();
+        shared.push(&[0; 4088]).unwrap();
+        let ring = AsyncIoShared::new(shared, &map).unwrap();
+        let mut reserving = Box::pin(ring.reserve(8));
+        async_io::block_on(poll_fn(|cx| {
+            assert!(reserving.as_mut().poll(cx).is_pending());
+            Poll::Ready(())
+        }));
     });
 
     let directory = Directory::new();

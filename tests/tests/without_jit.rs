@@ -48,7 +48,7 @@ fn a_probe_tries_a_program_with_a_callback_and_believes_that_rather_than_the_sys
 fn where_it_reads(value: &str, before: &str, args: &str) -> Output {
     let directory = Directory::new();
     std::fs::write(directory.path("bpf_jit_enable"), value).unwrap();
-    // From a place where nobody may run it, too.
+    // From a place where user nobody may run it, too.
     let script = format!(
         "mount --bind {planted} {JIT_ENABLE} && cp {command} {here}/command && cd / && exec {before} {here}/command {args}",
         planted = directory.path("bpf_jit_enable").display(),

@@ -66,7 +66,7 @@ impl Reactor for AsyncFd<WakeFd> {
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // Cleared before the descriptor is looked at: what comes in between makes it ready again. tokio registers
-        // edge-triggered, and hears of each drain. The watch is no task's own, so no task's budget counts.
+        // edge-triggered, and hears of each drain. The watch belongs to no single task, so no task's budget counts.
         let ready = unconstrained(poll_fn(|cx| self.poll_read_ready(cx).map_ok(|mut ready| ready.clear_ready())));
         pin!(ready).poll(cx)
     }

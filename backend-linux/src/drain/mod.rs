@@ -129,7 +129,7 @@ impl DrainProgram {
 
     /// Drains once, by a single system call, and hands back what came.
     ///
-    /// That the *kernel* refuses to drain is no error here, but part of the answer: [`Drained::returned`].
+    /// That the *kernel* refuses to drain is not an error here but part of the result: [`Drained::returned`].
     ///
     /// # Errors
     ///

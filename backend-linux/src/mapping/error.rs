@@ -88,7 +88,9 @@ impl fmt::Display for MappingError {
                 write!(f, "{bytes} bytes to map are more than this process can address ({} at most)", isize::MAX)
             }
             Self::Kernel32Bit => f.write_str("the kernel has 32 bits; user ring buffers need a 64-bit kernel here"),
-            Self::Size { bytes } => write!(f, "the kernel names a ring of {bytes} bytes, which is no power of two"),
+            Self::Size { bytes } => {
+                write!(f, "the kernel reports a ring of {bytes} bytes, which is not a power of two")
+            }
             Self::NotReadWrite { id } => write!(
                 f,
                 "map {id} was opened for reading only or for writing only, and the kernel maps it only if opened for both, \

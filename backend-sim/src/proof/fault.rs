@@ -94,7 +94,7 @@ impl<M: KernelMemory> FakeKernel<M, dyn Rules> {
     ///
     /// # Safety
     /// A faulty kernel may move the consumer behind busy records, whose bytes are then handed out once more: no sample of
-    /// this ring is used as a slice. That holds of itself for [`Unsliced`](crate::Unsliced) memory.
+    /// this ring is used as a slice. That is always so for [`Unsliced`](crate::Unsliced) memory.
     #[expect(unsafe_code, reason = "may give a sample's bytes away")]
     pub unsafe fn with_fault(memory: M, fault: Option<Fault>) -> Self {
         Self::with_rules(memory, fault.map_or(&KernelRules, Fault::rules))

@@ -248,3 +248,15 @@ fn what_was_consumed_is_noticed_although_the_ring_is_full_again() {
     assert_eq!(shared.wait_consumed(shared.position(), &mut waiter, None), Ok(()));
     assert!(clock.now() < ms(20), "{:?}", clock.now());
 }
+
+#[test]
+fn a_new_script_takes_over_and_a_forced_wakeup_comes_from_an_empty_drain_too() {
+    let consumer = ScriptedConsumer::new(full(), Script::at(ms(1)).and_at(ms(2)));
+    let mut watch = consumer.kernel().watch(Trigger::Edge);
+    consumer.run_until(ms(1));
+    assert!(watch.event());
+    consumer.set_script(Script::at(ms(3)).force_wakeup());
+    consumer.run_until(ms(5));
+    assert_eq!((times(&consumer), consumer.samples().len()), (vec![1000, 3000], 4));
+    assert!(watch.event(), "nothing was left, and the drain woke all the same");
+}

@@ -40,7 +40,7 @@ static long drain(__u64 *taken)
 	return drained;
 }
 
-// 1. User space says when: BPF_PROG_TEST_RUN runs it once. The result is the number of samples, or an error.
+// 1. User space says when: BPF_PROG_TEST_RUN runs it once. Returns the number of samples, or an error.
 SEC("syscall")
 int on_demand(void *context)
 {

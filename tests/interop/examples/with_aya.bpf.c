@@ -15,7 +15,7 @@ struct response {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_USER_RINGBUF);
-	// The loader sets its own size. What stands here must be a power of two of pages if it does not: aya does not round it.
+	// A power-of-two multiple of the page size, which aya does not round up to. Here the loader sets another one.
 	__uint(max_entries, 64 * 1024);
 } requests SEC(".maps");
 
@@ -24,7 +24,7 @@ struct {
 	__uint(max_entries, 64 * 1024);
 } responses SEC(".maps");
 
-// Called for each sample. Answer 0 to go on, 1 to stop the drain behind this one.
+// Called for each sample. Returns 0 to go on; 1 would stop the drain behind this sample.
 static long answer(struct bpf_dynptr *sample, void *context)
 {
 	struct request request;
@@ -39,7 +39,7 @@ static long answer(struct bpf_dynptr *sample, void *context)
 	return 0;
 }
 
-// Attach it to whatever should drain, or run it as the example does. The result is the number of requests, or an error.
+// Attach it to the tracepoint that should drain, or run it as the example does. Returns the number of requests, or an error.
 SEC("raw_tp")
 int drain(void *context)
 {

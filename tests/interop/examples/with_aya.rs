@@ -1,7 +1,7 @@
 //! With aya: requests go to a BPF program through a user ring buffer, answers come back through aya's `RingBuf`.
 //!
 //! ```sh
-//! cargo run --example with_aya                    # as root
+//! cargo run --example with_aya               # as root
 //! ```
 
 use anyhow::{Context, bail};
@@ -36,9 +36,9 @@ fn main() -> anyhow::Result<()> {
         .map_max_entries("requests", rounded_size(100_000)?)
         .load(aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/with_aya.bpf.o")))?;
 
-    // The descriptor is all that is needed. It is duplicated, so aya's may be closed.
+    // Only the descriptor is needed. It is duplicated, so aya's may be closed.
     let Some(aya::maps::Map::Unsupported(requests)) = ebpf.take_map("requests") else {
-        bail!("the object has no map 'requests', or aya has learnt its type");
+        bail!("no map 'requests', or one of a type that aya knows");
     };
     let map = Map::from_borrowed(requests.fd())?;
     println!("{} has {} bytes", map.name(), map.size());

@@ -24,7 +24,7 @@ static long add(struct bpf_dynptr *sample, void *context)
 	return 0;
 }
 
-// Run by BPF_PROG_TEST_RUN. The result is the sum.
+// Run by BPF_PROG_TEST_RUN. Returns the sum.
 SEC("syscall")
 int drain(void *context)
 {

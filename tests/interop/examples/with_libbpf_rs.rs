@@ -1,7 +1,7 @@
 //! With libbpf-rs: from an object's map, from a `MapHandle`, and with a map that was made before the object was loaded.
 //!
 //! ```sh
-//! cargo run --example with_libbpf_rs              # as root
+//! cargo run --example with_libbpf_rs         # as root
 //! ```
 
 use std::os::fd::AsFd;
@@ -24,7 +24,7 @@ fn main() -> anyhow::Result<()> {
     // A map of the object; with a skeleton it is `&skeleton.maps.readings`.
     let object = open()?.load()?;
     let readings = object.maps().find(|map| map.name() == "readings").context("no map 'readings'")?;
-    let map = Map::from_borrowed(readings.as_fd())?;
+    let map = Map::from_borrowed(&readings)?;
     println!("object: {} has {} bytes", map.name(), map.size());
     publish(&map, 3)?;
     println!("object: the program has added up {}", drain(&object)?);

@@ -42,6 +42,16 @@ fn a_size_that_was_not_rounded_is_einval_to_aya_and_we_name_the_next_valid_one()
 }
 
 #[test]
+fn aya_refuses_an_object_with_a_program_to_run_on_demand() {
+    if !may_run() {
+        return;
+    }
+    let object = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/with_libbpf_rs.bpf.o"));
+    let error = EbpfLoader::new().allow_unsupported_maps().load(object).unwrap_err();
+    assert!(error.to_string().contains("invalid program section `syscall`"), "{error}");
+}
+
+#[test]
 fn another_map_of_the_object_is_refused_by_its_type() {
     if !may_run() {
         return;

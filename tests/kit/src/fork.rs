@@ -1,6 +1,7 @@
 //! Forked children that do one piece of work, and how they end.
 //!
-//! A child has one thread, whatever its parent had: its work keeps to what works then, and prints nothing.
+//! A child has one thread only, whatever its parent had. Its work must not depend on the parent's other threads, and must
+//! not print.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -9,17 +10,17 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
-/// A child that is not done after so many seconds hangs, and ends by SIGALRM.
+/// Seconds after which a child counts as hung, and SIGALRM ends it.
 const PATIENCE: u32 = 20;
 
 /// How a child ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// Its work was done.
+    /// Its work returned.
     Done,
-    /// It panicked; what it said is on standard error.
+    /// It panicked; the message is on standard error.
     Panicked,
-    /// By a signal, such as SIGSEGV.
+    /// A signal ended it, such as SIGSEGV.
     Killed(i32),
 }
 
@@ -30,7 +31,7 @@ pub struct Forked {
     reaped: bool,
 }
 
-/// Forks. The child does `work` and ends, without dropping anything else.
+/// Forks. The child does `work` and exits without running any other destructor.
 ///
 /// # Panics
 /// If the kernel refuses.
@@ -101,10 +102,10 @@ impl Drop for Forked {
     }
 }
 
-/// Forks a child that does `work`, and returns what it brought.
+/// Forks a child, and returns what `work` returned there.
 ///
 /// # Panics
-/// If the child does not come to its end.
+/// If the child did not return from it.
 pub fn ask(work: impl FnOnce() -> String) -> String {
     let (mut ours, mut theirs) = UnixStream::pair().expect("a pair of sockets");
     let child = fork(|| theirs.write_all(work().as_bytes()).expect("the parent listens"));
@@ -115,12 +116,12 @@ pub fn ask(work: impl FnOnce() -> String) -> String {
     brought
 }
 
-/// A way for processes to wait for each other, and to tell numbers. Made before the fork.
+/// A line on which processes send each other numbers, and so wait for each other. Made before the fork.
 #[derive(Debug)]
 pub struct Line(UnixStream, UnixStream);
 
 impl Line {
-    /// A new one.
+    /// A new line.
     ///
     /// # Panics
     /// If no descriptors are left.
@@ -131,7 +132,7 @@ impl Line {
         Self(one, other)
     }
 
-    /// Says a number, to whoever hears it first.
+    /// Sends a number to the process that hears it first.
     ///
     /// # Panics
     /// If it can't be sent.
@@ -157,10 +158,10 @@ pub fn forever() -> ! {
     }
 }
 
-/// Waits for something that is about to be so.
+/// Waits until `is` returns true, for as long as a child may take.
 ///
 /// # Panics
-/// If it does not become so.
+/// If it does not.
 pub fn soon(what: &str, mut is: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is() {

@@ -1,7 +1,7 @@
-//! A kernel that interprets BPF programs, played by a seccomp listener: it refuses a program with a callback in the words
-//! of the kernel's `fixup_call_args`, and lets the real kernel have everything else.
+//! A kernel without a BPF JIT, played by a seccomp listener: it refuses a program with a callback in the words of the
+//! kernel's `fixup_call_args`, and passes everything else on to the real kernel.
 //!
-//! Where `CONFIG_BPF_JIT_ALWAYS_ON` forbids writing 0 to `net.core.bpf_jit_enable`, this is the only way to see it.
+//! Where `CONFIG_BPF_JIT_ALWAYS_ON` forbids writing 0 to `net.core.bpf_jit_enable`, there is no other way to test this.
 
 use std::fs::File;
 use std::io;
@@ -16,7 +16,7 @@ use crate::seccomp::listen_to_bpf;
 
 /// `BPF_PROG_LOAD`.
 const PROG_LOAD: u32 = 5;
-/// What the kernel says to a callback that it would have to interpret.
+/// The verifier's log for a callback that would have to be interpreted.
 const REFUSAL: &str = "callbacks are not allowed in non-JITed programs\nprocessed 74 insns (limit 1000000)\n";
 
 /// Runs `work` on a thread of its own for which, and for whose children, BPF programs are interpreted.
@@ -56,7 +56,7 @@ fn answer_until(over: &AtomicBool, listener: &OwnedFd) {
 fn answer(listener: &OwnedFd) {
     type Receive<'a> = Updater<'a, { opcode::read_write::<libc::seccomp_notif>(b'!', 0) }, libc::seccomp_notif>;
     type Send<'a> = Updater<'a, { opcode::read_write::<libc::seccomp_notif_resp>(b'!', 1) }, libc::seccomp_notif_resp>;
-    // SAFETY: all its fields are integers; the kernel wants it zeroed.
+    // SAFETY: all its fields are integers; the kernel requires zeros.
     let mut call: libc::seccomp_notif = unsafe { std::mem::zeroed() };
     // SAFETY: the request writes a `seccomp_notif`.
     if unsafe { ioctl(listener, Receive::new(&mut call)) }.is_err() {

@@ -1,8 +1,8 @@
-//! Samples that tell who sent them, as which of its samples, and whether every byte arrived.
+//! Samples that tell which producer sent them, with which sequence number, and whether every byte arrived.
 //!
 //! A stamped sample, native endian: `u32` producer, `u32` length, `u64` sequence, filler that follows from those three,
 //! and in the last eight bytes a checksum of all before them. Any two samples differ in every word, so bytes of another
-//! lap, or of another producer's sample, don't pass.
+//! lap or of another producer's sample fail the check.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ pub const MIN_LEN: usize = 24;
 const FILLER: usize = 16;
 const CHECKSUM: usize = 8;
 
-/// Who sent a sample, and as which of its samples.
+/// Which producer sent a sample, and which of its samples it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// The producer's number.

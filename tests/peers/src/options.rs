@@ -21,7 +21,7 @@ pub(crate) struct Options {
     /// Names the cases, and measures nothing.
     #[arg(long)]
     pub(crate) list: bool,
-    /// Rounds per case; a figure is their median. At least 3; figures worth quoting want 30.
+    /// Rounds per case; a figure is their median. At least 3; figures worth quoting need 30.
     #[arg(long, value_parser = clap::value_parser!(u32).range(3..=100_000))]
     rounds: Option<u32>,
     /// A few rounds only, to see that everything works.

@@ -62,7 +62,7 @@ impl TestRing {
     }
 }
 
-/// Nobody waits here, and a wakeup is dear.
+/// Nothing waits here, and a wakeup is expensive.
 fn quietly() -> DrainOptions {
     DrainOptions::new().wakeup(WakeupFlags::NEVER)
 }

@@ -48,7 +48,7 @@ pub(crate) fn compare(
     let mut number = 1;
     for round in 0..WARM_UP + plan.rounds {
         for turn in 0..contenders.len() {
-            // Nobody is always the first, or always behind the same neighbour's leavings in the caches.
+            // No contender is always the first, or always finds what the same neighbour left in the caches.
             let at = (turn + round) % contenders.len();
             let contender = &mut contenders[at];
             contender.begin().with_context(|| format!("{} begins", contender.name()))?;

@@ -11,16 +11,16 @@ use user_ringbuf_tests::send::Api;
 #[derive(Parser)]
 #[command(about = "Kill producing processes with SIGKILL at random instants, drain, repair, and go on")]
 struct Args {
-    /// How many to kill, the interfaces taking turns
+    /// How many processes to kill; the interfaces take turns
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
     kills: u64,
     /// Only this interface
     #[arg(long)]
     api: Option<Api>,
-    /// For the instants of death
+    /// Seed for the instants of death
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
     #[command(subcommand)]

@@ -1,7 +1,7 @@
-//! Drains a ring for a program that can't load BPF programs itself, such as the C library's tests: it is asked on its
-//! standard input and answers on its standard output, in native byte order.
+//! Drains a ring for a program that can't load BPF programs itself, such as the C library's tests. Requests come on
+//! standard input, replies go to standard output, in native byte order.
 //!
-//! A question is two words: the drain's flags, and the number of samples after which to stop, or 0. The answer: what the
+//! A request is two words: the drain's flags, and the number of samples after which to stop, or 0. The reply is what the
 //! drain returned, how many samples are in its log, and each of these, its length first.
 
 use std::io::{ErrorKind, Read, Write, stdin, stdout};
@@ -19,7 +19,7 @@ struct Args {
     /// The map's descriptor, which this process inherits
     #[arg(long, default_value_t = 3)]
     fd: RawFd,
-    /// Bytes of samples that are handed back for each drain
+    /// Bytes of samples that a reply may hold
     #[arg(long, default_value_t = 1 << 20)]
     log: usize,
 }

@@ -1,4 +1,4 @@
-//! Jams a pinned ring, to see what becomes of it and how to free it.
+//! Jams a new pinned ring, to try `inspect` and `repair` on.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use user_ringbuf_linux::Map;
 use user_ringbuf_tests::jam::Jam;
 use user_ringbuf_tests::outcome::exit_code;
 
-/// How long a busy record is held, if nobody kills its holder.
+/// How long a busy record is held, unless its holder is killed.
 const HOLD: Duration = Duration::from_secs(60);
 
 #[derive(Parser)]

@@ -1,4 +1,4 @@
-//! The fake kernel against the real one: ring images and producers' programs from a seed, every answer compared.
+//! The fake kernel against the real one: ring images and producers' programs drawn from a seed, every outcome compared.
 
 use std::process::ExitCode;
 
@@ -11,23 +11,23 @@ use user_ringbuf_tests::outcome::exit_code;
 #[derive(Parser)]
 #[command(
     name = "kernel-vs-sim",
-    about = "Put ring images through the real kernel and the fake one, and compare every answer",
+    about = "Put ring images through the real kernel and the fake one, and compare every outcome",
     after_help = "Exit code: 0 if there is no difference, 1 if there is one or a rule was met too rarely, 2 without the rights to make maps"
 )]
 struct Args {
     /// How many images to draw
     #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..))]
     images: u64,
-    /// What they are drawn from [default: a random seed, which standard error tells]
+    /// The seed they are drawn from [default: random, printed on standard error]
     #[arg(long)]
     seed: Option<u64>,
-    /// Repeat this image only
+    /// Run this image only
     #[arg(long, value_name = "NUMBER")]
     image: Option<u64>,
     /// Switch on a fault of the fake kernel, which must then be found; `list` names them
     #[arg(long, value_name = "NAME")]
     plant: Option<String>,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args, plant: Option<Fault>) -> anyhow::Result<bool> {
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
-    // First of all, so that a run that ends badly can be repeated.
+    // First of all, so that a run that fails can be repeated.
     eprintln!("seed {seed}");
     let report = against_the_kernel(&Plan { images: args.images, seed, only: args.image, plant })?;
     if args.json {

@@ -1,8 +1,8 @@
 //! Whether a wake is lost: waits for consumption on a ring that is full again at once.
 //!
 //! The ring is full, a waiter sleeps until its oldest sample is consumed, one drain that wakes takes that sample, and a
-//! push fills the ring again before the waiter has run. epoll then drops the wake. Each kind of waiter, with each kind of
-//! re-check, has to notice all the same.
+//! push fills the ring again before the waiter has run. epoll then drops the wake. Each kind of waiter must still notice,
+//! with each kind of re-check.
 
 use std::process::ExitCode;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -28,12 +28,12 @@ const SAMPLE: [u8; SAMPLE_LEN as usize] = [0; SAMPLE_LEN as usize];
 const LOST: Duration = Duration::from_secs(1);
 
 #[derive(Parser)]
-#[command(about = "Look for lost wakes of those who wait for consumption on a ring that is full again at once")]
+#[command(about = "Look for lost wakes: wait for consumption on a ring that is full again at once")]
 struct Args {
     /// How often each kind of waiter waits, with each kind of re-check
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     tries: u32,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }

@@ -1,4 +1,4 @@
-//! Many rings in one process: what attaching to them takes, what they hold, and a sample through each.
+//! Many rings in one process: the time to attach to them, the memory and descriptors they take, and a sample through each.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -20,13 +20,13 @@ const OTHERS: u64 = 64;
 #[derive(Parser)]
 #[command(about = "Attach to many rings of one page in one process, and send a sample through each")]
 struct Args {
-    /// How many
+    /// How many rings
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=30_000))]
     rings: u32,
     /// Leave out every other map id, so that the kernel can't join the claims to one lock
     #[arg(long)]
     scattered: bool,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }

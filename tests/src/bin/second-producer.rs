@@ -1,8 +1,8 @@
-//! A long-lived producer of ours takes turns on one ring with whoever else may come: `send`, another process of ours, and
-//! a process that makes libbpf's stores. Nothing may be lost, torn or jammed.
+//! A long-lived producer of ours takes turns on one ring with others: `send`, another process of ours, and a process that
+//! makes libbpf's stores. Nothing may be lost, torn or jammed.
 //!
-//! In the first half of the turns ours holds the claim on the ring: those that ask for it are refused. In the second
-//! half nobody does, and every turn of another is noticed.
+//! In the first half of the turns ours holds the claim on the ring, and producers that ask for it are refused. In the
+//! second half the ring has no claim, and ours must notice every turn of another.
 
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
@@ -23,16 +23,16 @@ use user_ringbuf_tests::tally::Tally;
 #[derive(Parser)]
 #[command(about = "Let other producers come between those of a long-lived one, and check every sample")]
 struct Args {
-    /// Turns of the others, which take them one after the other
+    /// Turns of the other producers
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(6..))]
     turns: u64,
-    /// Let ours be a double that never looks at the position and takes no claim: it jams the ring
+    /// Replace ours by a producer that never looks at the position and takes no claim: it jams the ring
     #[arg(long)]
     before: bool,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// Be one of the others: for each number read, publish the sample of that number into this pinned ring
+    /// Be one of the other producers: for each number read, publish the sample of that number into this pinned ring
     #[arg(long, hide = true, requires = "pin")]
     partner: Option<Partner>,
     #[arg(long, hide = true)]
@@ -86,7 +86,7 @@ fn publish_as_libbpf(raw: &RawRing, from: u64, sample: &[u8]) -> u64 {
     end
 }
 
-/// One of the others, a number a line. Answers `sent` or `refused`.
+/// One of the other producers: reads a number per line, and answers each with `sent` or `refused`.
 fn be(partner: Partner, pin: &Path) -> anyhow::Result<()> {
     let map = Map::from_pin(pin)?;
     let raw = RawRing::new(&map);
@@ -257,7 +257,7 @@ fn take_turns(args: &Args) -> anyhow::Result<bool> {
         let mapping = if claimed && !args.before {
             Mapping::new(&map)?
         } else {
-            // SAFETY: this process has no other mapping of ours, and nobody else's turn overlaps with ours.
+            // SAFETY: this process has no other mapping of ours, and no other producer's turn overlaps with ours.
             unsafe { Mapping::unclaimed(&map)? }
         };
         let mut ours = if args.before {
@@ -289,11 +289,11 @@ fn take_turns(args: &Args) -> anyhow::Result<bool> {
         }
     }
     let sent: Vec<u64> = std::iter::once(sent).chain(others.iter().map(|other| other.sent)).collect();
-    let verdict = tally.verdict(&sent);
-    (report.lost, report.torn) = (verdict.lost, verdict.torn);
+    let counts = tally.counts(&sent);
+    (report.lost, report.torn) = (counts.lost, counts.torn);
     print(&report, args.json)?;
     if let Some(wrong) = tally.first_wrong() {
-        eprintln!("first of all: {wrong}");
+        eprintln!("the first fault: {wrong}");
     }
-    Ok(report.jams == 0 && verdict.is_clean() && report.noticed > 0 && report.refused > 0)
+    Ok(report.jams == 0 && counts.is_clean() && report.noticed > 0 && report.refused > 0)
 }

@@ -1,5 +1,5 @@
-//! Sends through every interface into rings of all sizes, for as long as asked, and sees that nothing is lost and nothing
-//! leaks.
+//! Sends through every interface into rings of all sizes, for as long as asked, and checks that nothing is lost and
+//! nothing leaks.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use user_ringbuf_linux::{Map, Mapping, MappingView, RingPositions, Role};
 use user_ringbuf_tests::kernel::{Drainer, ring};
 use user_ringbuf_tests::outcome::{exit_code, print};
 use user_ringbuf_tests::send::{Api, LONGEST, Order, send_drained, shares};
-use user_ringbuf_tests::tally::{Tally, Verdict};
+use user_ringbuf_tests::tally::{Counts, Tally};
 
 /// Sizes that rings take turns in.
 const RINGS: [u64; 4] = [4 << 10, 64 << 10, 1 << 20, 16 << 20];
@@ -22,7 +22,7 @@ const PRODUCERS: [u64; 3] = [1, 2, 4];
 const ROUND: u64 = 1_000_000;
 /// Samples of a round that only warms up: threads, buffers and code are there afterwards.
 const WARM_UP: u64 = 20_000;
-/// After so many samples the consumer dawdles, and the ring fills up.
+/// After so many samples the consumer pauses, and the ring fills up.
 const DAWDLE_EVERY: u64 = 1 << 16;
 const DAWDLE: Duration = Duration::from_millis(2);
 /// Rings up to this size are full before the consumer has dawdled; in larger ones the samples of that time have room.
@@ -41,7 +41,7 @@ struct Args {
     /// Only rings of this size in bytes [default: 4096, 65536, 1048576 and 16777216 in turn]
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..=1 << 31))]
     ring: Option<u64>,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
@@ -72,11 +72,11 @@ impl Level {
 #[derive(Serialize)]
 struct Report {
     #[serde(flatten)]
-    verdict: Verdict,
+    counts: Counts,
     minutes: f64,
     samples_per_second: f64,
     rings: u64,
-    /// How often the ring was seen full, of how often the consumer dawdled.
+    /// How often the ring was full, out of the times that the consumer paused.
     full: u64,
     dawdled: u64,
     /// How often a ring that has no room for what is sent meanwhile.
@@ -88,14 +88,14 @@ struct Report {
 impl Report {
     fn is_clean(&self) -> bool {
         let was_full = self.full > 0 || self.full_due < FULL_ONCE_IN;
-        was_full && self.verdict.is_clean() && self.fds.is_flat(0) && self.rss_kib.is_flat(SLACK_KIB)
+        was_full && self.counts.is_clean() && self.fds.is_flat(0) && self.rss_kib.is_flat(SLACK_KIB)
     }
 }
 
-/// What all rounds brought together.
+/// The sums over all rounds.
 #[derive(Default)]
 struct Sum {
-    verdict: Verdict,
+    counts: Counts,
     full: u64,
     dawdled: u64,
     full_due: u64,
@@ -111,16 +111,16 @@ fn run(args: &Args) -> anyhow::Result<bool> {
     for (bytes, producers) in rings.iter().flat_map(|bytes| PRODUCERS.map(|producers| (*bytes, producers))) {
         every_api(bytes, producers, WARM_UP, u64::MAX, &mut warm_up)?;
     }
-    anyhow::ensure!(warm_up.verdict.is_clean(), "the warm-up went wrong: {:?}", warm_up.verdict);
+    anyhow::ensure!(warm_up.counts.is_clean(), "the warm-up went wrong: {:?}", warm_up.counts);
 
     let (mut rss_kib, mut fds) = (Level::new(resident_kib()), Level::new(descriptors()));
     let (mut sum, mut made) = (Sum::default(), 0);
-    // Hidden where standard error is no terminal.
+    // Hidden where standard error is not a terminal.
     let bar = ProgressBar::new(args.samples);
     let began = Instant::now();
     let turns = rings.iter().cycle().zip(PRODUCERS.iter().cycle());
     for (bytes, producers) in turns {
-        let left = args.samples - sum.verdict.samples;
+        let left = args.samples - sum.counts.samples;
         if left == 0 {
             break;
         }
@@ -128,15 +128,15 @@ fn run(args: &Args) -> anyhow::Result<bool> {
         made += 1;
         rss_kib.note(resident_kib());
         fds.note(descriptors());
-        bar.set_position(sum.verdict.samples);
+        bar.set_position(sum.counts.samples);
     }
     bar.finish_and_clear();
     let seconds = began.elapsed().as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-    let samples_per_second = sum.verdict.samples as f64 / seconds;
-    let Sum { verdict, full, dawdled, full_due } = sum;
+    let samples_per_second = sum.counts.samples as f64 / seconds;
+    let Sum { counts, full, dawdled, full_due } = sum;
     let report = Report {
-        verdict,
+        counts,
         minutes: seconds / 60.0,
         samples_per_second,
         rings: made,
@@ -175,10 +175,10 @@ fn one_round(
     samples: u64,
     sum: &mut Sum,
 ) -> anyhow::Result<()> {
-    let counts = shares(samples, producers);
-    let mut tally = Tally::new(counts.len());
+    let sent = shares(samples, producers);
+    let mut tally = Tally::new(sent.len());
     let (mapping, view) = (Mapping::new(map)?, MappingView::new(map)?);
-    let order = Order { map, mapping: &mapping, first_producer: 0, counts: &counts, submitted: &|_| () };
+    let order = Order { map, mapping: &mapping, first_producer: 0, counts: &sent, submitted: &|_| () };
     let (mut seen, mut full, mut dawdled) = (0, 0, 0);
     send_drained(api, order, drainer, |sample| {
         tally.note(sample);
@@ -189,23 +189,17 @@ fn one_round(
             full += u64::from(is_full(&view));
         }
     })?;
-    let verdict = tally.verdict(&counts);
     if let Some(wrong) = tally.first_wrong() {
         eprintln!("{api:?} on a ring of {} bytes: {wrong}", map.size());
     }
     sum.full += full;
     sum.dawdled += dawdled;
     sum.full_due += if u64::from(map.size()) <= FILLED { dawdled } else { 0 };
-    let total = &mut sum.verdict;
-    total.samples += verdict.samples;
-    total.lost += verdict.lost;
-    total.duplicated += verdict.duplicated;
-    total.torn += verdict.torn;
-    total.out_of_order += verdict.out_of_order;
+    sum.counts += tally.counts(&sent);
     Ok(())
 }
 
-/// Whether less is free than a lane takes: at least who sends from lanes waits then.
+/// Whether less is free than a lane takes: whoever sends from lanes waits then.
 fn is_full(view: &MappingView) -> bool {
     let used = view.load_producer(Role::ObserveProducer).occupied(view.load_consumer(), view.size());
     used.is_ok_and(|used| view.size().bytes() - used <= (view.size().bytes() / 8).min(16 * 1024) + 8)

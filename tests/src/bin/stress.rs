@@ -9,24 +9,24 @@ use user_ringbuf_linux::Mapping;
 use user_ringbuf_tests::kernel::{Drainer, ring};
 use user_ringbuf_tests::outcome::{exit_code, print};
 use user_ringbuf_tests::send::{Api, LONGEST, Order, send_drained, shares};
-use user_ringbuf_tests::tally::{Tally, Verdict};
+use user_ringbuf_tests::tally::{Counts, Tally};
 
 #[derive(Parser)]
 #[command(about = "Drive a user ring buffer from many threads while the kernel drains it, and check every sample")]
 struct Args {
-    /// Threads that send
+    /// Sending threads
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=256))]
     producers: u32,
     /// Samples in all
     #[arg(long, default_value_t = 4_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     samples: u64,
-    /// How they share the ring [default: one after the other, all of them]
+    /// How the threads share the ring [default: every mode in turn]
     #[arg(long)]
     mode: Option<Api>,
     /// The ring's size in bytes [default: 4096, then 1048576]
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..=1 << 31))]
     ring: Option<u64>,
-    /// One JSON object a run
+    /// Print one JSON object per run
     #[arg(long)]
     json: bool,
 }
@@ -36,7 +36,7 @@ struct Report {
     mode: Api,
     producers: u32,
     #[serde(flatten)]
-    verdict: Verdict,
+    counts: Counts,
     ring: u32,
     seconds: f64,
     ns_a_sample: f64,
@@ -66,13 +66,13 @@ fn stress(args: &Args, mode: Api, bytes: u64) -> anyhow::Result<bool> {
     let order = Order { map: &map, mapping: &mapping, first_producer: 0, counts: &sent, submitted: &|_| () };
     send_drained(mode, order, &mut drainer, |sample| tally.note(sample))?;
     let seconds = began.elapsed().as_secs_f64();
-    let verdict = tally.verdict(&sent);
+    let counts = tally.counts(&sent);
     if let Some(wrong) = tally.first_wrong() {
-        eprintln!("first of all: {wrong}");
+        eprintln!("the first fault: {wrong}");
     }
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     let ns_a_sample = seconds * 1e9 / args.samples as f64;
-    let report = Report { mode, producers: args.producers, verdict, ring: map.size(), seconds, ns_a_sample };
+    let report = Report { mode, producers: args.producers, counts, ring: map.size(), seconds, ns_a_sample };
     print(&report, args.json)?;
-    Ok(verdict.is_clean())
+    Ok(counts.is_clean())
 }

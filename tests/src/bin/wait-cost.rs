@@ -1,15 +1,14 @@
-//! What waiting costs: CPU while there is no room, and how soon a drain is noticed.
+//! What waiting costs: CPU while there is no room, and how soon a drain is noticed. `tests/peers` has the comparison.
 
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
-use anyhow::{anyhow, bail, ensure};
+use anyhow::{anyhow, ensure};
 use clap::Parser;
-use rustix::event::{Timespec, epoll};
-use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
+use user_ringbuf_kit::usage::CpuShare;
 use user_ringbuf_linux::{BlockingError, EpollWaiter, Map, Mapping, Producer, Recheck, WakeupFlags};
 use user_ringbuf_tests::kernel::{Drainer, ring};
 use user_ringbuf_tests::outcome::{exit_code, print};
@@ -20,7 +19,7 @@ const RING: u64 = 4096;
 const FILLED: usize = 2048 - 8;
 /// More than is free.
 const WANTED: usize = 3000;
-/// Most of the wait that may be spent on the CPU.
+/// The largest share of the wait that may be spent on the CPU.
 const MOST: f64 = 0.005;
 
 #[derive(Parser)]
@@ -32,20 +31,18 @@ struct Args {
     /// How many wake-ups to time
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     wakes: u32,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Serialize)]
 struct Report {
-    /// CPU time a second of waiting: edge-triggered, default re-check.
+    /// CPU time per time waited, with the default re-check.
     cpu_share: f64,
-    /// The same without the re-check.
+    /// The same without a re-check.
     no_recheck_cpu_share: f64,
-    /// The same for level-triggered waiting.
-    level_triggered_cpu_share: f64,
-    /// Ours, while a consumer drains every millisecond with `BPF_RB_NO_WAKEUP` and makes no room.
+    /// The same while a consumer drains every millisecond with `BPF_RB_NO_WAKEUP` and makes no room.
     no_wakeup_cpu_share: f64,
     wake_us: WakeTimes,
 }
@@ -65,7 +62,6 @@ fn run(args: &Args) -> anyhow::Result<bool> {
     let report = Report {
         cpu_share: waiting_in_vain(timeout, Recheck::default())?,
         no_recheck_cpu_share: waiting_in_vain(timeout, Recheck::Never)?,
-        level_triggered_cpu_share: level_triggered_in_vain(timeout)?,
         no_wakeup_cpu_share: waiting_beside_a_silent_consumer(timeout)?,
         wake_us: WakeTimes {
             waking: time_wakes(args.wakes, WakeupFlags::IF_CONSUMED)?,
@@ -87,30 +83,11 @@ fn partly_full() -> anyhow::Result<(Map, Producer<Mapping>)> {
 fn waiting_in_vain(timeout: Duration, recheck: Recheck) -> anyhow::Result<f64> {
     let (map, mut producer) = partly_full()?;
     let mut waiter = EpollWaiter::with_recheck(&map, recheck)?;
-    let cpu = CpuTime::begin();
+    let cpu = CpuShare::begin();
     let reserved = producer.reserve_blocking(WANTED, &mut waiter, Some(timeout));
-    let share = cpu.share();
+    let share = cpu.so_far();
     ensure!(matches!(reserved, Err(BlockingError::TimedOut { .. })), "there should be no room: {reserved:?}");
     Ok(share)
-}
-
-/// As libbpf waits, and whoever registers the map without `EPOLLET`.
-fn level_triggered_in_vain(timeout: Duration) -> anyhow::Result<f64> {
-    let (map, mut producer) = partly_full()?;
-    let fd = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    epoll::add(&fd, &map, epoll::EventData::new_u64(0), epoll::EventFlags::OUT)?;
-    let cpu = CpuTime::begin();
-    let deadline = Instant::now() + timeout;
-    while producer.reserve(WANTED).is_err() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(cpu.share());
-        }
-        let left = Timespec::try_from(left)?;
-        let mut events = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }];
-        epoll::wait(&fd, &mut events[..], Some(&left))?;
-    }
-    bail!("there should be no room")
 }
 
 fn waiting_beside_a_silent_consumer(timeout: Duration) -> anyhow::Result<f64> {
@@ -130,9 +107,9 @@ fn waiting_beside_a_silent_consumer(timeout: Duration) -> anyhow::Result<f64> {
             }
             anyhow::Ok(())
         });
-        let cpu = CpuTime::begin();
+        let cpu = CpuShare::begin();
         let reserved = producer.reserve_blocking(WANTED, &mut waiter, Some(timeout));
-        let share = cpu.share();
+        let share = cpu.so_far();
         ensure!(matches!(reserved, Err(BlockingError::TimedOut { .. })), "there should be no room: {reserved:?}");
         draining.join().map_err(|_| anyhow!("the consumer panicked"))??;
         Ok(share)
@@ -182,25 +159,4 @@ fn drain_now_and_then(
         }
     }
     Ok(())
-}
-
-/// CPU time of this thread against time on the clock.
-struct CpuTime {
-    cpu: Duration,
-    clock: Instant,
-}
-
-impl CpuTime {
-    fn begin() -> Self {
-        Self { cpu: Self::now(), clock: Instant::now() }
-    }
-
-    fn now() -> Duration {
-        let now = clock_gettime(ClockId::ThreadCPUTime);
-        Duration::try_from(now).unwrap_or_default()
-    }
-
-    fn share(&self) -> f64 {
-        (Self::now() - self.cpu).as_secs_f64() / self.clock.elapsed().as_secs_f64()
-    }
 }

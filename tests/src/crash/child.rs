@@ -14,7 +14,7 @@ use crate::send::{Api, Order, send};
 /// What ended the sending: a child that ends by itself has found a bug.
 ///
 /// # Safety
-/// Both fds were inherited for this and belong to nothing else in this process.
+/// Both fds were inherited for this and nothing else in this process owns them.
 pub unsafe fn run(api: Api, map: RawFd, board: RawFd) -> anyhow::Result<()> {
     // SAFETY: the caller's promise.
     let (map, board) = unsafe { (OwnedFd::from_raw_fd(map), OwnedFd::from_raw_fd(board)) };

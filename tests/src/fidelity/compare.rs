@@ -20,9 +20,9 @@ const DRAINS: u32 = 8;
 /// The two rings that are compared, of the same size.
 #[derive(Debug)]
 pub struct Pair<R, F> {
-    /// The one that is right.
+    /// The reference.
     pub real: R,
-    /// The one on trial.
+    /// The one that is tested.
     pub fake: F,
     answers: [Answer; 2],
 }
@@ -148,8 +148,8 @@ impl<R: Side, F: Side> Pair<R, F> {
         Ok(reading)
     }
 
-    /// Both repaired by the core, and drained until nothing is left: every submitted sample that could be reached is
-    /// there.
+    /// Lets the core repair both, and drains them until nothing is left: every submitted sample that could be reached
+    /// comes out.
     fn repair_image(&mut self, start: u64, image: &Image, met: &mut Met) -> Compared {
         self.put(start, image);
         let (place, expected) = self.expected_of_repair()?;
@@ -184,7 +184,7 @@ impl<R: Side, F: Side> Pair<R, F> {
         Ok(differ("the repaired ring, which must be drained to empty", left, format!("the same, after {real:?}")))
     }
 
-    /// Where a repair has to put the producer, and the samples that it has to keep.
+    /// Where a repair must put the producer, and the samples that it must keep.
     fn expected_of_repair(&self) -> anyhow::Result<(u64, Vec<Vec<u8>>)> {
         let (consumer, producer) = (self.real.consumer(), self.real.producer());
         let ring = self.real.snapshot();
@@ -199,7 +199,7 @@ impl<R: Side, F: Side> Pair<R, F> {
         Ok((place, samples.into_iter().collect::<Result<_, _>>()?))
     }
 
-    /// The program on both, each held against the reference model, and what was drained compared.
+    /// Runs the program on both, each held against the reference model, and compares what was drained.
     fn produce(&mut self, start: u64, program: &Program, met: &mut Met) -> Compared {
         met.add(Outcome::Produced);
         let program = Program { start, ..program.clone() };

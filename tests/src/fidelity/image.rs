@@ -1,6 +1,6 @@
 //! What is put on trial: a ring's bytes and positions, and what is done to it.
 //!
-//! Everything is told relative to the consumer position, because a real one can't be set: it only moves by draining.
+//! Everything is relative to the consumer position, because a real one can't be set: it only moves by draining.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub enum Ground {
 }
 
 impl Ground {
-    /// Every one.
+    /// All of them.
     pub const ALL: [Self; 4] = [Self::Low, Self::High, Self::Many, Self::Huge];
 
     /// Bytes in the ring, on a machine with pages of `page` bytes.
@@ -122,14 +122,6 @@ pub struct Call {
     pub stop_after: u32,
     /// Whether the callback drains again: on rings of one page only.
     pub nested: bool,
-}
-
-impl Image {
-    /// Bytes that the pieces have.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.pieces.iter().map(|piece| piece.bytes.len()).sum()
-    }
 }
 
 impl fmt::Display for Case {

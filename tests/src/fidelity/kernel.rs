@@ -1,13 +1,13 @@
 //! The real kernel's side: a map, the shipped drain program, and an epoll instance that watches for wakeups.
 //!
 //! **Moving the consumer.** A real consumer position can't be written. It is moved by draining discarded records of up
-//! to 2^24 bytes, 131,072 of them a drain: so 2^32 is near in any ring, and 2^64 some hours away in a large one.
+//! to 2^24 bytes, 131,072 of them per drain: so 2^32 is near in any ring, and 2^64 some hours away in a large one.
 //!
-//! **Wakeups** are asynchronous: the drain queues an `irq_work`. One that must come is waited for. That none came is
-//! asked at once after each drain that must not wake, and every so often, and at the end, behind a fence: a forced
-//! wakeup through another map. Where a case stands alone, each such drain has a fence. A CPU runs its queued work in one interrupt, and the thread is bound to one CPU, so once the fence has
-//! been seen, whatever the drain queued before has been done too. An event that comes late stays on epoll's list and
-//! is found then.
+//! **Wakeups** are asynchronous: the drain queues an `irq_work`. If one must come, the trial waits for it. If none may come,
+//! the trial looks at once after the drain, and every so often, and at the end, also behind a fence: a forced wakeup
+//! through another map. A case that is run alone has a fence behind each such drain. A CPU runs its queued work in one
+//! interrupt, and the thread is bound to one CPU, so once the fence has been seen, whatever the drain queued before has
+//! been done too. A late event stays on epoll's list and is found then.
 
 use std::mem::MaybeUninit;
 use std::rc::Rc;
@@ -28,7 +28,7 @@ use crate::kernel::{drain_program, ring};
 /// How long a wakeup that must come may take.
 const PATIENCE: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
-/// After so many drains that must not wake comes a fence.
+/// Drains that must not wake between two fences.
 const FENCE_EVERY: u32 = 64;
 
 /// Largest record by which the consumer is moved.
@@ -68,7 +68,7 @@ impl Wakeups {
         Ok(wakeups)
     }
 
-    /// Takes the event, if there is one, or if one comes within our patience.
+    /// Takes the event, if there is one; if `patient`, waits for one.
     fn event(&self, patient: bool) -> anyhow::Result<bool> {
         let timeout = if patient { PATIENCE } else { Timespec { tv_sec: 0, tv_nsec: 0 } };
         let mut events = [MaybeUninit::uninit(); 1];
@@ -82,7 +82,7 @@ impl Wakeups {
     }
 }
 
-/// A ring that is there to be woken.
+/// A ring whose wakeup shows that earlier ones are done.
 #[derive(Debug)]
 pub struct Fence {
     wakeups: Wakeups,
@@ -103,7 +103,7 @@ impl Fence {
         Ok(Rc::new(Self { wakeups: Wakeups::of(map)?, program }))
     }
 
-    /// Returns once all wakeups are done that were queued before.
+    /// Returns once all wakeups that were queued before are done.
     fn pass(&self) -> anyhow::Result<()> {
         self.program.borrow_mut().run(&QUIET.wakeup(WakeupFlags::ALWAYS)).context("running the fence's program")?;
         ensure!(self.wakeups.event(true)?, "a forced wakeup did not come");
@@ -137,7 +137,7 @@ impl KernelRing {
         self.pages.write(position, &(DISCARD_BIT | (extent - 8)).to_ne_bytes());
     }
 
-    /// Drains up to `target`, which only discarded records lie before.
+    /// Drains up to `target`, with only discarded records in front of it.
     fn drain_to(&mut self, target: u64) -> anyhow::Result<()> {
         self.pages.set_producer_pos(target);
         while self.consumer() != target {
@@ -156,10 +156,6 @@ impl KernelRing {
 
 impl Side for KernelRing {
     type Memory = Mapping;
-
-    fn name(&self) -> &'static str {
-        "real"
-    }
 
     fn size(&self) -> u32 {
         u32::try_from(self.pages.size()).expect("a ring has 2^31 bytes at most")
@@ -195,7 +191,7 @@ impl Side for KernelRing {
     }
 
     fn snapshot(&self) -> RingImage {
-        // A kernel's size is one that a ring may have.
+        // The kernel made a ring of this size.
         let size = RingSize::new(self.size().into()).unwrap_or_else(|error| panic!("{error}"));
         RingImage::from_bytes(size, self.consumer(), self.producer(), &self.pages.bytes(0, self.pages.size()))
     }

@@ -8,14 +8,14 @@ use super::image::Call;
 
 macro_rules! outcomes {
     ($($(#[$doc:meta])* $outcome:ident = $name:literal $(, rare: $rare:literal)?;)*) => {
-        /// Something that a case can come to. One case may come to several.
+        /// An outcome of a case, which may have several.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Outcome {
             $($(#[$doc])* $outcome,)*
         }
 
         impl Outcome {
-            /// Every one.
+            /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$outcome,)*];
 
             /// Its name in reports.
@@ -24,7 +24,7 @@ macro_rules! outcomes {
                 match self { $(Self::$outcome => $name,)* }
             }
 
-            /// Why fewer than one case in a hundred comes to it, if that is so.
+            /// Why fewer than one case in a hundred has it, where that is so.
             #[must_use]
             pub fn rare(self) -> Option<&'static str> {
                 let why: &[&str] = match self { $(Self::$outcome => &[$($rare)?],)* };
@@ -55,7 +55,7 @@ outcomes! {
     ProducerBehind = "producer_behind";
     /// A busy record holds the ring.
     Held = "held_by_busy";
-    /// The callback wanted no more, and something was left.
+    /// The callback stopped the drain, and something was left.
     Stopped = "stopped_by_callback";
     /// One drain took all the records that it takes.
     Cap = "stopped_by_cap", rare: "131,072 records take a thousand times as long as others";
@@ -65,7 +65,7 @@ outcomes! {
     Samples = "samples";
     /// Discarded records were skipped.
     Discarded = "discarded_skipped";
-    /// One of them was busy besides.
+    /// One of them was also busy.
     BusyDiscarded = "busy_discarded_skipped";
     /// A consumed record passed the end of the data area.
     Wrapped = "wrapped";
@@ -97,18 +97,18 @@ outcomes! {
 #[derive(Clone, Debug, Default)]
 pub struct Met {
     counts: Vec<u64>,
-    /// Met by the case at hand.
+    /// Met by the current case.
     now: u64,
 }
 
 impl Met {
-    /// Notes that the case at hand comes to `outcome`.
+    /// Notes that the current case has this outcome.
     pub fn add(&mut self, outcome: Outcome) {
         let index = Outcome::ALL.binary_search(&outcome).unwrap_or(0);
         self.now |= 1 << index;
     }
 
-    /// The case at hand is over.
+    /// The current case is over.
     pub fn next(&mut self) {
         self.counts.resize(Outcome::ALL.len(), 0);
         for (index, count) in self.counts.iter_mut().enumerate() {
@@ -117,20 +117,20 @@ impl Met {
         self.now = 0;
     }
 
-    /// How many cases came to `outcome`.
+    /// How many cases had this outcome.
     #[must_use]
     pub fn count(&self, outcome: Outcome) -> u64 {
         let index = Outcome::ALL.binary_search(&outcome).unwrap_or(0);
         self.counts.get(index).copied().unwrap_or(0)
     }
 
-    /// All of it, by name.
+    /// All counts, by name.
     #[must_use]
     pub fn by_name(&self) -> BTreeMap<&'static str, u64> {
         Outcome::ALL.iter().map(|outcome| (outcome.name(), self.count(*outcome))).collect()
     }
 
-    /// Notes what a drain of a ring of `size` bytes comes to, with the positions at `consumer` and `producer` before.
+    /// Notes the outcomes of a drain of a ring of `size` bytes, with the positions at `consumer` and `producer` before.
     ///
     /// # Errors
     /// If the consumer position is not a multiple of 8: nothing can be compared on such a ring.

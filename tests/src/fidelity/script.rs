@@ -1,4 +1,4 @@
-//! A program of the operation language on one side, every drain of it kept.
+//! Runs a program on one side, and keeps every drain.
 
 use anyhow::anyhow;
 use user_ringbuf_sim::proof::{Bench, DrainResult, Mismatch, Program, Tampering, Totals, run, stale_ring};
@@ -7,12 +7,12 @@ use user_ringbuf_sim::{KernelError, RingImage};
 use super::image::Call;
 use super::side::{Answer, Side};
 
-/// What a program came to on one side.
+/// What a program did on one side.
 #[derive(Debug)]
 pub(super) struct Recording {
     /// Its drains, in order.
     pub(super) drains: Vec<Answer>,
-    /// What the reference model says to it.
+    /// The verdict of the reference model.
     pub(super) result: Result<Totals, Mismatch>,
     /// The ring afterwards.
     pub(super) after: RingImage,
@@ -87,7 +87,7 @@ impl<S: Side> Bench for Recorder<'_, S> {
                 let at = self.side.consumer().wrapping_add(offset.into()) & !7;
                 self.side.write(at, &word.to_ne_bytes());
             }
-            // A real consumer position can't be written; nor is there more damage.
+            // A real consumer position can't be written.
             _ => return false,
         }
         true

@@ -1,4 +1,4 @@
-//! A smaller case that shows the same: what a person wants to read.
+//! Finds a smaller case that shows the same difference, for people to read.
 
 use super::image::{Call, Case, Image, Start, Tail, Work};
 
@@ -15,7 +15,7 @@ pub(super) fn simpler(case: &Case) -> Vec<Case> {
             simpler.extend(images_of(image).into_iter().map(|image| with(Work::Drain(image, calls.clone()))));
         }
         Work::Repair(image) => simpler.extend(images_of(image).into_iter().map(|image| with(Work::Repair(image)))),
-        // Programs know themselves how to shrink.
+        // A program shrinks itself.
         Work::Produce(_) => {}
     }
     simpler
@@ -58,7 +58,7 @@ fn images_of(image: &Image) -> Vec<Image> {
         fewer.pieces.remove(n);
         simpler.push(fewer);
     }
-    // Shorter ones, and such as say nothing but zeros.
+    // Shorter ones, and ones of zeros only.
     for (n, piece) in pieces.iter().enumerate() {
         let len = piece.bytes.len();
         for shorter in [8, len / 2, len.saturating_sub(8)] {

@@ -11,9 +11,6 @@ pub trait Side {
     /// What the core works on.
     type Memory: RingMemory;
 
-    /// What it is called in reports.
-    fn name(&self) -> &'static str;
-
     /// Bytes in the data area.
     fn size(&self) -> u32;
 
@@ -48,7 +45,7 @@ pub trait Side {
     /// If the consumer can't be brought there.
     fn move_to(&mut self, target: u64) -> anyhow::Result<()>;
 
-    /// Drains once. Replaces what `answer` held, but for whether it woke.
+    /// Drains once. Replaces what `answer` held, except whether it woke.
     ///
     /// # Errors
     /// If the drain can't be tried.
@@ -60,10 +57,10 @@ pub trait Side {
     /// If that can't be found out.
     fn woke(&mut self, expected: bool) -> anyhow::Result<bool>;
 
-    /// Whether [`woke`](Self::woke) is to wait each time until no wakeup can be under way, where that takes time.
+    /// Whether [`woke`](Self::woke) waits each time until no wakeup can be under way, which takes time on a real kernel.
     fn be_thorough(&mut self, _thorough: bool) {}
 
-    /// Whether a wakeup came of which no call of [`woke`](Self::woke) told.
+    /// Whether a wakeup came that no call of [`woke`](Self::woke) reported.
     ///
     /// # Errors
     /// If that can't be found out.
@@ -72,12 +69,12 @@ pub trait Side {
     }
 }
 
-/// What a drain brought.
+/// What a drain did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     /// What the helper returned.
     pub returned: i64,
-    /// What the last drain within the drain returned, 0 if there was none.
+    /// What the last nested drain returned, 0 if there was none.
     pub nested: i64,
     /// `consumer_pos` afterwards.
     pub consumer: u64,
@@ -87,7 +84,7 @@ pub struct Answer {
     pub woke: bool,
 }
 
-/// Samples, one behind the other, as far as a log of some size holds them.
+/// Samples, one behind the other, as many as fit in a log of some size.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Samples {
     bytes: Vec<u8>,

@@ -42,10 +42,6 @@ impl SimRing {
 impl Side for SimRing {
     type Memory = SimMemory;
 
-    fn name(&self) -> &'static str {
-        "fake"
-    }
-
     fn size(&self) -> u32 {
         self.ring_size().bytes()
     }

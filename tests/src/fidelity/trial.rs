@@ -1,4 +1,4 @@
-//! A whole run: cases one after the other until one differs, and what to tell of it.
+//! A whole run: one case after the other until one differs, and the report.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -18,10 +18,10 @@ use super::sim::SimRing;
 /// Candidates that are tried to shrink a difference.
 const CANDIDATES: u32 = 2000;
 
-/// So many cases meet every rule often enough, or it is not tested.
+/// A run of this many cases must meet every rule often enough.
 const MANY: u64 = 10_000;
 
-/// Where the low ring is made anew, so that its positions stay below 2^32.
+/// Where the low ring is replaced, so that its positions stay below 2^32.
 const LOW_END: u64 = (1 << 32) - (1 << 24);
 
 /// Where the high ring begins.
@@ -43,20 +43,20 @@ pub struct Plan {
 /// What came of it.
 #[derive(Debug, Serialize)]
 pub struct TrialReport {
-    /// Cases tried, the one that differed included.
+    /// Cases tried, including the one that differed.
     pub images: u64,
     /// How many differed: the first one ends the run.
     pub differences: u64,
-    /// How many cases came to what.
+    /// How many cases had which outcome.
     pub outcomes: BTreeMap<&'static str, u64>,
-    /// How fast.
+    /// Cases per second.
     pub images_per_second: u64,
     /// The seed, to repeat it.
     pub seed: u64,
     /// The fault planted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plant: Option<&'static str>,
-    /// Outcomes of fewer than one case in a hundred for which there is a reason, and which.
+    /// Outcomes of fewer than one case in a hundred, with the reason.
     pub rare: BTreeMap<&'static str, &'static str>,
     /// Such outcomes without a reason, in a run of 10,000 cases or more.
     pub untested: Vec<&'static str>,
@@ -65,7 +65,7 @@ pub struct TrialReport {
     pub found: Option<Found>,
 }
 
-/// A difference, to be looked into.
+/// A difference, to be investigated.
 #[derive(Debug, Serialize)]
 pub struct Found {
     /// The case's number.
@@ -86,7 +86,7 @@ pub struct Trial<'b, R, F> {
     pairs: [Option<Pair<R, F>>; Ground::ALL.len()],
     build: Build<'b, R, F>,
     page: u32,
-    /// Each drain that must not wake is waited for: dear, and needed where a case stands alone.
+    /// Waits behind each drain that must not wake: slow, and needed for a case that is run alone.
     thorough: bool,
 }
 
@@ -101,7 +101,7 @@ pub fn log_bytes(ground: Ground) -> usize {
     }
 }
 
-/// Puts the fake kernel on trial before the real one.
+/// Compares the fake kernel with the real one.
 ///
 /// # Errors
 /// [`Unavailable`](crate::kernel::Unavailable) without rights, and what else kept a case from being tried.
@@ -156,7 +156,7 @@ impl<'b, R: Side, F: Side> Trial<'b, R, F> {
             reason = "a rate"
         )]
         let images_per_second = (images as f64 / begun.elapsed().as_secs_f64()) as u64;
-        // One image alone meets little.
+        // A single image meets little.
         let rare = |outcome: &&Outcome| plan.only.is_none() && met.count(**outcome) * 100 < images;
         let rare = || Outcome::ALL.iter().filter(rare);
         Ok(TrialReport {

@@ -53,7 +53,7 @@ pub(crate) fn mapped(map: &Map) -> (Mapping, Fence) {
     panic!("no place for a mapping whose neighbours can't be written");
 }
 
-/// Puts something there that nobody may touch, unless there is something.
+/// Maps an inaccessible page there, unless something is mapped.
 fn guard(start: usize, len: usize) -> bool {
     let flags = MapFlags::PRIVATE | MapFlags::FIXED_NOREPLACE;
     // SAFETY: the flag says that nothing is replaced.

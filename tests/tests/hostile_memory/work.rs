@@ -219,7 +219,7 @@ pub(crate) fn looking(victim: &Victim) {
 pub(crate) fn repairing(victim: &Victim) {
     while victim.goes_on() {
         let mut done = 0;
-        // SAFETY: nobody produces here but the scribbler, of whom nobody expects a whole sample.
+        // SAFETY: only the scribbler writes here, and no whole sample is expected of it.
         let repaired = unsafe { repair(&victim.mapping, |_| done += 1) };
         let _ = victim.count(repaired);
         assert!(done <= 1026);

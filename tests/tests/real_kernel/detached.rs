@@ -147,7 +147,7 @@ fn a_sample_outlives_its_producer_where_it_shares_the_memory() {
     let mut producer = Producer::attach(mapping.clone()).unwrap();
     let mut sample = producer.reserve_detached(4).unwrap();
     drop(producer);
-    // Until it is submitted, nobody can tell whether its owner lives: the next producer has to wait.
+    // Until it is submitted, it is unknown whether its owner lives: the next producer has to wait.
     assert!(matches!(Producer::attach(mapping.clone()), Err(AttachError::Busy { .. })));
     assert!(ring.drain().is_empty());
     let late = std::thread::spawn(move || {

@@ -22,7 +22,7 @@ fn headers_pads_samples_and_positions_stand_where_libbpf_puts_them() {
     needs_kernel!();
     let ring = Ring::of_a_page();
     let raw = ring.raw();
-    // What an earlier lap may have left: nothing of it may shine through in a header.
+    // Bytes that an earlier lap may have left: none of them may show in a header.
     for offset in (0..page()).step_by(4) {
         raw.word(offset).store(u32::MAX, std::sync::atomic::Ordering::Relaxed);
     }

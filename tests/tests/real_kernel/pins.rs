@@ -47,7 +47,7 @@ fn a_pin_leads_to_a_map_until_it_is_replaced_or_removed() {
     std::fs::rename(bpffs.path("new"), &path).unwrap();
     assert!(!leads_to_ours());
     assert!(other.is_pinned_at(&path).unwrap());
-    // By others that are no user ring buffers, or no maps.
+    // Pins of other maps, and of other objects than maps.
     for object in [objects::map(1, 4, 8, 4), objects::program(31, 16), objects::program(1, 0)] {
         std::fs::remove_file(&path).unwrap();
         objects::pin(&object, &path);

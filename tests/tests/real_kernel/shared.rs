@@ -86,7 +86,7 @@ fn many_threads_on_a_ring_of_a_page_that_is_nearly_always_full() {
 }
 
 #[test]
-fn threads_that_discard_and_shorten_in_between_disturb_nobody() {
+fn threads_that_discard_and_shorten_disturb_no_other_thread() {
     needs_kernel!();
     let turn = AtomicUsize::new(0);
     many_threads(1 << 14, 4, 10_000, |shared, bytes, consumer| {

@@ -115,7 +115,7 @@ impl Past {
         let (old_consumer, old_producer, when) = self.seen.replace((consumer, producer, now))?;
         let time = now.saturating_duration_since(when);
         // A repair may have moved a position back.
-        let rate = |old: u64, new: u64| per_second(new.checked_sub(old).unwrap_or(0), time);
+        let rate = |old: u64, new: u64| per_second(new.saturating_sub(old), time);
         Some((rate(old_consumer, consumer), rate(old_producer, producer)))
     }
 }

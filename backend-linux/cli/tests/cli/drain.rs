@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use user_ringbuf_linux::{DrainOptions, DrainProgram, Map, Mapping, MappingView, Producer, Survey, Verdict};
 
 use crate::support::{Bpffs, Run, command, drain, may, run, run_with, run_without_rights};
+use crate::watchdog::Watchdog;
 
 fn id(map: &Map) -> String {
     map.id().to_string()
@@ -84,7 +85,7 @@ fn no_sample_is_lost_however_many_there_are_and_however_long_they_are() {
         return;
     }
     // More than a drain takes, and more than its log holds.
-    let map = Map::create("drain_many", 16 << 20).unwrap();
+    let map = Map::create("drain_many", 32 << 20).unwrap();
     let mapping = Mapping::new(&map).unwrap();
     let mut producer = Producer::attach(&mapping).unwrap();
     let mut count = 0;
@@ -120,6 +121,7 @@ fn as_many_samples_as_asked_for_and_the_others_stay() {
 
 /// A `drain --follow`, and what it has written.
 struct Following {
+    _watchdog: Watchdog,
     child: Child,
     stdout: BufReader<std::process::ChildStdout>,
 }
@@ -134,7 +136,7 @@ impl Following {
             .spawn()
             .unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        Self { child, stdout }
+        Self { _watchdog: Watchdog::over(&child), child, stdout }
     }
 
     fn line(&mut self) -> String {
@@ -287,7 +289,7 @@ fn a_closed_pipe_ends_it_quietly() {
     push(&map, &vec![&b"0123456789"[..]; 30_000]);
     let mut following = Following::start(&map, &[]);
     assert_eq!(following.line(), "0123456789\n");
-    let Following { child, stdout } = following;
+    let Following { child, stdout, _watchdog } = following;
     drop(stdout);
     let began = Instant::now();
     // What is read of it now is beyond what a pipe holds.

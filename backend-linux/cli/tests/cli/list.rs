@@ -191,14 +191,15 @@ fn rings_that_come_and_go_meanwhile_are_no_error() {
                 drop(maps);
             }
         });
-        for _ in 0..20 {
-            let run = list("list_brief", &["--json"]);
+        let runs = [(); 20].map(|()| list("list_brief", &["--json"]));
+        // Before anything fails, so that the thread ends.
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        for run in runs {
             assert_eq!((run.status, run.stderr.as_str()), (0, ""));
             let listing = run.json();
             assert!(listing["vanished"].is_u64(), "{listing}");
             assert_eq!(listing["unreadable"], json!([]), "{listing}");
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
 }
 

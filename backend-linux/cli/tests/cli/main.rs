@@ -14,5 +14,7 @@ mod producer;
 mod repair;
 mod send;
 mod support;
+mod two_sends;
 mod usage;
 mod waiting;
+mod watchdog;

@@ -11,7 +11,7 @@ use user_ringbuf_linux::{DrainOptions, DrainProgram, Map};
 pub(crate) use user_ringbuf_kit::bpffs::Directory;
 pub(crate) use user_ringbuf_kit::rights::may_admin as may;
 
-/// What a run brought.
+/// What a run printed, and its exit status.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) status: i32,
@@ -36,7 +36,7 @@ impl Run {
         value
     }
 
-    /// What it said on standard error, but for the note that other processes, such as this one, hold the ring open.
+    /// Standard error without the note that other processes, such as this one, hold the ring open.
     pub(crate) fn unnoted(&self) -> String {
         self.stderr.split_inclusive('\n').filter(|line| !line.contains("the ring open without a claim")).collect()
     }
@@ -64,23 +64,23 @@ pub(crate) fn run_with(args: &[&str], input: &[u8]) -> Run {
         command().args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let output = std::thread::scope(|scope| {
-        // A command that has given up no longer reads, which is no failure of the test.
+        // A command that has given up no longer reads: the test does not fail for that.
         scope.spawn(move || drop(stdin.write_all(input)));
         child.wait_with_output().unwrap()
     });
     Run::of(&output)
 }
 
-/// Runs the command as nobody, without any capability, from a copy that everybody may run. Where this process has no
-/// rights to give up, as itself.
+/// Runs the command as user nobody without any capability, from a copy that every user may run. Runs it as this user if
+/// that has no rights to give up.
 pub(crate) fn run_without_rights(args: &[&str]) -> Run {
     if !rustix::process::geteuid().is_root() {
         return run(args);
     }
     let directory = Directory::new();
     let copy = directory.path("user-ringbuf");
-    // Not by ourselves: a child forked by another test meanwhile would hold the copy open for writing, and the kernel
-    // runs no such file (ETXTBSY).
+    // Another process copies: a child that another test forks meanwhile would hold our copy open for writing, and the
+    // kernel does not run such a file (ETXTBSY).
     let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_user-ringbuf")).arg(&copy).status().unwrap();
     assert!(copied.success());
     let output = Command::new("setpriv")
@@ -94,7 +94,7 @@ pub(crate) fn run_without_rights(args: &[&str]) -> Run {
     Run::of(&output)
 }
 
-/// A bpffs of one's own, for pinned rings.
+/// A bpffs for one test, and rings pinned in it.
 pub(crate) struct Bpffs(bpffs::Bpffs);
 
 impl Bpffs {

@@ -9,9 +9,11 @@ use serde_json::{Value, json};
 use user_ringbuf_linux::Map;
 
 use crate::support::{Bpffs, Directory, Run, command, drain, may, run, run_with};
+use crate::watchdog::Watchdog;
 
 /// A `send` whose standard input stays open.
 struct Sending {
+    _watchdog: Watchdog,
     child: Child,
     stdin: ChildStdin,
     stderr: BufReader<ChildStderr>,
@@ -28,7 +30,7 @@ impl Sending {
             .spawn()
             .unwrap();
         let (stdin, stderr) = (child.stdin.take().unwrap(), BufReader::new(child.stderr.take().unwrap()));
-        Self { child, stdin, stderr }
+        Self { _watchdog: Watchdog::over(&child), child, stdin, stderr }
     }
 
     /// The next line on standard error, but for the note that this process holds the ring open.
@@ -48,25 +50,12 @@ impl Sending {
 
     /// Waits for its end. Its input stays open until then.
     fn end(self) -> Run {
-        let Self { child, stdin, .. } = self;
-        let mut run = Run::of(&child_output(child));
+        let Self { child, stdin, _watchdog, .. } = self;
+        let mut run = Run::of(&child.wait_with_output().unwrap());
         drop(stdin);
         run.stderr.clear();
         run
     }
-}
-
-/// As `wait_with_output`, with a limit: a command that goes on waiting fails the test.
-fn child_output(mut child: Child) -> std::process::Output {
-    let patience = Instant::now() + Duration::from_secs(20);
-    while child.try_wait().unwrap().is_none() {
-        if Instant::now() > patience {
-            child.kill().unwrap();
-            panic!("it goes on");
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    child.wait_with_output().unwrap()
 }
 
 fn numbered(count: u32) -> Vec<u8> {
@@ -100,9 +89,9 @@ fn a_ring_that_nothing_drains_is_named_after_a_second_and_gets_the_rest_once_it_
     assert!(note.contains(&format!("`user-ringbuf inspect --pin {path} --watch`")), "{note}");
     assert!(began.elapsed() >= Duration::from_secs(1));
     drained(&map, 300);
-    let Sending { child, stdin, .. } = sending;
+    let Sending { child, stdin, _watchdog, .. } = sending;
     drop(stdin);
-    let run = Run::of(&child_output(child));
+    let run = Run::of(&child.wait_with_output().unwrap());
     assert_eq!((run.status, run.json()["samples"].as_u64()), (0, Some(300)));
 }
 
@@ -231,11 +220,11 @@ fn a_pin_that_is_removed_is_told_once_and_sending_goes_on() {
     sending.stdin.write_all(b"two\n").unwrap();
     drained(&map, 1);
     std::thread::sleep(Duration::from_millis(1200));
-    let Sending { child, stdin, mut stderr } = sending;
+    let Sending { child, stdin, mut stderr, _watchdog } = sending;
     drop(stdin);
     let mut rest = String::new();
     std::io::Read::read_to_string(&mut stderr, &mut rest).unwrap();
-    assert_eq!((Run::of(&child_output(child)).status, rest.as_str()), (0, ""));
+    assert_eq!((Run::of(&child.wait_with_output().unwrap()).status, rest.as_str()), (0, ""));
 }
 
 #[test]

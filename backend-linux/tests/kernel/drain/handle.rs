@@ -32,32 +32,6 @@ fn two_programs_keep_their_logs_apart() {
 }
 
 #[test]
-fn options_that_a_program_does_not_have_are_refused() {
-    if !may_bpf() {
-        return;
-    }
-    let map = Map::create("options", 4096).unwrap();
-    let mut plain = DrainProgram::load(&map, 0).unwrap();
-    assert_eq!(plain.run(&QUIET.nested(true)).unwrap_err(), DrainError::NotTroublesome);
-    assert_eq!(plain.run(&QUIET.delay(Duration::from_nanos(1))).unwrap_err(), DrainError::NotTroublesome);
-    let mut troublesome = DrainProgram::load_troublesome(&map, 0).unwrap();
-    let delay = Duration::from_secs(1);
-    let max = DrainOptions::MAX_DELAY;
-    assert_eq!(troublesome.run(&QUIET.delay(delay)).unwrap_err(), DrainError::DelayTooLong { delay, max });
-}
-
-#[test]
-fn a_log_above_the_limit_is_refused() {
-    if !may_bpf() {
-        return;
-    }
-    let map = Map::create("log", 4096).unwrap();
-    for bytes in [MAX_LOG + 1, usize::MAX, DrainProgram::log_bytes(usize::MAX, 8)] {
-        assert_eq!(DrainProgram::load(&map, bytes).unwrap_err(), DrainError::LogTooLarge { bytes, max: MAX_LOG });
-    }
-}
-
-#[test]
 fn loading_without_rights_names_the_capability_and_running_needs_none() {
     if !may_bpf() {
         return;
@@ -100,7 +74,7 @@ fn the_verifiers_words_stand_in_the_error() {
 }
 
 #[test]
-fn the_log_is_frozen_so_that_nobody_can_write_it_from_user_space() {
+fn the_log_is_frozen_against_writes_from_user_space() {
     if !may_bpf() {
         return;
     }

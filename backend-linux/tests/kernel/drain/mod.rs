@@ -13,9 +13,7 @@ use user_ringbuf_kit::objects;
 use user_ringbuf_kit::random;
 use user_ringbuf_kit::raw::{BUSY, DISCARD, RawProducer};
 use user_ringbuf_kit::rights::{may_bpf, without_rights};
-use user_ringbuf_linux::{
-    BpfCommand, Capability, DrainError, DrainOptions, DrainProgram, MAX_LOG, Map, MapError, WakeupFlags,
-};
+use user_ringbuf_linux::{BpfCommand, Capability, DrainError, DrainOptions, DrainProgram, Map, MapError, WakeupFlags};
 
 /// The most records that the kernel takes in one drain.
 const BATCH: u32 = 131_072;

@@ -141,7 +141,7 @@ fn signals_neither_end_nor_prolong_a_wait() {
     // SAFETY: all zero is a valid sigaction: no flags (so no SA_RESTART) and an empty mask.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = count_signal as extern "C" fn(libc::c_int) as libc::sighandler_t;
-    // SAFETY: the handler only counts, and nobody else uses this signal.
+    // SAFETY: the handler only counts, and nothing else uses this signal.
     assert_eq!(unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()) }, 0);
 
     let (map, mut producer, mut program) = half_full();

@@ -27,7 +27,7 @@ pub struct Picture {
 
 /// What a target does to a ring, whatever memory it lies in.
 pub trait Judge {
-    /// Does it, and panics where something is wrong.
+    /// Panics where something is wrong.
     fn judge<M: RingMemory + RawAccess>(self, memory: &M);
 }
 
@@ -65,8 +65,8 @@ impl Picture {
         picture
     }
 
-    /// Keeps a huge ring from taking its time: no long samples to copy, and the rest of it is one discarded record and
-    /// another, not millions of zeros, each eight of them an empty sample.
+    /// Keeps a huge ring fast: no long samples to copy, and the rest of it is a few discarded records, not millions of
+    /// zeros, every eight of which are an empty sample.
     fn tame(&mut self, mut end: u64) {
         for (_, word) in &mut self.headers {
             if (1 << 16..1 << 24).contains(word) {
@@ -116,7 +116,7 @@ impl Picture {
         image
     }
 
-    /// Whether the positions are such as a working ring may have.
+    /// Whether a working ring may have these positions.
     #[must_use]
     pub fn is_in_place(&self) -> bool {
         let aligned = self.consumer % 8 == 0 && self.producer % 8 == 0;

@@ -1,4 +1,4 @@
-//! Numbers out of a fuzzer's bytes, such that one byte reaches the values at which things go wrong.
+//! Numbers from a fuzzer's bytes: one byte reaches the values at which things go wrong.
 
 use user_ringbuf_core::MAX_SAMPLE_LEN;
 
@@ -35,7 +35,7 @@ impl<'b> Source<'b> {
         u64::from_le_bytes(self.array())
     }
 
-    /// A sample's length, up to 2^30 - 1: literally, or one at which a ring of `size` changes its mind.
+    /// A sample's length, up to 2^30 - 1: literally, or one at which the behaviour of a ring of `size` changes.
     pub fn length(&mut self, size: u32) -> u32 {
         match self.byte() {
             literal @ 0..=191 => literal.into(),

@@ -64,7 +64,7 @@ impl Content {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Id(u64);
 
-/// Bytes that a record with this sample takes: a header of 8, and whole eights.
+/// Bytes that a record with this sample takes: a header of 8, and a multiple of 8.
 fn extent(len: u64) -> u64 {
     8 + len.div_ceil(8) * 8
 }

@@ -24,7 +24,7 @@ pub enum Event {
     Drained(DrainResult),
     /// A wait ended without room.
     TimedOut,
-    /// A wait ended in a way in which none should.
+    /// A wait ended as none should.
     WaitFailed(String),
 }
 
@@ -257,7 +257,7 @@ impl Predictor {
     }
 }
 
-/// Cuts `bytes` to what is submitted: whether anything is.
+/// Cuts `bytes` to what is submitted. Returns whether anything is.
 fn shortened(bytes: &mut Vec<u8>, finish: Finish) -> Result<bool, BeyondSample> {
     match finish {
         Finish::Submit => Ok(true),

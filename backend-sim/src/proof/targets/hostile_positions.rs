@@ -95,11 +95,11 @@ struct Eyewitness<'m> {
     hostile: RefCell<Source<'m>>,
     /// Where the producer's next record begins.
     tail: Cell<u64>,
-    /// Bytes from there on that were free by the most generous answer.
+    /// Bytes from there on that were free by the most generous consumer position.
     room: Cell<u64>,
-    /// Where the next record began when this action did: what was published since is the action's own.
+    /// Where the next record began when this operation did: what was published since is the operation's own.
     begun: Cell<u64>,
-    /// Whether the producer position was where the producer left it when it was loaded last, if it was.
+    /// Whether the producer position was where the producer left it when it was last loaded, if it was loaded.
     looked: Cell<Option<bool>>,
     /// Stores, and where the next record began, when the producer was asked last.
     asked: Cell<(u64, u64)>,
@@ -107,7 +107,7 @@ struct Eyewitness<'m> {
     consumers: RefCell<Vec<u64>>,
     /// Beginnings and extents of what is held.
     held: RefCell<[Option<(u64, u64)>; PLACES as usize]>,
-    /// Offsets and extents of the records whose headers this action wrote and did not publish yet.
+    /// Offsets and extents of the records whose headers this operation wrote and did not publish yet.
     headers: RefCell<Vec<(u32, u64)>>,
     counts: Cell<HostileCounts>,
 }

@@ -65,10 +65,10 @@ fn again<M: RingMemory + RawAccess>(memory: &M) {
     assert_eq!(result, Ok(()));
 }
 
-/// What a drain to the end brings, and where it ends.
+/// A drain to the end hands over these samples and ends there.
 fn drained<M: RawAccess>(memory: &M, consumer: u64, mut end: u64, expected: &[Vec<u8>]) {
     if end < consumer {
-        // Across 2^64 the kernel falls silent. The same bytes half of all positions further on, it does not.
+        // Across 2^64 the kernel falls silent, but not on the same bytes 2^63 positions further on.
         end = end.wrapping_sub(1 << 63);
         // SAFETY: there are no samples of this ring.
         unsafe {

@@ -41,7 +41,7 @@ impl Judge for DrainJudge<'_> {
         survey(self.picture, memory);
         attach(self.picture, memory);
         for call in self.calls {
-            // What comes behind so many records is more of the same.
+            // Behind so many records comes more of the same.
             if drain(memory, call).end == End::Cap {
                 return;
             }
@@ -121,7 +121,7 @@ fn survey<M: RingMemory + RawAccess>(picture: &Picture, memory: &M) {
     assert!(agrees, "{survey:?}, {reading:?}");
 }
 
-/// A producer begins on a ring that is in order, and on no other; what it writes comes out.
+/// A producer attaches to a ring that is in order, and to no other; what it writes comes out.
 fn attach<M: RingMemory + RawAccess>(picture: &Picture, memory: &M) {
     let survey = Survey::of(&memory.view());
     let mut producer = match Producer::attach(memory) {

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 
 use super::RawRing;
 
-/// A producer that checks nothing and looks for no room, over a [`RawRing`] of its own.
+/// A producer that checks nothing, not even whether there is room, over a [`RawRing`] of its own.
 #[derive(Debug)]
 pub struct RawProducer {
     ring: RawRing,

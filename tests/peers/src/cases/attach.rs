@@ -6,7 +6,7 @@ use anyhow::Result;
 use user_ringbuf_linux::{Map, Mapping, Producer};
 
 use crate::options::Options;
-use crate::peers::libbpf::Ring;
+use crate::peers::libbpf::LibbpfRing;
 use crate::report::{Goal, Row, Table, Unit};
 use crate::ring::TestRing;
 use crate::stats::median;
@@ -32,7 +32,7 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
         let producer = Producer::attach(Mapping::new(ring.map())?)?;
         let ours = allocated() - before + size_of_val(&producer);
         let before = allocated();
-        let libbpf = Ring::new(ring.map())?;
+        let libbpf = LibbpfRing::new(ring.map())?;
         let theirs = allocated() - before + size_of_val(&libbpf);
         #[expect(clippy::cast_precision_loss, reason = "some hundred bytes")]
         add(table, "attach/memory", Unit::Bytes, ours as f64, theirs as f64);
@@ -56,7 +56,7 @@ fn first_sample_of_ours(ring: &TestRing) -> Result<f64> {
 
 fn first_sample_of_libbpf(ring: &TestRing) -> Result<f64> {
     let start = Instant::now();
-    let mut producer = Ring::new(ring.map())?;
+    let mut producer = LibbpfRing::new(ring.map())?;
     let sample = producer.reserve(u32::try_from(SAMPLE.len())?)?;
     // SAFETY: the sample is as long and ours, and it is submitted once.
     unsafe {

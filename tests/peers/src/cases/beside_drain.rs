@@ -12,7 +12,7 @@ use user_ringbuf_linux::{DrainOptions, DrainProgram, Mapping, Producer, ReserveE
 
 use crate::options::Options;
 use crate::pair::{Patience, together};
-use crate::peers::libbpf::Ring;
+use crate::peers::libbpf::LibbpfRing;
 use crate::report::{Goal, Row, Table, Unit};
 use crate::ring::TestRing;
 use crate::stats::{median, nanoseconds_each};
@@ -46,7 +46,7 @@ fn measure(options: &Options, bytes: u64, flags: WakeupFlags, roomy: bool) -> Re
     let mut ring = TestRing::new(bytes)?;
     ensure!(!roomy || ring.holds(SIZE) >= SAMPLES, "the ring is meant to hold everything");
     let memory = Mapping::new(ring.map())?;
-    let mut theirs = Ring::new(ring.map())?;
+    let mut theirs = LibbpfRing::new(ring.map())?;
     let mut drain = DrainProgram::load(ring.map(), 0)?;
     let mut times = [const { Vec::new() }; 2];
     for round in 0..options.rounds() + 1 {
@@ -85,7 +85,7 @@ fn ours_all(producer: &mut Producer<&Mapping>) -> Result<Duration> {
     Ok(start.elapsed())
 }
 
-fn libbpf_all(ring: &mut Ring) -> Result<Duration> {
+fn libbpf_all(ring: &mut LibbpfRing) -> Result<Duration> {
     let start = Instant::now();
     for number in 0..SAMPLES {
         let mut patience = Patience::default();

@@ -4,9 +4,9 @@ use std::hint::black_box;
 
 use anyhow::Result;
 
-use super::{SMALL_RING, add_rows, check_number};
+use super::rows::{SMALL_RING, add_rows, check_number};
 use crate::options::Options;
-use crate::peers::capi::{Capi, Library, TwoCallFloor};
+use crate::peers::capi::{Capi, Functions, TwoCallFloor};
 use crate::peers::libbpf::Libbpf;
 use crate::report::{Goal, Table};
 use crate::ring::TestRing;
@@ -19,32 +19,32 @@ const LEN: usize = 40;
 const BATCH: usize = 32;
 
 pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
-    let loaded = Library::loaded()?;
+    let loaded = Functions::loaded()?;
     if loaded.is_none() {
         eprintln!(
             "skipped: capi/so: there is no libuser_ringbuf.so: run backend-linux/capi/make-install, or say where it is in USER_RINGBUF_SO"
         );
     }
-    for (case, library) in [("capi/so", loaded), ("capi/a", Some(Library::linked()))] {
-        if let Some(library) = library.filter(|_| options.wants(case)) {
-            two_calls(options, table, case, library)?;
+    for (case, functions) in [("capi/so", loaded), ("capi/a", Some(Functions::linked()))] {
+        if let Some(functions) = functions.filter(|_| options.wants(case)) {
+            two_calls(options, table, case, functions)?;
         }
     }
-    let library = loaded.unwrap_or_else(Library::linked);
+    let functions = loaded.unwrap_or_else(Functions::linked);
     for (case, goal, batched) in [("capi/push", 1.5, false), ("capi/batch", 2.5, true)] {
         if options.wants(case) {
-            pushed(options, table, case, library, Goal::Times(goal), batched)?;
+            pushed(options, table, case, functions, Goal::Times(goal), batched)?;
         }
     }
     Ok(())
 }
 
 /// Reserve, write 8 bytes, submit.
-fn two_calls(options: &Options, table: &mut Table, case: &str, library: Library) -> Result<()> {
+fn two_calls(options: &Options, table: &mut Table, case: &str, functions: Functions) -> Result<()> {
     let mut ring = TestRing::new(SMALL_RING)?;
     let size = u32::try_from(LEN)?;
     let mut contenders: Vec<Box<dyn Contender>> = vec![
-        Box::new(Capi::new(library, ring.map(), move |handle, first, count| {
+        Box::new(Capi::new(functions, ring.map(), move |handle, first, count| {
             let size = black_box(size);
             for number in first..first + count {
                 let sample = handle.reserve(size)?;
@@ -80,12 +80,19 @@ fn two_calls(options: &Options, table: &mut Table, case: &str, library: Library)
 }
 
 /// Copy whole samples in.
-fn pushed(options: &Options, table: &mut Table, case: &str, library: Library, goal: Goal, batched: bool) -> Result<()> {
+fn pushed(
+    options: &Options,
+    table: &mut Table,
+    case: &str,
+    functions: Functions,
+    goal: Goal,
+    batched: bool,
+) -> Result<()> {
     let mut ring = TestRing::new(SMALL_RING)?;
     let size = u32::try_from(LEN)?;
     let [ours, theirs] = [(); 2].map(|()| Sources::fixed::<LEN>());
     let push: Box<dyn Contender> = if batched {
-        Box::new(Capi::new(library, ring.map(), move |handle, first, count| {
+        Box::new(Capi::new(functions, ring.map(), move |handle, first, count| {
             let none = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
             let mut samples = [none; BATCH];
             let mut numbers = first..first + count;
@@ -101,7 +108,7 @@ fn pushed(options: &Options, table: &mut Table, case: &str, library: Library, go
             Ok(())
         })?)
     } else {
-        Box::new(Capi::new(library, ring.map(), move |handle, first, count| {
+        Box::new(Capi::new(functions, ring.map(), move |handle, first, count| {
             for number in first..first + count {
                 handle.push(pick(&ours, number))?;
             }

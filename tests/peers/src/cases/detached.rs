@@ -5,7 +5,7 @@ use std::hint::black_box;
 use anyhow::Result;
 use user_ringbuf_linux::Mapping;
 
-use super::{SMALL_RING, add_rows, check_number};
+use super::rows::{SMALL_RING, add_rows, check_number};
 use crate::options::Options;
 use crate::peers::{floor::Floor, libbpf::Libbpf, libbpf_rs::LibbpfRs, ours::Ours};
 use crate::report::{Goal, Table};

@@ -8,14 +8,14 @@ mod fill;
 mod plain_memory;
 mod push;
 mod reserve_submit;
+mod rows;
 mod threads;
 mod waiting;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use crate::options::Options;
-use crate::report::{Goal, Row, Table, Unit};
-use crate::rounds::Contender;
+use crate::report::Table;
 
 /// A kind of work, and what is known to do it.
 pub(crate) struct Case {
@@ -38,32 +38,3 @@ pub(crate) const ALL: &[Case] = &[
     Case { name: "attach", about: "from the map to the first sample; memory of a handle", run: attach::run },
     Case { name: "plain_memory", about: "the core between two threads, without a kernel", run: plain_memory::run },
 ];
-
-/// The smallest ring for which a burst is long enough for the clock.
-const SMALL_RING: u64 = 256 * 1024;
-
-/// Rows of the first contender, ours, against each other one.
-fn add_rows(
-    table: &mut Table,
-    case: &str,
-    contenders: &[Box<dyn Contender + '_>],
-    times: &[f64],
-    goal: impl Fn(&str) -> Option<Goal>,
-) {
-    let Some((ours, theirs)) = times.split_first() else { return };
-    let peers = || contenders.iter().skip(1).map(|contender| contender.name()).zip(theirs);
-    let floor = peers().find(|(peer, _)| *peer == "store floor").map(|(_, time)| *time);
-    for (peer, time) in peers() {
-        // The floor is a limit to what can be reached against others, not against itself.
-        let floor = floor.filter(|_| peer.starts_with("libbpf"));
-        let (case, ours, theirs) = (case.to_owned(), *ours, *time);
-        table.add(Row { case, peer, unit: Unit::Nanoseconds, ours, theirs, goal: goal(peer), floor });
-    }
-}
-
-/// The number that stands in the first bytes of a sample.
-fn check_number(sample: &[u8], number: u64) -> Result<()> {
-    let expected = number.to_ne_bytes();
-    ensure!(sample.first_chunk() == Some(&expected), "sample {number} begins with other bytes");
-    Ok(())
-}

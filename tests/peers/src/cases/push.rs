@@ -6,7 +6,7 @@
 use anyhow::Result;
 use user_ringbuf_linux::{Mapping, MappingRef, Producer, ReserveError};
 
-use super::{SMALL_RING, add_rows};
+use super::rows::{SMALL_RING, add_rows};
 use crate::options::Options;
 use crate::peers::{floor::Floor, libbpf::Libbpf, libbpf_rs::LibbpfRs, ours::Ours};
 use crate::report::{Goal, Table};

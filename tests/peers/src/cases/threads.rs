@@ -1,13 +1,14 @@
-//! Two threads on one ring: shared, lanes, and what one does with libbpf, a mutex around it.
+//! Two threads on one ring: a shared producer, lanes of it, and what else one does: a mutex around an exclusive producer,
+//! ours or libbpf's.
 
 use std::sync::Mutex;
 
 use anyhow::{Result, anyhow, ensure};
-use user_ringbuf_linux::{Mapping, Shared};
+use user_ringbuf_linux::{Mapping, Producer, Shared};
 
 use crate::options::Options;
 use crate::pair::together;
-use crate::peers::libbpf::Ring;
+use crate::peers::libbpf::LibbpfRing;
 use crate::report::{Goal, Row, Table, Unit};
 use crate::ring::TestRing;
 use crate::stats::{median, nanoseconds_each};
@@ -29,14 +30,15 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
     let memory = Mapping::new(ring.map())?;
     // A lane of each thread may be left half empty at the end of a burst.
     let each = ring.holds(SIZE) / 2 - 2 * IN_LANE as u64;
-    let mut times = [const { Vec::new() }; 3];
+    let mut times = [const { Vec::new() }; 4];
     for round in 0..options.rounds() + 1 {
         for turn in 0..times.len() {
             let which = (turn + round) % times.len();
             let work: Work<'_> = match which {
                 0 => lanes(&memory)?,
                 1 => shared(&memory)?,
-                _ => locked(&ring)?,
+                2 => libbpf_locked(&ring)?,
+                _ => ours_locked(&memory)?,
             };
             let half = |thread: u64| {
                 let work = &work;
@@ -50,11 +52,14 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
             }
         }
     }
-    let [lanes, shared, theirs] = times.map(|times| median(&times));
-    for ((case, goal), ours) in cases.into_iter().zip([lanes, shared]) {
-        if options.wants(case) {
-            let (case, goal) = (case.to_owned(), Some(Goal::Times(goal)));
-            table.add(Row { case, peer: "libbpf, mutex", unit: Unit::Nanoseconds, ours, theirs, goal, floor: None });
+    let [lanes, shared, libbpf, locked] = times.map(|times| median(&times));
+    for ((case, times), ours) in cases.into_iter().zip([lanes, shared]) {
+        if !options.wants(case) {
+            continue;
+        }
+        let goal = Some(Goal::Times(times));
+        for (peer, theirs, goal) in [("libbpf, mutex", libbpf, goal), ("ours, mutex", locked, None)] {
+            table.add(Row { case: case.to_owned(), peer, unit: Unit::Nanoseconds, ours, theirs, goal, floor: None });
         }
     }
     Ok(())
@@ -97,9 +102,22 @@ fn shared(memory: &Mapping) -> Result<Work<'_>> {
     }))
 }
 
+fn ours_locked(memory: &Mapping) -> Result<Work<'_>> {
+    let producer = Mutex::new(Producer::attach(memory)?);
+    Ok(Box::new(move |first, count| {
+        for number in first..first + count {
+            let mut locked = producer.lock().map_err(|_| anyhow!("the other thread panicked"))?;
+            let mut sample = locked.reserve(SIZE as usize)?;
+            sample[..8].copy_from_slice(&number.to_ne_bytes());
+            sample.submit();
+        }
+        Ok(())
+    }))
+}
+
 /// Reserving needs the lock; submitting does not, as libbpf promises.
-fn locked(ring: &TestRing) -> Result<Work<'static>> {
-    let ring = Mutex::new(Ring::new(ring.map())?);
+fn libbpf_locked(ring: &TestRing) -> Result<Work<'static>> {
+    let ring = Mutex::new(LibbpfRing::new(ring.map())?);
     Ok(Box::new(move |first, count| {
         for number in first..first + count {
             let mut locked = ring.lock().map_err(|_| anyhow!("the other thread panicked"))?;

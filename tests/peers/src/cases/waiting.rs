@@ -1,16 +1,18 @@
 //! Waiting for room on a ring that is partly full: CPU time for each second of waiting.
 //!
-//! The ring has room, but not for the sample: a level-triggered wait, such as libbpf's, finds the map writable at once
-//! and again, and so spins.
+//! The ring has room, but not for the sample. A level-triggered wait, libbpf's or any other, finds the map writable at
+//! once and again, and so spins.
 
-use std::time::Duration;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
-use rustix::time::{ClockId, clock_gettime};
-use user_ringbuf_linux::{BlockingError, EpollWaiter, Mapping, Producer};
+use rustix::event::{Timespec, epoll};
+use user_ringbuf_kit::usage::CpuShare;
+use user_ringbuf_linux::{BlockingError, EpollWaiter, Map, Mapping, Producer};
 
 use crate::options::Options;
-use crate::peers::libbpf::Ring;
+use crate::peers::libbpf::LibbpfRing;
 use crate::report::{Goal, Row, Table, Unit};
 use crate::ring::TestRing;
 use crate::stats::median;
@@ -32,11 +34,12 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
         return Ok(());
     }
     let ring = TestRing::new(RING)?;
-    let mut theirs = Ring::new(ring.map())?;
+    let mut theirs = LibbpfRing::new(ring.map())?;
     let mut producer = Producer::attach(Mapping::new(ring.map())?)?;
     let mut waiter = EpollWaiter::new(ring.map())?;
     producer.reserve(IN_THE_WAY)?.submit();
-    let mut times = [const { Vec::new() }; 2];
+    let epoll = level_triggered(ring.map())?;
+    let mut times = [const { Vec::new() }; 3];
     for _ in 0..options.rounds().min(MOST_ROUNDS) {
         times[0].push(cpu_per_second(|| match producer.reserve_blocking(WANTED as usize, &mut waiter, Some(WAIT)) {
             Err(BlockingError::TimedOut { .. }) => Ok(()),
@@ -47,23 +50,41 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
             ensure!(answer.is_err(), "libbpf found room where there is none");
             Ok(())
         })?);
+        times[2].push(cpu_per_second(|| {
+            let deadline = Instant::now() + WAIT;
+            while producer.reserve(WANTED as usize).is_err() {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Ok(());
+                }
+                let mut events = [epoll::Event { flags: epoll::EventFlags::empty(), data: TOKEN }];
+                epoll::wait(&epoll, &mut events[..], Some(&Timespec::try_from(left)?))?;
+            }
+            bail!("the level-triggered wait found room where there is none")
+        })?);
     }
-    let [ours, theirs] = times.map(|times| median(&times));
-    let goal = Some(Goal::AtMost(GOAL));
-    table.add(Row { case: case.into(), peer: "libbpf", unit: Unit::Nanoseconds, ours, theirs, goal, floor: None });
+    let [ours, libbpf, level_triggered] = times.map(|times| median(&times));
+    for (peer, theirs) in [("libbpf", libbpf), ("level-triggered epoll", level_triggered)] {
+        let goal = Some(Goal::AtMost(GOAL)).filter(|_| peer == "libbpf");
+        table.add(Row { case: case.into(), peer, unit: Unit::Nanoseconds, ours, theirs, goal, floor: None });
+    }
     Ok(())
+}
+
+const TOKEN: epoll::EventData = epoll::EventData::new_u64(0);
+
+/// The map registered without `EPOLLET`.
+fn level_triggered(map: &Map) -> Result<OwnedFd> {
+    let fd = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    epoll::add(&fd, map, TOKEN, epoll::EventFlags::OUT)?;
+    Ok(fd)
 }
 
 /// This thread's CPU time during `wait`, in nanoseconds for each second.
 fn cpu_per_second(wait: impl FnOnce() -> Result<()>) -> Result<f64> {
-    let (cpu, wall) = (now(ClockId::ThreadCPUTime)?, now(ClockId::Monotonic)?);
+    let (share, began) = (CpuShare::begin(), Instant::now());
     wait()?;
-    let (cpu, wall) = (now(ClockId::ThreadCPUTime)? - cpu, now(ClockId::Monotonic)? - wall);
-    ensure!(wall >= WAIT / 2, "the wait was over after {wall:?}");
-    Ok(cpu.as_secs_f64() / wall.as_secs_f64() * 1e9)
-}
-
-fn now(clock: ClockId) -> Result<Duration> {
-    let now = clock_gettime(clock);
-    Ok(Duration::new(u64::try_from(now.tv_sec)?, u32::try_from(now.tv_nsec)?))
+    let share = share.so_far();
+    ensure!(began.elapsed() >= WAIT / 2, "the wait was over after {:?}", began.elapsed());
+    Ok(share * 1e9)
 }

@@ -22,7 +22,7 @@ type Free = unsafe extern "C" fn(*mut Ring);
 
 /// What the rows call.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Library {
+pub(crate) struct Functions {
     new: New,
     reserve: Reserve,
     submit: Submit,
@@ -31,7 +31,7 @@ pub(crate) struct Library {
     free: Free,
 }
 
-impl Library {
+impl Functions {
     /// As a program that links the static library has it.
     pub(crate) fn linked() -> Self {
         Self {
@@ -78,23 +78,23 @@ impl Library {
 
 /// A handle.
 #[derive(Debug)]
-pub(crate) struct Handle {
-    library: Library,
+pub(crate) struct CapiRing {
+    functions: Functions,
     ring: NonNull<Ring>,
 }
 
-impl Handle {
-    fn new(library: Library, map: &Map) -> Result<Self> {
+impl CapiRing {
+    fn new(functions: Functions, map: &Map) -> Result<Self> {
         // SAFETY: the fd is open, and there are no options.
-        let ring = unsafe { (library.new)(map.as_fd().as_raw_fd(), ptr::null()) };
+        let ring = unsafe { (functions.new)(map.as_fd().as_raw_fd(), ptr::null()) };
         let ring = NonNull::new(ring).ok_or_else(io::Error::last_os_error).context("uringbuf_new")?;
-        Ok(Self { library, ring })
+        Ok(Self { functions, ring })
     }
 
     #[inline(always)]
     pub(crate) fn reserve(&mut self, len: u32) -> io::Result<NonNull<u8>> {
         // SAFETY: the handle lives, and contenders take turns.
-        let sample = unsafe { (self.library.reserve)(self.ring.as_ptr(), len) };
+        let sample = unsafe { (self.functions.reserve)(self.ring.as_ptr(), len) };
         NonNull::new(sample.cast()).ok_or_else(io::Error::last_os_error)
     }
 
@@ -103,19 +103,19 @@ impl Handle {
     #[inline(always)]
     pub(crate) unsafe fn submit(&mut self, sample: NonNull<u8>) {
         // SAFETY: the caller's promise is passed on.
-        unsafe { (self.library.submit)(self.ring.as_ptr(), sample.as_ptr().cast()) };
+        unsafe { (self.functions.submit)(self.ring.as_ptr(), sample.as_ptr().cast()) };
     }
 
     #[inline(always)]
     pub(crate) fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
         // SAFETY: as in `reserve`, and the bytes are there.
-        zero(unsafe { (self.library.push)(self.ring.as_ptr(), bytes.as_ptr().cast(), bytes.len()) })
+        zero(unsafe { (self.functions.push)(self.ring.as_ptr(), bytes.as_ptr().cast(), bytes.len()) })
     }
 
     #[inline(always)]
     pub(crate) fn push_batch(&mut self, samples: &[libc::iovec]) -> io::Result<()> {
         // SAFETY: as in `reserve`; the caller's vectors are those of samples that live.
-        zero(unsafe { (self.library.push_batch)(self.ring.as_ptr(), samples.as_ptr(), samples.len()) })
+        zero(unsafe { (self.functions.push_batch)(self.ring.as_ptr(), samples.as_ptr(), samples.len()) })
     }
 }
 
@@ -124,27 +124,27 @@ fn zero(answer: c_int) -> io::Result<()> {
     if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-impl Drop for Handle {
+impl Drop for CapiRing {
     fn drop(&mut self) {
         // SAFETY: opened by the same library, and not used any more.
-        unsafe { (self.library.free)(self.ring.as_ptr()) };
+        unsafe { (self.functions.free)(self.ring.as_ptr()) };
     }
 }
 
 /// The C library as a contender.
 pub(crate) struct Capi<F> {
-    handle: Handle,
+    handle: CapiRing,
     work: F,
 }
 
-impl<F: FnMut(&mut Handle, u64, u64) -> io::Result<()>> Capi<F> {
+impl<F: FnMut(&mut CapiRing, u64, u64) -> io::Result<()>> Capi<F> {
     /// `work` publishes samples: the first number, and how many.
-    pub(crate) fn new(library: Library, map: &Map, work: F) -> Result<Self> {
-        Ok(Self { handle: Handle::new(library, map)?, work })
+    pub(crate) fn new(functions: Functions, map: &Map, work: F) -> Result<Self> {
+        Ok(Self { handle: CapiRing::new(functions, map)?, work })
     }
 }
 
-impl<F: FnMut(&mut Handle, u64, u64) -> io::Result<()>> Contender for Capi<F> {
+impl<F: FnMut(&mut CapiRing, u64, u64) -> io::Result<()>> Contender for Capi<F> {
     fn name(&self) -> &'static str {
         "ours"
     }

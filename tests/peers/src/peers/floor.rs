@@ -15,14 +15,14 @@ use crate::rounds::Contender;
 
 /// The ring's producer page and doubled data area, mapped once more.
 #[derive(Debug)]
-pub(crate) struct Pages {
+pub(crate) struct FloorPages {
     start: *mut u8,
     len: usize,
     mask: u64,
     position: u64,
 }
 
-impl Pages {
+impl FloorPages {
     fn new(map: &Map) -> Result<Self> {
         let page = page_size();
         let len = page + 2 * usize::try_from(map.size())?;
@@ -47,7 +47,7 @@ impl Pages {
     /// Publishes `count` samples of `len` bytes, of which `fill` writes what the case asks for.
     ///
     /// # Safety
-    /// The ring has room for them, nobody else produces, and `fill` writes `len` bytes at most where it is told.
+    /// The ring has room for them, nothing else produces, and `fill` writes `len` bytes at most where it is told.
     #[inline(always)]
     pub(crate) unsafe fn publish(&mut self, len: u32, count: u64, mut fill: impl FnMut(*mut u8)) {
         let (data, mask) = (self.data(), self.mask);
@@ -119,7 +119,7 @@ impl Pages {
     }
 }
 
-impl Drop for Pages {
+impl Drop for FloorPages {
     fn drop(&mut self) {
         // SAFETY: mapped by `new`, and nothing points into it any more.
         let _ = unsafe { munmap(self.start.cast(), self.len) };
@@ -130,23 +130,23 @@ impl Drop for Pages {
 pub(crate) struct Floor<F> {
     name: &'static str,
     publishes: bool,
-    pages: Pages,
+    pages: FloorPages,
     work: F,
 }
 
-impl<F: FnMut(&mut Pages, u64, u64)> Floor<F> {
-    /// `work` publishes samples through [`Pages::publish`].
+impl<F: FnMut(&mut FloorPages, u64, u64)> Floor<F> {
+    /// `work` publishes samples through [`FloorPages::publish`].
     pub(crate) fn new(map: &Map, work: F) -> Result<Self> {
-        Ok(Self { name: "store floor", publishes: true, pages: Pages::new(map)?, work })
+        Ok(Self { name: "store floor", publishes: true, pages: FloorPages::new(map)?, work })
     }
 
-    /// `work` writes bytes through [`Pages::only_fill`].
+    /// `work` writes bytes through [`FloorPages::only_fill`].
     pub(crate) fn memcpy(map: &Map, work: F) -> Result<Self> {
-        Ok(Self { name: "memcpy", publishes: false, pages: Pages::new(map)?, work })
+        Ok(Self { name: "memcpy", publishes: false, pages: FloorPages::new(map)?, work })
     }
 }
 
-impl<F: FnMut(&mut Pages, u64, u64)> Contender for Floor<F> {
+impl<F: FnMut(&mut FloorPages, u64, u64)> Contender for Floor<F> {
     fn name(&self) -> &'static str {
         self.name
     }

@@ -11,12 +11,12 @@ use crate::rounds::Contender;
 
 /// A `struct user_ring_buffer`.
 #[derive(Debug)]
-pub(crate) struct Ring(NonNull<libbpf_sys::user_ring_buffer>);
+pub(crate) struct LibbpfRing(NonNull<libbpf_sys::user_ring_buffer>);
 
 // SAFETY: nothing in libbpf's structure is tied to a thread.
-unsafe impl Send for Ring {}
+unsafe impl Send for LibbpfRing {}
 
-impl Ring {
+impl LibbpfRing {
     pub(crate) fn new(map: &Map) -> Result<Self> {
         // SAFETY: the fd is open, and libbpf allows no options.
         let ring = unsafe { libbpf_sys::user_ring_buffer__new(map.as_fd().as_raw_fd(), ptr::null()) };
@@ -66,7 +66,7 @@ impl Submitter {
     }
 }
 
-impl Drop for Ring {
+impl Drop for LibbpfRing {
     fn drop(&mut self) {
         // SAFETY: made by `user_ring_buffer__new`, and freed once.
         unsafe { libbpf_sys::user_ring_buffer__free(self.0.as_ptr()) };
@@ -75,18 +75,18 @@ impl Drop for Ring {
 
 /// libbpf as a contender.
 pub(crate) struct Libbpf<F> {
-    ring: Ring,
+    ring: LibbpfRing,
     work: F,
 }
 
-impl<F: FnMut(&mut Ring, u64, u64) -> io::Result<()>> Libbpf<F> {
+impl<F: FnMut(&mut LibbpfRing, u64, u64) -> io::Result<()>> Libbpf<F> {
     /// `work` publishes samples: the first number, and how many.
     pub(crate) fn new(map: &Map, work: F) -> Result<Self> {
-        Ok(Self { ring: Ring::new(map)?, work })
+        Ok(Self { ring: LibbpfRing::new(map)?, work })
     }
 }
 
-impl<F: FnMut(&mut Ring, u64, u64) -> io::Result<()>> Contender for Libbpf<F> {
+impl<F: FnMut(&mut LibbpfRing, u64, u64) -> io::Result<()>> Contender for Libbpf<F> {
     fn name(&self) -> &'static str {
         "libbpf"
     }

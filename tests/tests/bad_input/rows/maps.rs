@@ -11,14 +11,17 @@ use user_ringbuf_kit::seccomp::{without_bpf_call, without_calls};
 use user_ringbuf_kit::usage::{with_limit, with_little_address_space};
 use user_ringbuf_linux::{Map, MapError, Mapping, MappingView, RingSize, rounded_size};
 
-use super::{as_nobody, on_ring, plain};
 use crate::answer::Answer;
-use crate::{Row, nobody};
+use crate::nobody;
+use crate::row::{Row, as_nobody, on_ring, plain};
 
 /// `BPF_PROG_TYPE_SYSCALL`, whose number is that of the map type too, and `BPF_F_SLEEPABLE`.
 const SYSCALL: (u32, u32) = (31, 16);
+/// `BPF_PROG_TYPE_SOCKET_FILTER`, without flags.
+const SOCKET_FILTER: (u32, u32) = (1, 0);
 const HASH: u32 = 1;
 const ARRAY: u32 = 2;
+const QUEUE: u32 = 22;
 const RINGBUF: u32 = 27;
 
 /// Every way from a descriptor to a map.
@@ -34,7 +37,7 @@ fn from_any(fd: OwnedFd) -> Vec<Answer> {
     ]
 }
 
-/// Descriptors that are no BPF objects at all.
+/// Descriptors of other things than BPF objects.
 fn strangers() -> Vec<OwnedFd> {
     let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
     let epoll = rustix::event::epoll::create(rustix::event::epoll::CreateFlags::CLOEXEC).unwrap();
@@ -66,13 +69,23 @@ pub(crate) fn rows() -> Vec<Row> {
             strangers().into_iter().flat_map(from_any).collect()
         }),
         plain(any, "a BPF program", "MapError::NotAMap", "not a BPF map", || {
-            [SYSCALL, (1, 0)].into_iter().flat_map(|(kind, flags)| from_any(objects::program(kind, flags))).collect()
+            [SYSCALL, SOCKET_FILTER]
+                .into_iter()
+                .flat_map(|(kind, flags)| from_any(objects::program(kind, flags)))
+                .collect()
         }),
         plain(any, "a hash map", "MapError::WrongType", "BPF_MAP_TYPE_HASH (1)", || {
             from_any(objects::map(HASH, 4, 8, 4))
         }),
-        plain(any, "an array map", "MapError::WrongType", "not BPF_MAP_TYPE_USER_RINGBUF (31)", || {
-            from_any(objects::map(ARRAY, 4, 8, 4))
+        plain(
+            any,
+            "an array map",
+            "MapError::WrongType",
+            "BPF_MAP_TYPE_ARRAY (2), not BPF_MAP_TYPE_USER_RINGBUF (31)",
+            || from_any(objects::map(ARRAY, 4, 8, 4)),
+        ),
+        plain(any, "a queue map", "MapError::WrongType", "BPF_MAP_TYPE_QUEUE (22)", || {
+            from_any(objects::map(QUEUE, 0, 8, 4))
         }),
         plain(any, "a ring buffer of the other direction", "MapError::WrongType", "BPF_MAP_TYPE_RINGBUF (27)", || {
             from_any(objects::map(RINGBUF, 0, 0, rounded_size(1).unwrap()))
@@ -94,17 +107,28 @@ pub(crate) fn rows() -> Vec<Row> {
                 vec![without_calls(&[libc::SYS_bpf, libc::SYS_openat], Errno::PERM, from_fd)]
             },
         ),
-        plain("Map::from_id", "ids that no map has: 0, 2^32 - 1", "MapError::UnknownId", "no map has the id", || {
-            vec![Answer::of(Map::from_id(0)), Answer::of(Map::from_id(u32::MAX))]
+        plain("Map::from_id", "an id that no map has: 0", "MapError::UnknownId", "no map has the id 0", || {
+            vec![Answer::of(Map::from_id(0))]
+        }),
+        plain("Map::from_id", "another: 2^32 - 1", "MapError::UnknownId", "no map has the id 4294967295", || {
+            vec![Answer::of(Map::from_id(u32::MAX))]
         }),
         as_nobody("Map::from_id", "any id, without rights", "MapError::NotPermitted", "needs CAP_SYS_ADMIN", || {
             vec![Answer::of(Map::from_id(1))]
         }),
-        plain("Map::from_pin", "a missing path, an empty one", "MapError::PathMissing", "no such path", || {
-            let (bpffs, plain) = (Bpffs::mount(), Directory::new());
-            let missing = [bpffs.path("none"), bpffs.path("none/none"), plain.path("none"), "".into()];
-            missing.iter().map(|path| Answer::of(Map::from_pin(path))).collect()
-        }),
+        plain(
+            "Map::from_pin",
+            "a missing path, one below a file, an empty one",
+            "MapError::PathMissing",
+            "no such path",
+            || {
+                let (bpffs, plain) = (Bpffs::mount(), Directory::new());
+                std::fs::write(plain.path("file"), "").unwrap();
+                let missing =
+                    [bpffs.path("none"), bpffs.path("none/none"), plain.path("none"), plain.path("file/none")];
+                missing.into_iter().chain(["".into()]).map(|path| Answer::of(Map::from_pin(path))).collect()
+            },
+        ),
         plain("Map::from_pin", "a file or directory outside any bpffs", "MapError::NotOnBpffs", "mount -t bpf", || {
             let plain = Directory::new();
             std::fs::write(plain.path("file"), "").unwrap();
@@ -117,8 +141,10 @@ pub(crate) fn rows() -> Vec<Row> {
             "not a BPF map",
             || {
                 let bpffs = Bpffs::mount();
+                std::fs::create_dir(bpffs.path("directory")).unwrap();
                 objects::pin(objects::program(SYSCALL.0, SYSCALL.1), &bpffs.path("program"));
-                vec![Answer::of(Map::from_pin(bpffs.path("."))), Answer::of(Map::from_pin(bpffs.path("program")))]
+                objects::pin(objects::program(SOCKET_FILTER.0, SOCKET_FILTER.1), &bpffs.path("filter"));
+                [".", "directory", "program", "filter"].map(|name| Answer::of(Map::from_pin(bpffs.path(name)))).into()
             },
         ),
         plain("Map::from_pin", "a pinned map of another type", "MapError::WrongType", "BPF_MAP_TYPE_HASH (1)", || {
@@ -219,8 +245,8 @@ pub(crate) fn rows() -> Vec<Row> {
         plain("RingSize::new", "0, 7, 12, 2^32, 2^64 - 1 bytes", "SizeError", "a power of two from 8 to", || {
             [0, 7, 12, 1 << 32, u64::MAX].into_iter().map(|size| Answer::of(RingSize::new(size))).collect()
         }),
-        on_ring(claiming, "a ring that is mapped already", "MappingError::AlreadyMapped", "share that", |kit| {
-            let (map, again) = (&kit.ring.map, kit.ring.map.try_clone().unwrap());
+        on_ring(claiming, "a ring that is mapped already", "MappingError::AlreadyMapped", "share that", |tried| {
+            let (map, again) = (&tried.ring.map, tried.ring.map.try_clone().unwrap());
             vec![Answer::of(Mapping::new(map)), Answer::of(Mapping::new(&again)), Answer::of(Mapping::claim(map))]
         }),
         plain(claiming, "a ring that another process claims", "MappingError::Claimed", "(pid ", || {

@@ -6,10 +6,9 @@ use user_ringbuf_kit::raw::BUSY;
 use user_ringbuf_linux::{MappingView, Producer, Records, Shared};
 
 use super::reservations::{BLOCKING, RESERVE, Reserve};
-use super::{on_ring, plain};
-use crate::Row;
 use crate::answer::Answer;
-use crate::kit::Kit;
+use crate::row::{Row, on_ring, plain};
+use crate::tried_ring::TriedRing;
 
 /// A wrong producer position.
 #[derive(Clone, Copy)]
@@ -36,73 +35,73 @@ fn corrupted() -> [Wrong; 5] {
 }
 
 /// Puts the wrong position there, and says which was right.
-fn put(kit: &Kit, wrong: Wrong) -> u64 {
-    let right = kit.raw.producer_pos();
-    kit.raw.set_producer_pos((wrong.position)(right, u64::try_from(kit.raw.size()).unwrap()));
+fn put(tried: &TriedRing, wrong: Wrong) -> u64 {
+    let right = tried.raw.producer_pos();
+    tried.raw.set_producer_pos((wrong.position)(right, u64::try_from(tried.raw.size()).unwrap()));
     right
 }
 
 /// Tries while the wrong position stands there.
-fn with(kit: &Kit, wrong: Wrong, attempt: impl FnOnce() -> Vec<Answer>) -> Vec<Answer> {
-    let right = put(kit, wrong);
+fn with(tried: &TriedRing, wrong: Wrong, attempt: impl FnOnce() -> Vec<Answer>) -> Vec<Answer> {
+    let right = put(tried, wrong);
     let answers = attempt();
-    kit.raw.set_producer_pos(right);
+    tried.raw.set_producer_pos(right);
     answers
 }
 
 /// Each of these finds the position wrong, on a ring with room and on a full one.
-fn at_work(kit: &Kit, wrong: Wrong, reservations: &[(&str, Reserve)]) -> Vec<Answer> {
+fn at_work(tried: &TriedRing, wrong: Wrong, reservations: &[(&str, Reserve)]) -> Vec<Answer> {
     let right = Cell::new(0);
-    let tried = [false, true].into_iter().flat_map(|full| reservations.iter().map(move |row| (full, row)));
-    let tried = tried.map(|(full, (_, reserve))| {
-        let prepare = |kit: &Kit, push: super::reservations::Push| {
+    let ways = [false, true].into_iter().flat_map(|full| reservations.iter().map(move |row| (full, row)));
+    let answers = ways.map(|(full, (_, reserve))| {
+        let prepare = |tried: &TriedRing, push: super::reservations::Push| {
             if full {
-                kit.fill(push);
+                tried.fill(push);
             }
-            right.set(put(kit, wrong));
+            right.set(put(tried, wrong));
         };
-        let answer = reserve(kit, &prepare, 1);
-        kit.raw.set_producer_pos(right.get());
+        let answer = reserve(tried, &prepare, 1);
+        tried.raw.set_producer_pos(right.get());
         answer
     });
-    tried.collect()
+    answers.collect()
 }
 
 /// Attaches while behind what is in the ring stands a record of 16 bytes whose header says this.
-fn beside_record(kit: &Kit, word: u32) -> Vec<Answer> {
-    let right = kit.raw.producer_pos();
-    let end = kit.raw.write_record(right, 0, &[0; 8]);
-    kit.raw.set_header(right, word);
-    kit.raw.set_producer_pos(end);
-    let answers = vec![Answer::of(Producer::attach(&kit.mapping)), Answer::of(Shared::attach(&kit.mapping))];
-    kit.raw.set_producer_pos(right);
+fn beside_record(tried: &TriedRing, word: u32) -> Vec<Answer> {
+    let right = tried.raw.producer_pos();
+    let end = tried.raw.write_record(right, 0, &[0; 8]);
+    tried.raw.set_header(right, word);
+    tried.raw.set_producer_pos(end);
+    let answers = vec![Answer::of(Producer::attach(&tried.mapping)), Answer::of(Shared::attach(&tried.mapping))];
+    tried.raw.set_producer_pos(right);
     answers
 }
 
 /// Resumes after the ring was changed. Says which producer position is the right one.
-fn resumed(kit: &Kit, change: impl FnOnce() -> u64) -> Vec<Answer> {
-    let mut producer = Producer::attach(&kit.mapping).unwrap();
+fn resumed(tried: &TriedRing, change: impl FnOnce() -> u64) -> Vec<Answer> {
+    let mut producer = Producer::attach(&tried.mapping).unwrap();
     let right = change();
     let exclusive = Answer::of(producer.resume());
     let answers = vec![exclusive, Answer::of(producer.into_shared().resume())];
-    kit.raw.set_producer_pos(right);
+    tried.raw.set_producer_pos(right);
     answers
 }
 
 /// Submits a batch under which the position was moved: one that a reservation has met, and one that none has.
-fn in_batch(kit: &Kit, wrong: Wrong) -> Vec<Answer> {
+fn in_batch(tried: &TriedRing, wrong: Wrong) -> Vec<Answer> {
     let submitted = [true, false].map(|met| {
-        let mut producer = Producer::attach(&kit.mapping).unwrap();
+        let mut producer = Producer::attach(&tried.mapping).unwrap();
         let mut batch = producer.batch();
         batch.push(b"lost").unwrap();
-        let right = put(kit, wrong);
+        let right = put(tried, wrong);
         if met {
             batch.push(b"lost").unwrap_err();
             // Also when the position is right again.
-            kit.raw.set_producer_pos(right);
+            tried.raw.set_producer_pos(right);
         }
         let answer = Answer::of(batch.submit());
-        kit.raw.set_producer_pos(right);
+        tried.raw.set_producer_pos(right);
         answer
     });
     submitted.into()
@@ -113,62 +112,68 @@ pub(crate) fn rows() -> Vec<Row> {
     let reserving = "every reservation, with a producer at work";
     let blocking = "every blocking reservation, with a producer at work";
     let mut rows =
-        vec![on_ring(attach, "memory that has a producer", "AttachError::AlreadyAttached", "share it", |kit| {
-            let _first = Producer::attach(&kit.mapping).unwrap();
-            vec![Answer::of(Producer::attach(&kit.mapping)), Answer::of(Shared::attach(&kit.mapping))]
+        vec![on_ring(attach, "memory that has a producer", "AttachError::AlreadyAttached", "share it", |tried| {
+            let _first = Producer::attach(&tried.mapping).unwrap();
+            vec![Answer::of(Producer::attach(&tried.mapping)), Answer::of(Shared::attach(&tried.mapping))]
         })];
     let busy = "is busy: another producer is at work, or died and left the ring to repair";
     rows.extend([
-        on_ring(attach, "a ring with a busy record", "AttachError::Busy", busy, |kit| beside_record(kit, BUSY | 5)),
+        on_ring(attach, "a ring with a busy record", "AttachError::Busy", busy, |tried| beside_record(tried, BUSY | 5)),
         on_ring(
             attach,
             "a ring with a record that reaches beyond the producer position",
             "AttachError::Damaged",
             "the ring is to be repaired",
-            |kit| beside_record(kit, 9),
+            |tried| beside_record(tried, 9),
         ),
     ]);
     for wrong in corrupted() {
         let Wrong { value, says, corruption, .. } = wrong;
-        rows.push(on_ring(attach, value, "AttachError::Corrupted", says, move |kit| {
-            with(kit, wrong, || {
-                vec![Answer::of(Producer::attach(&kit.mapping)), Answer::of(Shared::attach(&kit.mapping))]
+        rows.push(on_ring(attach, value, "AttachError::Corrupted", says, move |tried| {
+            with(tried, wrong, || {
+                vec![Answer::of(Producer::attach(&tried.mapping)), Answer::of(Shared::attach(&tried.mapping))]
             })
         }));
-        rows.push(on_ring(reserving, value, "ReserveError::Corrupted", says, move |kit| at_work(kit, wrong, RESERVE)));
-        rows.push(on_ring(blocking, value, "BlockingError::Reserve", says, move |kit| at_work(kit, wrong, BLOCKING)));
-        rows.push(on_ring("{Producer, Shared}::resume", value, "AttachError::Corrupted", says, move |kit| {
-            resumed(kit, || put(kit, wrong))
+        rows.push(on_ring(reserving, value, "ReserveError::Corrupted", says, move |tried| {
+            at_work(tried, wrong, RESERVE)
         }));
-        rows.push(on_ring("Batch::submit", value, "ReserveError::Corrupted", says, move |kit| in_batch(kit, wrong)));
-        rows.push(on_ring("Records::new", value, corruption, says, move |kit| {
-            with(kit, wrong, || vec![Answer::of(Records::new(MappingView::new(&kit.ring.map).unwrap()))])
+        rows.push(on_ring(blocking, value, "BlockingError::Reserve", says, move |tried| {
+            at_work(tried, wrong, BLOCKING)
+        }));
+        rows.push(on_ring("{Producer, Shared}::resume", value, "AttachError::Corrupted", says, move |tried| {
+            resumed(tried, || put(tried, wrong))
+        }));
+        rows.push(on_ring("Batch::submit", value, "ReserveError::Corrupted", says, move |tried| {
+            in_batch(tried, wrong)
+        }));
+        rows.push(on_ring("Records::new", value, corruption, says, move |tried| {
+            with(tried, wrong, || vec![Answer::of(Records::new(MappingView::new(&tried.ring.map).unwrap()))])
         }));
     }
     let (value, says) = ("a position that another producer moved", "another producer moved the producer position");
-    rows.push(on_ring("{Producer, Shared}::resume", "a ring with a busy record", "AttachError::Busy", busy, |kit| {
-        resumed(kit, || {
-            let right = kit.raw.producer_pos();
-            kit.raw.set_producer_pos(kit.raw.write_record(right, BUSY, b"busy"));
+    rows.push(on_ring("{Producer, Shared}::resume", "a ring with a busy record", "AttachError::Busy", busy, |tried| {
+        resumed(tried, || {
+            let right = tried.raw.producer_pos();
+            tried.raw.set_producer_pos(tried.raw.write_record(right, BUSY, b"busy"));
             right
         })
     }));
     let foreign = Wrong { value, position: |right, _| right - 8, says, corruption: "" };
     rows.extend([
-        on_ring(reserving, value, "ReserveError::ForeignProducer", says, move |kit| at_work(kit, foreign, RESERVE)),
-        on_ring(blocking, value, "BlockingError::Reserve", says, move |kit| at_work(kit, foreign, BLOCKING)),
-        on_ring("Batch::submit", value, "ReserveError::ForeignProducer", says, move |kit| in_batch(kit, foreign)),
+        on_ring(reserving, value, "ReserveError::ForeignProducer", says, move |tried| at_work(tried, foreign, RESERVE)),
+        on_ring(blocking, value, "BlockingError::Reserve", says, move |tried| at_work(tried, foreign, BLOCKING)),
+        on_ring("Batch::submit", value, "ReserveError::ForeignProducer", says, move |tried| in_batch(tried, foreign)),
         plain(
             "{Producer, Shared}::{used, free}",
             "a consumer that a foreign producer has led beyond what was submitted",
             OUT_OF_RANGE.1,
             OUT_OF_RANGE.0,
             || {
-                let mut kit = Kit::new(1);
-                let producer = Producer::attach(&kit.mapping).unwrap();
-                let end = kit.raw.write_record(kit.raw.producer_pos(), 0, b"foreign");
-                kit.raw.set_producer_pos(end);
-                assert_eq!(kit.ring.drain().len(), 2);
+                let mut tried = TriedRing::new(1);
+                let producer = Producer::attach(&tried.mapping).unwrap();
+                let end = tried.raw.write_record(tried.raw.producer_pos(), 0, b"foreign");
+                tried.raw.set_producer_pos(end);
+                assert_eq!(tried.ring.drain().len(), 2);
                 let mut answers = vec![Answer::of(producer.used()), Answer::of(producer.free())];
                 let shared = producer.into_shared();
                 answers.extend([Answer::of(shared.used()), Answer::of(shared.free())]);

@@ -4,32 +4,31 @@ use std::time::Duration;
 
 use user_ringbuf_linux::{Mapping, Producer, ReserveError, Shared, Spin};
 
-use super::{SMALL, on_ring};
 use crate::answer::Answer;
-use crate::kit::Kit;
-use crate::{Attempt, Row};
+use crate::row::{Attempt, Row, SMALL, on_ring};
+use crate::tried_ring::TriedRing;
 
 /// Sends a sample through the producer that is tried.
 pub(crate) type Push<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), ReserveError>;
 
 /// What happens to the ring between attaching and reserving.
-pub(crate) type Prepare<'a> = &'a dyn Fn(&Kit, Push);
+pub(crate) type Prepare<'a> = &'a dyn Fn(&TriedRing, Push);
 
 /// Attaches, prepares, and tries to reserve so many bytes.
-pub(crate) type Reserve = fn(&Kit, Prepare, usize) -> Answer;
+pub(crate) type Reserve = fn(&TriedRing, Prepare, usize) -> Answer;
 
 /// Not at all.
 pub(crate) const NO_WAIT: Option<Duration> = Some(Duration::ZERO);
 
-fn exclusive<'k>(kit: &'k Kit, prepare: Prepare) -> Producer<&'k Mapping> {
-    let mut producer = Producer::attach(&kit.mapping).unwrap();
-    prepare(kit, &mut |bytes| producer.push(bytes).map(drop));
+fn exclusive<'k>(tried: &'k TriedRing, prepare: Prepare) -> Producer<&'k Mapping> {
+    let mut producer = Producer::attach(&tried.mapping).unwrap();
+    prepare(tried, &mut |bytes| producer.push(bytes).map(drop));
     producer
 }
 
-fn shared<'k>(kit: &'k Kit, prepare: Prepare) -> Shared<&'k Mapping> {
-    let shared = Shared::attach(&kit.mapping).unwrap();
-    prepare(kit, &mut |bytes| shared.push(bytes).map(drop));
+fn shared<'k>(tried: &'k TriedRing, prepare: Prepare) -> Shared<&'k Mapping> {
+    let shared = Shared::attach(&tried.mapping).unwrap();
+    prepare(tried, &mut |bytes| shared.push(bytes).map(drop));
     shared
 }
 
@@ -40,45 +39,45 @@ fn bytes(len: usize) -> Vec<u8> {
 
 /// Those that take room in the ring.
 pub(crate) const RESERVE: &[(&str, Reserve)] = &[
-    ("Producer::reserve", |kit, prepare, len| Answer::of(exclusive(kit, prepare).reserve(len))),
-    ("Producer::push", |kit, prepare, len| Answer::of(exclusive(kit, prepare).push(&bytes(len)))),
-    ("Producer::reserve_detached", |kit, prepare, len| Answer::of(exclusive(kit, prepare).reserve_detached(len))),
-    ("Producer::lane", |kit, prepare, len| Answer::of(exclusive(kit, prepare).lane(len))),
-    ("Batch::reserve", |kit, prepare, len| Answer::of(exclusive(kit, prepare).batch().reserve(len))),
-    ("Batch::push", |kit, prepare, len| Answer::of(exclusive(kit, prepare).batch().push(&bytes(len)))),
-    ("Shared::reserve", |kit, prepare, len| Answer::of(shared(kit, prepare).reserve(len))),
-    ("Shared::reserve_owned", |kit, prepare, len| Answer::of(shared(kit, prepare).reserve_owned(len))),
-    ("Shared::push", |kit, prepare, len| Answer::of(shared(kit, prepare).push(&bytes(len)))),
-    ("Shared::lane", |kit, prepare, len| Answer::of(shared(kit, prepare).lane(len))),
-    ("Shared::lane_owned", |kit, prepare, len| Answer::of(shared(kit, prepare).lane_owned(len))),
+    ("Producer::reserve", |tried, prepare, len| Answer::of(exclusive(tried, prepare).reserve(len))),
+    ("Producer::push", |tried, prepare, len| Answer::of(exclusive(tried, prepare).push(&bytes(len)))),
+    ("Producer::reserve_detached", |tried, prepare, len| Answer::of(exclusive(tried, prepare).reserve_detached(len))),
+    ("Producer::lane", |tried, prepare, len| Answer::of(exclusive(tried, prepare).lane(len))),
+    ("Batch::reserve", |tried, prepare, len| Answer::of(exclusive(tried, prepare).batch().reserve(len))),
+    ("Batch::push", |tried, prepare, len| Answer::of(exclusive(tried, prepare).batch().push(&bytes(len)))),
+    ("Shared::reserve", |tried, prepare, len| Answer::of(shared(tried, prepare).reserve(len))),
+    ("Shared::reserve_owned", |tried, prepare, len| Answer::of(shared(tried, prepare).reserve_owned(len))),
+    ("Shared::push", |tried, prepare, len| Answer::of(shared(tried, prepare).push(&bytes(len)))),
+    ("Shared::lane", |tried, prepare, len| Answer::of(shared(tried, prepare).lane(len))),
+    ("Shared::lane_owned", |tried, prepare, len| Answer::of(shared(tried, prepare).lane_owned(len))),
 ];
 
 /// Those that wait.
 pub(crate) const BLOCKING: &[(&str, Reserve)] = &[
-    ("Producer::reserve_blocking", |kit, prepare, len| {
-        Answer::of(exclusive(kit, prepare).reserve_blocking(len, &mut Spin::new(), NO_WAIT))
+    ("Producer::reserve_blocking", |tried, prepare, len| {
+        Answer::of(exclusive(tried, prepare).reserve_blocking(len, &mut Spin::new(), NO_WAIT))
     }),
-    ("Producer::push_blocking", |kit, prepare, len| {
-        Answer::of(exclusive(kit, prepare).push_blocking(&bytes(len), &mut Spin::new(), NO_WAIT))
+    ("Producer::push_blocking", |tried, prepare, len| {
+        Answer::of(exclusive(tried, prepare).push_blocking(&bytes(len), &mut Spin::new(), NO_WAIT))
     }),
-    ("Shared::push_blocking", |kit, prepare, len| {
-        Answer::of(shared(kit, prepare).push_blocking(&bytes(len), &mut Spin::new(), NO_WAIT))
+    ("Shared::push_blocking", |tried, prepare, len| {
+        Answer::of(shared(tried, prepare).push_blocking(&bytes(len), &mut Spin::new(), NO_WAIT))
     }),
-    ("Shared::reserve_blocking", |kit, prepare, len| {
-        Answer::of(shared(kit, prepare).reserve_blocking(len, &mut Spin::new(), NO_WAIT))
+    ("Shared::reserve_blocking", |tried, prepare, len| {
+        Answer::of(shared(tried, prepare).reserve_blocking(len, &mut Spin::new(), NO_WAIT))
     }),
 ];
 
 /// Those within a lane.
 const IN_LANE: &[(&str, Reserve)] = &[
-    ("Lane::reserve", |kit, prepare, len| Answer::of(exclusive(kit, prepare).lane(100).unwrap().reserve(len))),
-    ("Lane::push", |kit, prepare, len| Answer::of(exclusive(kit, prepare).lane(100).unwrap().push(&bytes(len)))),
+    ("Lane::reserve", |tried, prepare, len| Answer::of(exclusive(tried, prepare).lane(100).unwrap().reserve(len))),
+    ("Lane::push", |tried, prepare, len| Answer::of(exclusive(tried, prepare).lane(100).unwrap().push(&bytes(len)))),
 ];
 
-fn nothing(_: &Kit, _: Push) {}
+fn nothing(_: &TriedRing, _: Push) {}
 
-fn full(kit: &Kit, push: Push) {
-    kit.fill(push);
+fn full(tried: &TriedRing, push: Push) {
+    tried.fill(push);
 }
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -86,11 +85,11 @@ pub(crate) fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     let all = RESERVE.iter().chain(IN_LANE).map(|reserve| (reserve, "ReserveError::TooLarge"));
     for (&(entry, reserve), error) in all.chain(BLOCKING.iter().map(|reserve| (reserve, "BlockingError::Reserve"))) {
-        let attempt = move |kit: &Kit| {
-            let max = Producer::attach(&kit.mapping).unwrap().max_sample_len();
+        let attempt = move |tried: &TriedRing| {
+            let max = Producer::attach(&tried.mapping).unwrap().max_sample_len();
             let lengths = [max + 1, 1 << 24, 1 << 30, 1 << 31, u32::MAX as usize, usize::MAX];
             // A push of more than there is memory for is one of 32 MiB here.
-            lengths.into_iter().map(|len| reserve(kit, &nothing, len)).collect()
+            lengths.into_iter().map(|len| reserve(tried, &nothing, len)).collect()
         };
         // In the larger the kernel's own limit counts, in the smaller the ring's.
         let attempt = Attempt::OnRing(&[1, 32 << 20], Box::new(attempt));
@@ -98,13 +97,13 @@ pub(crate) fn rows() -> Vec<Row> {
     }
     for &(entry, reserve) in RESERVE {
         rows.push(on_ring(entry, "1 byte, the ring is full", "ReserveError::Full", "needs 16 bytes, 0 are free", {
-            move |kit| vec![reserve(kit, &full, 1)]
+            move |tried| vec![reserve(tried, &full, 1)]
         }));
     }
     for &(entry, reserve) in BLOCKING {
         let value = "1 byte and no time, the ring is full";
-        rows.push(on_ring(entry, value, "BlockingError::TimedOut", "within 0ns", move |kit| {
-            vec![reserve(kit, &full, 1)]
+        rows.push(on_ring(entry, value, "BlockingError::TimedOut", "within 0ns", move |tried| {
+            vec![reserve(tried, &full, 1)]
         }));
     }
     rows.extend([
@@ -113,13 +112,13 @@ pub(crate) fn rows() -> Vec<Row> {
             "105 bytes in a lane of 100",
             "ReserveError::LaneUsedUp",
             "112 are left",
-            |kit| IN_LANE.iter().map(|(_, reserve)| reserve(kit, &nothing, 105)).collect(),
+            |tried| IN_LANE.iter().map(|(_, reserve)| reserve(tried, &nothing, 105)).collect(),
         ),
-        on_ring("Producer::lane", "0 bytes", "ReserveError::EmptyLane", "at least 1", |kit| {
-            vec![Answer::of(exclusive(kit, &nothing).lane(0))]
+        on_ring("Producer::lane", "0 bytes", "ReserveError::EmptyLane", "at least 1", |tried| {
+            vec![Answer::of(exclusive(tried, &nothing).lane(0))]
         }),
-        on_ring("Shared::{lane, lane_owned}", "0 bytes", "ReserveError::EmptyLane", "at least 1", |kit| {
-            let shared = shared(kit, &nothing);
+        on_ring("Shared::{lane, lane_owned}", "0 bytes", "ReserveError::EmptyLane", "at least 1", |tried| {
+            let shared = shared(tried, &nothing);
             vec![Answer::of(shared.lane(0)), Answer::of(shared.lane_owned(0))]
         }),
         Row {
@@ -129,8 +128,8 @@ pub(crate) fn rows() -> Vec<Row> {
             says: "the batch leaves",
             attempt: Attempt::OnRing(
                 SMALL,
-                Box::new(|kit| {
-                    let mut producer = exclusive(kit, &nothing);
+                Box::new(|tried| {
+                    let mut producer = exclusive(tried, &nothing);
                     let max = producer.max_sample_len();
                     let mut batch = producer.batch();
                     batch.push(b"first").unwrap();

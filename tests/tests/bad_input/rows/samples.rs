@@ -2,10 +2,9 @@
 
 use user_ringbuf_linux::{ContiguousMemory, Payload, Producer};
 
-use super::on_ring;
-use crate::Row;
 use crate::answer::Answer;
-use crate::kit::Kit;
+use crate::row::{Row, on_ring};
+use crate::tried_ring::TriedRing;
 
 /// Nine bytes are reserved, so that the record has padding which is not the sample's.
 const RESERVED: usize = 9;
@@ -40,38 +39,38 @@ impl<M: ContiguousMemory> Bytes for Borrowed<'_, M> {
 }
 
 /// A sample of each kind, handed to `within` and then dropped, or submitted with a length that it does not have.
-type Sample = (&'static str, fn(&Kit, Within) -> Vec<Answer>, fn(&Kit, usize) -> Answer);
+type SampleKind = (&'static str, fn(&TriedRing, Within) -> Vec<Answer>, fn(&TriedRing, usize) -> Answer);
 
-const SAMPLES: [Sample; 5] = [
+const SAMPLES: [SampleKind; 5] = [
     (
         "Sample",
-        |kit, within| within(&mut Borrowed(&mut *producer(kit).reserve(RESERVED).unwrap())),
-        |kit, len| Answer::of(producer(kit).reserve(RESERVED).unwrap().submit_len(len)),
+        |tried, within| within(&mut Borrowed(&mut *producer(tried).reserve(RESERVED).unwrap())),
+        |tried, len| Answer::of(producer(tried).reserve(RESERVED).unwrap().submit_len(len)),
     ),
     (
         "BatchSample",
-        |kit, within| within(&mut Borrowed(&mut *producer(kit).batch().reserve(RESERVED).unwrap())),
-        |kit, len| Answer::of(producer(kit).batch().reserve(RESERVED).unwrap().submit_len(len)),
+        |tried, within| within(&mut Borrowed(&mut *producer(tried).batch().reserve(RESERVED).unwrap())),
+        |tried, len| Answer::of(producer(tried).batch().reserve(RESERVED).unwrap().submit_len(len)),
     ),
     (
         "DetachedSample",
-        |kit, within| within(&mut Borrowed(&mut *producer(kit).reserve_detached(RESERVED).unwrap())),
-        |kit, len| Answer::of(producer(kit).reserve_detached(RESERVED).unwrap().submit_len(len)),
+        |tried, within| within(&mut Borrowed(&mut *producer(tried).reserve_detached(RESERVED).unwrap())),
+        |tried, len| Answer::of(producer(tried).reserve_detached(RESERVED).unwrap().submit_len(len)),
     ),
     (
         "LaneSample",
-        |kit, within| within(&mut Borrowed(&mut *producer(kit).lane(100).unwrap().reserve(RESERVED).unwrap())),
-        |kit, len| Answer::of(producer(kit).lane(100).unwrap().reserve(RESERVED).unwrap().submit_len(len)),
+        |tried, within| within(&mut Borrowed(&mut *producer(tried).lane(100).unwrap().reserve(RESERVED).unwrap())),
+        |tried, len| Answer::of(producer(tried).lane(100).unwrap().reserve(RESERVED).unwrap().submit_len(len)),
     ),
     (
         "DetachedSample (of a Shared)",
-        |kit, within| within(&mut Borrowed(&mut *producer(kit).into_shared().reserve(RESERVED).unwrap())),
-        |kit, len| Answer::of(producer(kit).into_shared().reserve(RESERVED).unwrap().submit_len(len)),
+        |tried, within| within(&mut Borrowed(&mut *producer(tried).into_shared().reserve(RESERVED).unwrap())),
+        |tried, len| Answer::of(producer(tried).into_shared().reserve(RESERVED).unwrap().submit_len(len)),
     ),
 ];
 
-fn producer(kit: &Kit) -> Producer<&user_ringbuf_linux::Mapping> {
-    Producer::attach(&kit.mapping).unwrap()
+fn producer(tried: &TriedRing) -> Producer<&user_ringbuf_linux::Mapping> {
+    Producer::attach(&tried.mapping).unwrap()
 }
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -86,8 +85,8 @@ pub(crate) fn rows() -> Vec<Row> {
             _ => "DetachedSample::submit_len (of a Shared)",
         };
         let says = "do not lie within the 9 bytes reserved";
-        rows.push(on_ring(submit, too_long, "BeyondSample", says, move |kit| {
-            TOO_LONG.into_iter().map(|len| submit_len(kit, len)).collect()
+        rows.push(on_ring(submit, too_long, "BeyondSample", says, move |tried| {
+            TOO_LONG.into_iter().map(|len| submit_len(tried, len)).collect()
         }));
         let payload = match name {
             "Sample" => "Payload::{write, fill_range, shorten} of a Sample",
@@ -97,8 +96,8 @@ pub(crate) fn rows() -> Vec<Row> {
             _ => "Payload::{write, fill_range, shorten} of a Shared's sample",
         };
         let value = "beyond its end, by offset, by length, by both, with an overflow";
-        rows.push(on_ring(payload, value, "BeyondSample", says, move |kit| {
-            within(kit, |bytes| {
+        rows.push(on_ring(payload, value, "BeyondSample", says, move |tried| {
+            within(tried, |bytes| {
                 let mut answers: Vec<_> = TOO_LONG.into_iter().map(|len| bytes.shorten(len)).collect();
                 answers.extend(TOO_LONG.into_iter().map(|at| bytes.write(at, b"")));
                 answers.extend(TOO_LONG.into_iter().map(|at| bytes.write(at, b"x")));

@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use user_ringbuf_linux::{BlockingError, EpollWaiter, MAX_TIMEOUT, Map, Producer, Shared, Spin, Yield};
 
-use super::on_ring;
 use super::reservations::NO_WAIT;
-use crate::Row;
 use crate::answer::Answer;
-use crate::kit::Kit;
+use crate::row::{Row, on_ring};
+use crate::tried_ring::TriedRing;
 
 /// Every operation that waits, of both kinds of producer, with a timeout.
-fn every_wait(kit: &Kit, timeout: Duration) -> Vec<Answer> {
+fn every_wait(tried: &TriedRing, timeout: Duration) -> Vec<Answer> {
     let timeout = Some(timeout);
-    let mut producer = Producer::attach(&kit.mapping).unwrap();
+    let mut producer = Producer::attach(&tried.mapping).unwrap();
     let reserved = Answer::of(producer.reserve_blocking(1, &mut Spin::new(), timeout));
     let pushed = Answer::of(producer.push_blocking(&[1], &mut Spin::new(), timeout));
     let consumed = Answer::of(producer.wait_consumed(producer.position(), &mut Spin::new(), timeout));
@@ -34,11 +33,11 @@ fn every_wait(kit: &Kit, timeout: Duration) -> Vec<Answer> {
 }
 
 /// Every operation that waits, of both kinds of producer, with this waiter.
-fn with_waiter<W: user_ringbuf_linux::Wait>(kit: &Kit, waiter: &mut W) -> Vec<Answer>
+fn with_waiter<W: user_ringbuf_linux::Wait>(tried: &TriedRing, waiter: &mut W) -> Vec<Answer>
 where
     W::Error: std::error::Error,
 {
-    let mut producer = Producer::attach(&kit.mapping).unwrap();
+    let mut producer = Producer::attach(&tried.mapping).unwrap();
     let mut answers = vec![
         Answer::of(producer.reserve_blocking(1, waiter, None)),
         Answer::of(producer.push_blocking(&[1], waiter, None)),
@@ -56,12 +55,12 @@ where
 }
 
 /// Reserving in a full ring with a waiter that was cancelled.
-fn cancelled<W: user_ringbuf_linux::Wait>(kit: &Kit, waiter: &mut W) -> Vec<Answer>
+fn cancelled<W: user_ringbuf_linux::Wait>(tried: &TriedRing, waiter: &mut W) -> Vec<Answer>
 where
     W::Error: std::error::Error,
 {
-    let mut producer = Producer::attach(&kit.mapping).unwrap();
-    kit.fill(|bytes| producer.push(bytes).map(drop));
+    let mut producer = Producer::attach(&tried.mapping).unwrap();
+    tried.fill(|bytes| producer.push(bytes).map(drop));
     let reserved = Answer::of(producer.reserve_blocking(1, waiter, None));
     let pushed = Answer::of(producer.push_blocking(&[1], waiter, None));
     let consumed = Answer::of(producer.wait_consumed(producer.position(), waiter, None));
@@ -86,18 +85,22 @@ pub(crate) fn rows() -> Vec<Row> {
             "a timeout of 136 years and 1 ns",
             "BlockingError::TimeoutTooLong",
             "4294967295s at most",
-            |kit| every_wait(kit, MAX_TIMEOUT + Duration::from_nanos(1)),
+            |tried| every_wait(tried, MAX_TIMEOUT + Duration::from_nanos(1)),
         ),
-        on_ring(all, "the longest `Duration`", "BlockingError::TimeoutTooLong", "pass `None` to wait forever", |kit| {
-            every_wait(kit, Duration::MAX)
-        }),
+        on_ring(
+            all,
+            "the longest `Duration`",
+            "BlockingError::TimeoutTooLong",
+            "pass `None` to wait forever",
+            |tried| every_wait(tried, Duration::MAX),
+        ),
         on_ring(
             "{Producer, Shared}::wait_consumed",
             "positions ahead, by 1 and by 2^63 - 1",
             "BlockingError::NotSubmitted",
             "was not submitted yet",
-            |kit| {
-                let producer = Producer::attach(&kit.mapping).unwrap();
+            |tried| {
+                let producer = Producer::attach(&tried.mapping).unwrap();
                 let end = producer.position();
                 let ahead = [end.advance(1), end.advance((1 << 63) - 1)];
                 let [one, far] = ahead.map(|to| Answer::of(producer.wait_consumed(to, &mut Spin::new(), NO_WAIT)));
@@ -108,23 +111,23 @@ pub(crate) fn rows() -> Vec<Row> {
         ),
         on_ring(
             "{Producer, Shared}::wait_consumed",
-            "no time for what nobody drains",
+            "no time for what is not drained",
             "BlockingError::TimedOut",
             "not drained enough within 0ns",
-            |kit| {
-                let producer = Producer::attach(&kit.mapping).unwrap();
+            |tried| {
+                let producer = Producer::attach(&tried.mapping).unwrap();
                 let end = producer.position();
                 let exclusive = Answer::of(producer.wait_consumed(end, &mut Spin::new(), NO_WAIT));
                 vec![exclusive, Answer::of(producer.into_shared().wait_consumed(end, &mut Spin::new(), NO_WAIT))]
             },
         ),
-        on_ring(all, "a waiter that was cancelled", "BlockingError::Cancelled", "was cancelled", |kit| {
+        on_ring(all, "a waiter that was cancelled", "BlockingError::Cancelled", "was cancelled", |tried| {
             let flag = AtomicBool::new(true);
-            let mut waiter = EpollWaiter::new(&kit.ring.map).unwrap();
+            let mut waiter = EpollWaiter::new(&tried.ring.map).unwrap();
             waiter.canceller().unwrap().cancel().unwrap();
-            let mut answers = cancelled(kit, &mut waiter);
-            answers.extend(cancelled(kit, &mut Spin::until_cancelled(&flag)));
-            answers.extend(cancelled(kit, &mut Yield::until_cancelled(&flag)));
+            let mut answers = cancelled(tried, &mut waiter);
+            answers.extend(cancelled(tried, &mut Spin::until_cancelled(&flag)));
+            answers.extend(cancelled(tried, &mut Yield::until_cancelled(&flag)));
             answers
         }),
         on_ring(
@@ -133,11 +136,11 @@ pub(crate) fn rows() -> Vec<Row> {
             "BlockingError::Reserve",
             "the ring is corrupted",
             |_| {
-                let mut kit = Kit::new(1);
-                let producer = Producer::attach(&kit.mapping).unwrap();
-                let end = kit.raw.write_record(kit.raw.producer_pos(), 0, b"foreign");
-                kit.raw.set_producer_pos(end);
-                assert_eq!(kit.ring.drain().len(), 2);
+                let mut tried = TriedRing::new(1);
+                let producer = Producer::attach(&tried.mapping).unwrap();
+                let end = tried.raw.write_record(tried.raw.producer_pos(), 0, b"foreign");
+                tried.raw.set_producer_pos(end);
+                assert_eq!(tried.ring.drain().len(), 2);
                 let exclusive: Result<_, BlockingError<_>> =
                     producer.wait_consumed(producer.position(), &mut Spin::new(), NO_WAIT);
                 let shared = producer.into_shared();
@@ -150,9 +153,9 @@ pub(crate) fn rows() -> Vec<Row> {
             "a waiter for another map",
             "BlockingError::OtherRing",
             "make a waiter from the producer's own map",
-            |kit| {
+            |tried| {
                 let other = Map::create("other", 1).unwrap();
-                with_waiter(kit, &mut EpollWaiter::new(&other).unwrap())
+                with_waiter(tried, &mut EpollWaiter::new(&other).unwrap())
             },
         ),
         on_ring(
@@ -160,9 +163,9 @@ pub(crate) fn rows() -> Vec<Row> {
             "one byte more than the ring has, `usize::MAX`",
             "BlockingError::BeyondRing",
             "the ring has",
-            |kit| {
-                let more = kit.ring.map.size() as usize + 1;
-                let producer = Producer::attach(&kit.mapping).unwrap();
+            |tried| {
+                let more = tried.ring.map.size() as usize + 1;
+                let producer = Producer::attach(&tried.mapping).unwrap();
                 let mut answers: Vec<_> = [more, usize::MAX]
                     .map(|bytes| Answer::of(producer.wait_room(bytes, &mut Spin::new(), NO_WAIT)))
                     .into();

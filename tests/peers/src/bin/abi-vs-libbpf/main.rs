@@ -5,6 +5,7 @@
 mod abi;
 mod actor;
 mod episode;
+mod mode;
 mod pages;
 mod plant;
 mod tally;

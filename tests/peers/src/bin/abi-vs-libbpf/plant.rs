@@ -46,11 +46,11 @@ impl Plant {
                 let len = u32::try_from(pages.header(header) & u64::from(!(DISCARD_BIT | BUSY_BIT))).unwrap_or(0);
                 let extent = u64::from(record_extent(len));
                 if offset_of(before.wrapping_sub(extent)) == header {
-                    pages.set_producer(before - extent);
+                    pages.set_producer_pos(before - extent);
                 }
             }
             (Self::Pad, _) if reserved => pages.set_header(at, pages.header(at) | 1 << 40),
-            (Self::PublishedLate, _) if reserved => pages.set_producer(before),
+            (Self::PublishedLate, _) if reserved => pages.set_producer_pos(before),
             (Self::WrongErrno, _) if reply.errno == libc::ENOSPC => reply.errno = libc::E2BIG,
             (Self::OneShort, Call::Reserve { size: asked }) if reserved && asked == size - 8 => {
                 *reply = Reply { offset: -1, errno: libc::E2BIG };

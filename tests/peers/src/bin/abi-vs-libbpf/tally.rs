@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::abi::Call;
-use crate::episode::Mode;
+use crate::mode::Mode;
 
 #[derive(Debug, Default)]
 pub(crate) struct Tally {

@@ -4,8 +4,8 @@
 //! `user-ringbuf-linux` (its mapped ring and its `EpollWaiter`); here they come from the simulation.
 //!
 //! ```sh
-//! cargo run -p user-ringbuf-sim --example agent_without_root
-//! cargo test -p user-ringbuf-sim --example agent_without_root
+//! cargo run -p user-ringbuf-sim --example agent-without-root
+//! cargo test -p user-ringbuf-sim --example agent-without-root
 //! ```
 
 use std::time::Duration;

@@ -4,8 +4,8 @@ use user_ringbuf_kit::raw::RawRing;
 use user_ringbuf_linux::{Mapping, Producer, ReserveError};
 use user_ringbuf_tests::ring::Ring;
 
-/// A ring that holds one sample, and nobody who produces.
-pub(crate) struct Kit {
+/// A ring that holds one sample and has no producer.
+pub(crate) struct TriedRing {
     pub(crate) ring: Ring,
     pub(crate) raw: RawRing,
     pub(crate) mapping: Mapping,
@@ -16,7 +16,7 @@ const AFTER: &[u8] = b"sent afterwards";
 /// What attempts may fill a ring with.
 const FILL: u8 = 0xf1;
 
-impl Kit {
+impl TriedRing {
     pub(crate) fn new(size: u64) -> Self {
         let ring = Ring::with_log(size, 2 << 20);
         let (raw, mapping) = (ring.raw(), ring.mapping());

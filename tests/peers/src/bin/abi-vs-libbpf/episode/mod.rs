@@ -1,16 +1,17 @@
 //! One pair of rings, and random calls on both: through libbpf on the one and through ours on the other, or through either
 //! in turn, so that each ring has records of both libraries and the other ring has them the other way round.
 
-use std::fmt::Write;
+mod compare;
+mod deviations;
+
 use std::os::fd::{AsFd, AsRawFd};
-use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use user_ringbuf_linux::{DrainOptions, DrainProgram, Map, Position, RingSize, WakeupFlags, record_extent};
 
 use crate::abi::{Call, Handles, Library, Place, RINGS, Reply, SLOTS};
 use crate::actor::Child;
+use crate::mode::Mode;
 use crate::pages::Pages;
 use crate::plant::Plant;
 use crate::tally::Tally;
@@ -18,17 +19,6 @@ use crate::tally::Tally;
 /// Samples outstanding at once, at most.
 const OUTSTANDING: usize = 40;
 const DYNPTR: u32 = 1 << 24;
-
-/// How the two libraries meet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// Each has a ring of its own.
-    Apart,
-    /// Both work on both rings, in turn.
-    Interleaved,
-    /// Both work on both rings, from two processes in turn.
-    TwoProcesses,
-}
 
 /// A descriptor of something else, or none.
 #[derive(Debug)]
@@ -74,7 +64,7 @@ impl<'e> Episode<'e> {
             let map = Map::create_exact("abi", bytes.into()).context("make a ring (needs CAP_BPF)")?;
             let log = 1 << 17;
             let drain = DrainProgram::load(&map, log).context("load the program that drains")?;
-            Ok(Side { pages: Pages::new(&map)?, map, drain })
+            Ok(Side { pages: Pages::new(&map), map, drain })
         };
         let sides = [side()?, side()?];
         let size = RingSize::new(bytes.into())?;
@@ -129,7 +119,7 @@ impl<'e> Episode<'e> {
 
     fn used(&self) -> u64 {
         let pages = &self.sides[0].pages;
-        pages.producer().wrapping_sub(pages.consumer())
+        pages.producer_pos().wrapping_sub(pages.consumer_pos())
     }
 
     fn free(&self) -> u64 {
@@ -149,7 +139,7 @@ impl<'e> Episode<'e> {
                 .context("some")?,
             // Up to the last eight bytes of the area.
             5 | 6 => {
-                let to_end = whole - Position::new(self.sides[0].pages.producer()).offset(self.size);
+                let to_end = whole - Position::new(self.sides[0].pages.producer_pos()).offset(self.size);
                 to_end.saturating_sub(16)
             }
             7..=12 => self.random.u32(..whole / 2),
@@ -178,7 +168,7 @@ impl<'e> Episode<'e> {
             // Full for libbpf, and never possible for us: it says so at once.
             return Ok(());
         }
-        let before = self.sides[0].pages.producer();
+        let before = self.sides[0].pages.producer_pos();
         let reply = self.both(call)?;
         if reply.offset >= 0 {
             self.reserved(before, size)?;
@@ -191,7 +181,7 @@ impl<'e> Episode<'e> {
         for side in &self.sides {
             side.pages.fill(header, size.min(4096), self.tally.calls);
         }
-        ensure!(self.sides[0].pages.producer() != before, "reserved, and the position stands still");
+        ensure!(self.sides[0].pages.producer_pos() != before, "reserved, and the position stands still");
         self.outstanding.push(header);
         Ok(())
     }
@@ -251,7 +241,7 @@ impl<'e> Episode<'e> {
         self.compare_positions("a drain")
     }
 
-    /// Calls it on both rings, and compares.
+    /// Calls it on both rings, and compares what comes of it.
     fn both(&mut self, call: Call) -> Result<Reply> {
         let first = match self.mode {
             Mode::Apart => Library::Theirs,
@@ -296,7 +286,7 @@ impl<'e> Episode<'e> {
 
     fn call(&mut self, place: Place, call: Call, by_child: bool) -> Result<Reply> {
         let side = &self.sides[place.ring];
-        let before = side.pages.producer();
+        let before = side.pages.producer_pos();
         let own = side.map.as_fd().as_raw_fd();
         let done = match call {
             Call::Open { fd: OWN, options } => Call::Open { fd: own, options },
@@ -327,134 +317,6 @@ impl<'e> Episode<'e> {
             Call::Discard { header } => pages.set_header(header, (pages.header(header) & !(1 << 31)) | 1 << 30),
             _ => {}
         }
-    }
-
-    fn compare_positions(&self, after: &str) -> Result<()> {
-        let [theirs, ours] = self.sides.each_ref().map(|side| (side.pages.consumer(), side.pages.producer()));
-        if theirs != ours {
-            bail!(Difference(format!("after {after} the positions are {theirs:?} and {ours:?}")));
-        }
-        Ok(())
-    }
-
-    fn compare_header(&self, call: Call, header: u32) -> Result<()> {
-        let [theirs, ours] = self.sides.each_ref().map(|side| side.pages.header(header));
-        if theirs != ours {
-            bail!(Difference(format!("after {call:?} the header is {theirs:#x} and {ours:#x}")));
-        }
-        Ok(())
-    }
-
-    fn compare_bytes(&self) -> Result<()> {
-        let [theirs, ours] = self.sides.each_ref().map(|side| side.pages.data());
-        // The large ring's first part is what is used but for its wrapping.
-        let len = theirs.len().min(1 << 14);
-        let parts = [0..len, theirs.len() - len..theirs.len()];
-        for part in parts {
-            let from = part.start;
-            if let Some(at) = theirs[part.clone()].iter().zip(&ours[part]).position(|(one, other)| one != other) {
-                let at = from + at;
-                let mut text = format!("the rings' bytes differ at {at}: {:#x} and {:#x}", theirs[at], ours[at]);
-                write!(text, ", at positions {:?}", (self.sides[0].pages.consumer(), self.sides[0].pages.producer()))?;
-                bail!(Difference(text));
-            }
-        }
-        Ok(())
-    }
-
-    /// libbpf reserves what the kernel never takes; ours does not. What libbpf did is undone.
-    fn beyond_the_dynptr(&mut self, size: u32) -> Result<()> {
-        for (ring, library) in [Library::Theirs, Library::Ours].into_iter().enumerate() {
-            let pages = &self.sides[ring].pages;
-            let (before, slot) = (pages.producer(), self.random.usize(..SLOTS));
-            let header = Position::new(before).offset(self.size);
-            let word = pages.header(header);
-            let reply = self.handles.call(Place { ring, library, slot }, Call::Reserve { size }, before);
-            let pages = &self.sides[ring].pages;
-            let expected = match library {
-                Library::Theirs => reply.offset >= 0,
-                Library::Ours => {
-                    reply == Reply { offset: -1, errno: libc::E2BIG }
-                        && (pages.producer(), pages.header(header)) == (before, word)
-                }
-            };
-            if !expected {
-                bail!(Difference(format!(
-                    "{size} bytes, which the kernel does not take: {library:?} replies {reply:?}"
-                )));
-            }
-            pages.set_header(header, word);
-            pages.set_producer(before);
-        }
-        self.tally.deviation("a sample of 2^24 bytes or more");
-        Ok(())
-    }
-
-    /// libbpf writes beyond the free space where positions are wrong; so only ours is asked.
-    fn wrong_position(&mut self) -> Result<()> {
-        let pages = &self.sides[1].pages;
-        let before = pages.producer();
-        let wrong = match self.random.u32(..4) {
-            0 => before + self.random.u64(1..8),
-            1 => pages.consumer() + self.size.bytes_u64() + 8 + 8 * self.random.u64(..1 << 20),
-            2 if pages.consumer() > 0 => pages.consumer() - 8,
-            _ => u64::MAX - 7,
-        };
-        pages.set_producer(wrong);
-        let data = pages.data().get(..1 << 12).map(<[u8]>::to_vec);
-        let place = Place { ring: 1, library: Library::Ours, slot: 0 };
-        let size = self.random.u32(..64);
-        let reply = self.handles.call(place, Call::Reserve { size }, before);
-        let pages = &self.sides[1].pages;
-        let untouched = pages.producer() == wrong && pages.data().get(..1 << 12).map(<[u8]>::to_vec) == data;
-        pages.set_producer(before);
-        if reply != (Reply { offset: -1, errno: libc::EUCLEAN }) || !untouched {
-            bail!(Difference(format!("the producer position {wrong}: ours replies {reply:?}")));
-        }
-        self.tally.deviation("a wrong position");
-        Ok(())
-    }
-
-    /// On a ring that is partly full libbpf's -1 returns at once; ours waits.
-    fn without_limit(&mut self) -> Result<()> {
-        let free = u32::try_from(self.free())?;
-        // Something to drain, some room, and none for this.
-        let size = free.saturating_add(8);
-        if !self.outstanding.is_empty() || free < 8 || record_extent(size) > self.size.bytes() || size >= DYNPTR {
-            return Ok(());
-        }
-        let call = Call::ReserveBlocking { size, timeout: -1 };
-        let before = self.sides[0].pages.producer();
-        let slot = self.random.usize(..SLOTS);
-        let theirs = Place { ring: 0, library: Library::Theirs, slot };
-        // A new handle, whose epoll has just found the ring writable. An old one may have found it full, and then waits
-        // for a wakeup that a drain with BPF_RB_NO_WAKEUP has not made.
-        let own = self.sides[0].map.as_fd().as_raw_fd();
-        self.handles.call(theirs, Call::Open { fd: own, options: None }, before);
-        let reply = self.handles.call(theirs, call, before);
-        if reply != (Reply { offset: -1, errno: libc::ENOSPC }) {
-            bail!(Difference(format!("without a limit libbpf replies {reply:?}")));
-        }
-        let options = DrainOptions::new().wakeup(WakeupFlags(self.random.u64(..2)));
-        let [theirs, ours] = &mut self.sides;
-        let handles = &mut self.handles;
-        let reply = thread::scope(|scope| {
-            let drain = &mut ours.drain;
-            scope.spawn(move || {
-                thread::sleep(Duration::from_millis(2));
-                let _ = drain.run(&options);
-            });
-            handles.call(Place { ring: 1, library: Library::Ours, slot }, call, before)
-        });
-        theirs.drain.run(&options)?;
-        let same = handles.call(Place { ring: 0, library: Library::Theirs, slot }, Call::Reserve { size }, before);
-        if reply.offset < 0 || reply != same {
-            bail!(Difference(format!("without a limit ours replies {reply:?}, with room libbpf {same:?}")));
-        }
-        self.committed = None;
-        self.reserved(before, size)?;
-        self.tally.deviation("-1 on a ring that is partly full");
-        self.compare_positions("waiting without a limit")
     }
 }
 

@@ -2,10 +2,10 @@
 //! nobody without any capability, and gives up one system call after the other until only those of waiting are left.
 //!
 //! ```sh
-//! cargo build --release -p user-ringbuf-linux --example least_privilege
-//! sudo target/release/examples/least_privilege                 # a million samples through a ring of 64 KiB
-//! sudo target/release/examples/least_privilege --without-bpf   # bpf(2) answers EPERM to the agent
-//! sudo target/release/examples/least_privilege --via-fdinfo    # bpf(2) kills the agent
+//! cargo build --release -p user-ringbuf-linux --example least-privilege
+//! sudo target/release/examples/least-privilege                 # a million samples through a ring of 64 KiB
+//! sudo target/release/examples/least-privilege --without-bpf   # bpf(2) answers EPERM to the agent
+//! sudo target/release/examples/least-privilege --via-fdinfo    # bpf(2) kills the agent
 //! ```
 //!
 //! Two seccomp filters stand one behind the other. The first leaves what *attaching* needs, which is what [`Map::from_fd`],
@@ -17,7 +17,7 @@
 //! What the agent really calls, before and after the second filter is in place (`seccomp` stands between the two):
 //!
 //! ```sh
-//! sudo strace -f -o trace target/release/examples/least_privilege --samples 20000
+//! sudo strace -f -o trace target/release/examples/least-privilege --samples 20000
 //! agent=$(awk '/setresuid/ { print $1; exit }' trace)
 //! calls() { grep -oE '^[0-9]+ +[a-z_0-9]+' | awk '{ print $2 }' | sort | uniq -c; }
 //! # before: from the first filter to the second
@@ -116,7 +116,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("least_privilege: {error}");
+            eprintln!("least-privilege: {error}");
             ExitCode::FAILURE
         }
     }

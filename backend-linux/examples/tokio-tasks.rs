@@ -1,7 +1,7 @@
 //! A hundred tokio tasks share a ring of 4096 bytes, which is drained every 10 ms; then nobody drains, and all wait.
 //!
 //! ```sh
-//! cargo run --release -p user-ringbuf-linux --features tokio --example tokio_tasks
+//! cargo run --release -p user-ringbuf-linux --features tokio --example tokio-tasks
 //! ```
 //!
 //! Needs the right to load a BPF program, for the drain.
