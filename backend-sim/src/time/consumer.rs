@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use user_ringbuf_core::kernel::MAX_RECORDS_PER_DRAIN;
 
-use super::{Script, SimWaiter, VirtualClock};
-use crate::kernel::{Drained, FakeKernel, Trigger, UnderWay};
+use super::{Script, VirtualClock};
+use crate::kernel::{Drained, FakeKernel, UnderWay};
 use crate::memory::KernelMemory;
 
 /// The fake kernel, draining as a [`Script`] says.
@@ -123,16 +123,6 @@ impl<M: KernelMemory> ScriptedConsumer<M> {
         state.taken.extend(samples);
         state.drains.push((self.clock.now(), drained));
         drained
-    }
-
-    /// A way for a producer to wait for this consumer, as it would on an edge-triggered epoll fd.
-    pub fn waiter(&self) -> SimWaiter<'_, M> {
-        self.waiter_with(Trigger::Edge)
-    }
-
-    /// As [`waiter`](Self::waiter), for either trigger.
-    pub fn waiter_with(&self, trigger: Trigger) -> SimWaiter<'_, M> {
-        SimWaiter::new(self, trigger)
     }
 
     /// Does what falls due at `at`, which is the next event.

@@ -34,8 +34,20 @@ pub struct SimWaiter<'c, M> {
     deadline: bool,
 }
 
+impl<M: KernelMemory> ScriptedConsumer<M> {
+    /// A way for a producer to wait for this consumer, as it would on an edge-triggered epoll fd.
+    pub fn waiter(&self) -> SimWaiter<'_, M> {
+        self.waiter_with(Trigger::Edge)
+    }
+
+    /// As [`waiter`](Self::waiter), for either trigger.
+    pub fn waiter_with(&self, trigger: Trigger) -> SimWaiter<'_, M> {
+        SimWaiter::new(self, trigger)
+    }
+}
+
 impl<'c, M: KernelMemory> SimWaiter<'c, M> {
-    pub(super) fn new(consumer: &'c ScriptedConsumer<M>, trigger: Trigger) -> Self {
+    fn new(consumer: &'c ScriptedConsumer<M>, trigger: Trigger) -> Self {
         let watch = consumer.kernel().watch(trigger);
         Self { consumer, watch, recheck: None, cancelled_at: None, looks: 0, first: Duration::ZERO, deadline: false }
     }

@@ -7,7 +7,7 @@ use user_ringbuf_sim::proof::model::{Predictor, Queue};
 use user_ringbuf_sim::proof::{Actor, Operation, Program};
 use user_ringbuf_sim::{HeapMemory, Raw, ReserveError, RingMemory, RingPositions, RingSize};
 
-use super::{Journal, Memory, SIZE};
+use super::journal::{Journal, Memory, SIZE};
 
 type RawCalls = fn(&RawHandle<'_>, &RawHandle<'_>, &[Vec<u8>]);
 

@@ -11,7 +11,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use serde::Serialize;
@@ -26,7 +26,7 @@ use crate::producer::Claim;
 use crate::report::{Output, Report, Verdict, plural, timespec};
 use crate::signals::Signals;
 use crate::target::Target;
-use writer::Writer;
+use writer::{Format, Writer};
 
 /// Log beyond what the longest sample takes: what one run hands over at most.
 const LOG: usize = 1 << 20;
@@ -69,17 +69,6 @@ pub(crate) struct Drain {
     /// Wake producers that wait for room even if nothing was drained (BPF_RB_FORCE_WAKEUP).
     #[arg(long)]
     force_wakeup: bool,
-}
-
-/// How samples are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// Each sample and a newline.
-    Lines,
-    /// The sample's length as a little-endian u32, then its bytes.
-    U32,
-    /// The sample's bytes as hexadecimal digits, one sample per line.
-    Hex,
 }
 
 #[derive(Serialize)]

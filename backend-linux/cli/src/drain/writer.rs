@@ -2,13 +2,24 @@
 
 use std::fmt::Write as _;
 
+use clap::ValueEnum;
 use serde::Serialize;
 
-use super::Format;
 use crate::report::print;
 
 /// How much to collect before it is written.
 const CHUNK: usize = 1 << 16;
+
+/// How samples are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Each sample and a newline.
+    Lines,
+    /// The sample's length as a little-endian u32, then its bytes.
+    U32,
+    /// The sample's bytes as hexadecimal digits, one sample per line.
+    Hex,
+}
 
 /// A sample as an object: as text if it is text, else as hexadecimal digits.
 #[derive(Serialize)]

@@ -1,6 +1,7 @@
 //! `inspect`: a picture of a ring, and what to do about it. Maps nothing writable.
 
 mod picture;
+mod reported;
 
 use std::io::{self, IsTerminal, Write};
 use std::thread::sleep;
@@ -8,18 +9,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
-use serde::Serialize;
-use user_ringbuf_linux::{Map, MappingView, Position, Tally};
+use user_ringbuf_linux::{Map, MappingView, Position};
 
 use crate::look::advice::{Advice, Context};
 use crate::look::snapshot::Snapshot;
 use crate::look::{Unchanged, look, obstacle};
-use crate::mended::Sum;
 use crate::pin_state::PinState;
-use crate::producer::{Claim, Holders, Process, Producing};
+use crate::producer::{Claim, Holders, Producing};
 use crate::report::{Output, REDRAW, Report, Verdict, wants_colour};
-use crate::row::Row;
 use crate::target::Target;
+use reported::Look;
 
 /// Show what is in a ring, who produces into it, whether it flows, and what to do if it does not.
 ///
@@ -44,75 +43,6 @@ pub(crate) struct Inspect {
     /// Stop after this many looks.
     #[arg(long, value_name = "N", requires = "watch", value_parser = clap::value_parser!(u64).range(1..))]
     times: Option<u64>,
-}
-
-/// One look, as it is reported.
-#[derive(Serialize)]
-struct Look<'a> {
-    id: u32,
-    name: &'a str,
-    size: u32,
-    consumer_pos: u64,
-    producer_pos: u64,
-    head_offset: u32,
-    tail_offset: u32,
-    /// Bytes between the positions; null if these are wrong.
-    used: Option<u32>,
-    free: Option<u32>,
-    /// Bytes that each mark of the picture stands for.
-    bytes_per_mark: u32,
-    submitted: Count,
-    busy: Count,
-    discarded: Count,
-    damaged: Count,
-    /// Records that the kernel takes before it reaches the first obstacle.
-    ready: u64,
-    verdict: &'static str,
-    stuck: bool,
-    words: &'a str,
-    todo: &'a str,
-    /// What every drain returns that reaches the obstacle.
-    kernel_error: Option<String>,
-    /// The obstacle's position.
-    obstacle: Option<u64>,
-    /// For how long the obstacle, or the head of a ring that is not empty, has not moved; only with `--watch`.
-    unchanged_seconds: Option<f64>,
-    producer: Producing<'a>,
-    /// The other processes that hold the ring open; null if `/proc` can't be read.
-    holders: Option<&'a [Process]>,
-    /// How many processes could not be looked at.
-    holders_unreadable: Option<usize>,
-    first_records: &'a [Row],
-    last_records: Vec<Row>,
-    /// What `repair` would do; null if there is nothing to repair, or it can't be.
-    repair: Option<Sum>,
-    /// Where the pin leads by which the ring was opened; null if it was opened otherwise, or that can't be determined.
-    pin: Option<PinState>,
-    #[serde(skip)]
-    pin_words: Option<String>,
-    #[serde(skip)]
-    snapshot: &'a Snapshot,
-    #[serde(skip)]
-    claim: &'a Claim,
-    #[serde(skip)]
-    held_open: &'a Result<Holders, String>,
-    #[serde(skip)]
-    colour: bool,
-    /// To be drawn over the last look.
-    #[serde(skip)]
-    again: bool,
-}
-
-#[derive(Serialize)]
-struct Count {
-    records: u64,
-    bytes: u64,
-}
-
-impl From<Tally> for Count {
-    fn from(Tally { records, bytes }: Tally) -> Self {
-        Self { records, bytes }
-    }
 }
 
 impl Inspect {
@@ -191,48 +121,11 @@ impl Inspect {
     }
 }
 
-/// Breaks a text into lines of at most 100 columns, the first of which begins at column `at`. Text in backticks is a
-/// command to copy, and is not broken.
-fn fill(text: &str, at: usize) -> String {
-    const WIDTH: usize = 100;
-    let (mut filled, mut column, mut quoted) = (String::new(), at, false);
-    let words = text.split_inclusive(|character| {
-        quoted ^= character == '`';
-        character == ' ' && !quoted
-    });
-    for word in words {
-        if column + word.trim_end().len() > WIDTH && column > 0 {
-            filled.truncate(filled.trim_end().len());
-            filled.push_str("\n  ");
-            column = 2;
-        }
-        filled.push_str(word);
-        column += word.len();
-    }
-    filled
-}
-
 impl Report for Look<'_> {
     fn words(&self, out: &mut dyn Write) -> io::Result<()> {
         if self.again {
             out.write_all(REDRAW)?;
         }
         picture::draw(self, out)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::fill;
-
-    #[test]
-    fn long_lines_break_between_words() {
-        let text = "word ".repeat(50);
-        let filled = fill(text.trim_end(), 10);
-        assert!(filled.lines().count() > 2 && filled.lines().all(|line| line.len() <= 100), "{filled}");
-        assert_eq!(filled.split_whitespace().count(), 50);
-        assert_eq!(fill("short", 0), "short");
-        let command = format!("`{}`", "word ".repeat(15));
-        assert!(fill(&format!("{text} run {command}, then"), 0).contains(&command), "a command can be copied");
     }
 }

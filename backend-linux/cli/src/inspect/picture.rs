@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use user_ringbuf_linux::{Position, Tally, Verdict};
 
-use super::{Look, fill};
+use super::reported::Look;
 use crate::look::cells::{Cells, Part};
 use crate::look::snapshot::Snapshot;
 use crate::producer::{Claim, Holders};
@@ -146,5 +146,42 @@ fn style(part: Part, colour: bool) -> Style {
         Part::Submitted => AnsiColor::Green.on_default(),
         Part::Busy => AnsiColor::Yellow.on_default().bold(),
         Part::Damaged | Part::Unknown => AnsiColor::Red.on_default().bold(),
+    }
+}
+
+/// Breaks a text into lines of at most 100 columns, the first of which begins at column `at`. Text in backticks is a
+/// command to copy, and is not broken.
+fn fill(text: &str, at: usize) -> String {
+    const WIDTH: usize = 100;
+    let (mut filled, mut column, mut quoted) = (String::new(), at, false);
+    let words = text.split_inclusive(|character| {
+        quoted ^= character == '`';
+        character == ' ' && !quoted
+    });
+    for word in words {
+        if column + word.trim_end().len() > WIDTH && column > 0 {
+            filled.truncate(filled.trim_end().len());
+            filled.push_str("\n  ");
+            column = 2;
+        }
+        filled.push_str(word);
+        column += word.len();
+    }
+    filled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fill;
+
+    #[test]
+    fn long_lines_break_between_words() {
+        let text = "word ".repeat(50);
+        let filled = fill(text.trim_end(), 10);
+        assert!(filled.lines().count() > 2 && filled.lines().all(|line| line.len() <= 100), "{filled}");
+        assert_eq!(filled.split_whitespace().count(), 50);
+        assert_eq!(fill("short", 0), "short");
+        let command = format!("`{}`", "word ".repeat(15));
+        assert!(fill(&format!("{text} run {command}, then"), 0).contains(&command), "a command can be copied");
     }
 }

@@ -1,6 +1,7 @@
 //! `list`: every ring on the machine, one line each, and which of them are stuck.
 
 mod gather;
+mod listing;
 mod prometheus;
 mod table;
 
@@ -10,14 +11,13 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use serde::Serialize;
 use user_ringbuf_linux::{Support, probe};
 
 use crate::look::Unchanged;
-use crate::producer::{Process, Producing};
 use crate::report::{Output, REDRAW, Report, Verdict, per_second, wants_colour};
 use crate::text::printable;
-use gather::{Found, Gathered, Unreadable};
+use gather::{Found, Gathered};
+use listing::{Listed, Listing};
 
 /// List every user ring buffer on the machine: size, bytes in use, verdict, producer, holders and pins.
 ///
@@ -45,60 +45,6 @@ pub(crate) struct List {
     /// Stop after this many looks.
     #[arg(long, value_name = "N", requires = "watch", value_parser = clap::value_parser!(u64).range(1..))]
     times: Option<u64>,
-}
-
-/// A ring as it is reported.
-#[derive(Serialize)]
-struct Listed<'a> {
-    id: u32,
-    name: &'a str,
-    size: u32,
-    /// Bytes between the positions; null if these are wrong.
-    used: Option<u32>,
-    consumer_pos: u64,
-    producer_pos: u64,
-    verdict: &'static str,
-    stuck: bool,
-    /// The verdict in words.
-    words: String,
-    /// For how long the obstacle, or the head of a ring that is not empty, has not moved; only with `--watch`.
-    unchanged_seconds: Option<f64>,
-    /// Since the last look; only with `--watch`.
-    produced_bytes_per_second: Option<f64>,
-    drained_bytes_per_second: Option<f64>,
-    producer: Producing<'a>,
-    /// The processes that hold the ring open; null if `/proc` can't be read.
-    holders: Option<&'a [Process]>,
-    pins: Vec<String>,
-}
-
-/// One look at all rings.
-#[derive(Serialize)]
-struct Listing<'a> {
-    rings: Vec<Listed<'a>>,
-    /// The ids of those that are stuck.
-    stuck: Vec<u32>,
-    /// Rings that could not be looked at.
-    unreadable: &'a [Unreadable],
-    /// Maps that were gone before they could be looked at.
-    vanished: u64,
-    /// How many processes could not be looked at; null if `/proc` can't be read.
-    holders_unreadable: Option<usize>,
-    #[serde(skip)]
-    watch: bool,
-    #[serde(skip)]
-    colour: bool,
-    /// Why there can be no ring, if so.
-    #[serde(skip)]
-    unsupported: bool,
-    /// Why the holders are not known.
-    #[serde(skip)]
-    no_holders: Option<&'a str>,
-    /// To be drawn over the last look.
-    #[serde(skip)]
-    again: bool,
-    #[serde(skip)]
-    prometheus: bool,
 }
 
 /// What earlier looks saw of a ring.

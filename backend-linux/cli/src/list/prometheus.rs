@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Listed, Listing};
+use super::listing::{Listed, Listing};
 use crate::producer::Producing;
 
 /// A family of metrics: name, type, help, and its value for a ring. A ring without one is left out.

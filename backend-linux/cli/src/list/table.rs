@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
-use super::{Listed, Listing};
+use super::listing::{Listed, Listing};
 use crate::producer::{Process, Producing};
 use crate::report::plural;
 

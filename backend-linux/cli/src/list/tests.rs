@@ -1,6 +1,7 @@
 //! Listings of rings that were never there.
 
 use super::*;
+use crate::producer::{Process, Producing};
 
 fn ring<'a>(id: u32, holders: Option<&'a [Process]>) -> Listed<'a> {
     Listed {

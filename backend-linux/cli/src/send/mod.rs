@@ -9,7 +9,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 use user_ringbuf_linux::{AttachError, Canceller, Corruption, EpollWaiter, MAX_TIMEOUT, Producer, Recheck};
 
@@ -19,20 +19,8 @@ use crate::report::{Output, Report, Verdict, per_second, plural};
 use crate::signals::Signals;
 use crate::target::Target;
 use host::{Pin, Process};
-use sender::Sender;
+use sender::{OnFull, Sender};
 use tally::Tally;
-
-/// What to do when the ring has no room for a sample.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum OnFull {
-    /// Wait until a program has drained the ring.
-    Wait,
-    /// Drop the sample, name it on standard error and go on; the exit status stays 0.
-    Drop,
-    /// Stop, with exit status 1.
-    Fail,
-}
 
 /// Send standard input into a ring, one sample per line or frame.
 ///

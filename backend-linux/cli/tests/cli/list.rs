@@ -160,7 +160,7 @@ fn of_a_thousand_rings_the_stuck_one_is_named() {
     let mut stuck = 0;
     for number in 0..1000 {
         let map = Map::create("list_many", 4096).unwrap();
-        map.pin(bpffs.path(&number.to_string())).unwrap();
+        map.pin(bpffs.path(number.to_string())).unwrap();
         if number == 500 {
             abandon(&map);
             stuck = map.id();

@@ -9,10 +9,12 @@ use user_ringbuf_core::{
     record_extent,
 };
 
-use super::model::{DrainResult, Event, Predictor, pattern, second_write};
+use super::model::{Event, Predictor, pattern, second_write};
 use super::program::{Finish, Operation, PLACES};
 use crate::accidents::{Crash, Hook, Hooked};
 use waiter::DrainingWaiter;
+
+pub use waiter::DrainWith;
 
 /// What watches an actor: each memory operation beforehand, as a [`Hook`], and what its producer replies.
 pub trait Witness: Hook + Copy {
@@ -30,9 +32,6 @@ pub trait Witness: Hook + Copy {
 }
 
 impl Witness for &Crash {}
-
-/// Drains once with these flags, and stops after so many samples.
-pub type DrainWith<'d> = &'d mut dyn FnMut(u64, Option<u32>) -> DrainResult;
 
 enum AnyProducer<M: RingMemory> {
     Exclusive(Producer<M>),

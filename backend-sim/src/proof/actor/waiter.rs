@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use user_ringbuf_core::{RingId, Wait, Wake};
 
-use super::{DrainWith, Event};
+use crate::proof::model::{DrainResult, Event};
+
+/// Drains once with these flags, and stops after so many samples.
+pub type DrainWith<'d> = &'d mut dyn FnMut(u64, Option<u32>) -> DrainResult;
 
 /// Waits on a clock that moves to the one drain that is due, or to the deadline.
 pub(super) struct DrainingWaiter<'d> {

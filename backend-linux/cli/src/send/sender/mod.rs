@@ -9,13 +9,26 @@ use std::fmt;
 use std::io::{self, Read};
 use std::time::Duration;
 
+use clap::ValueEnum;
+use serde::Serialize;
 use user_ringbuf_linux::{BlockingError, Producer, ReserveError, RingMemory, Wait};
 
-use super::OnFull;
 use super::host::{Host, Stopped};
 use super::input::Input;
 use super::tally::Tally;
 use crate::framing::{FramingError, Parser, Place, Step};
+
+/// What to do when the ring has no room for a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OnFull {
+    /// Wait until a program has drained the ring.
+    Wait,
+    /// Drop the sample, name it on standard error and go on; the exit status stays 0.
+    Drop,
+    /// Stop, with exit status 1.
+    Fail,
+}
 
 /// Why sending stopped before the end of the input.
 #[derive(Debug, thiserror::Error)]
