@@ -63,7 +63,7 @@ fn bpf_fd(command: i32, attr: &mut [u64]) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(raw) }
 }
 
-fn bpf(command: i32, attr: &mut [u64]) -> i64 {
+fn bpf(command: i32, attr: &mut [u64]) -> libc::c_long {
     // SAFETY: the callers above pass addresses that live across the call.
     let answer = unsafe { libc::syscall(libc::SYS_bpf, command, attr.as_mut_ptr(), size_of_val(attr)) };
     assert!(answer >= 0, "bpf({command}): {}", std::io::Error::last_os_error());

@@ -69,11 +69,18 @@ pub fn without_bpf_call<T: Send>(errno: Errno, work: impl FnOnce() -> T + Send) 
     without_calls(&[libc::SYS_bpf], errno, work)
 }
 
+/// `fcntl(2)` by each of its numbers: 32-bit processes have another one for locks at offsets of 64 bits.
+pub const FCNTL: &[libc::c_long] = &[
+    libc::SYS_fcntl,
+    #[cfg(target_pointer_width = "32")]
+    libc::SYS_fcntl64,
+];
+
 /// Runs `work` on a thread of its own in which these system calls answer `errno`, by a seccomp filter.
 ///
 /// # Panics
 /// If `work` does, or the kernel takes no seccomp filter.
-pub fn without_calls<T: Send>(calls: &[i64], errno: Errno, work: impl FnOnce() -> T + Send) -> T {
+pub fn without_calls<T: Send>(calls: &[libc::c_long], errno: Errno, work: impl FnOnce() -> T + Send) -> T {
     // BPF_LD | BPF_W | BPF_ABS, BPF_JMP | BPF_JEQ | BPF_K, BPF_RET | BPF_K; the system call's number is word 0.
     const LOAD: u16 = 0x20;
     const JUMP_IF_EQUAL: u16 = 0x15;
