@@ -48,11 +48,18 @@ use user_ringbuf_linux::{DrainOptions, DrainProgram, EpollWaiter, Map, Mapping, 
 
 type Failure = Box<dyn std::error::Error>;
 
+/// System calls by number. On 32 bits mapping, locks and the time are newer calls.
+mod numbers {
+    pub(crate) use libc::*;
+    #[cfg(target_pointer_width = "32")]
+    pub(crate) use libc::{SYS_clock_gettime64 as SYS_clock_gettime, SYS_fcntl64 as SYS_fcntl, SYS_mmap2 as SYS_mmap};
+}
+
 /// A system call's number and name.
-type Call = (i64, &'static str);
+type Call = (libc::c_long, &'static str);
 
 macro_rules! calls {
-    ($($name:ident $number:ident),* $(,)?) => { &[$((libc::$number, stringify!($name))),*] };
+    ($($name:ident $number:ident),* $(,)?) => { &[$((numbers::$number, stringify!($name))),*] };
 }
 
 /// What producing needs: these where the ring is full, nothing where it has room.
@@ -178,7 +185,7 @@ fn agent(info: Info, samples: u64) -> Result<(), Failure> {
     }
     println!("as nobody, attaching with: {}", names(&attaching));
     println!("as nobody, producing with: {}", names(PRODUCING));
-    let refused: &[i64] = if info == Info::BpfForbidden { &[libc::SYS_bpf] } else { &[] };
+    let refused: &[libc::c_long] = if info == Info::BpfForbidden { &[libc::SYS_bpf] } else { &[] };
     let (mut before, mut after) = (filter(&attaching, refused), filter(PRODUCING, &[]));
 
     allow_only(&mut before)?;
@@ -224,7 +231,7 @@ fn names(calls: &[Call]) -> String {
 }
 
 /// A seccomp program that lets `allowed` through, answers EPERM to `refused`, and kills the process for all else.
-fn filter(allowed: &[Call], refused: &[i64]) -> Vec<libc::sock_filter> {
+fn filter(allowed: &[Call], refused: &[libc::c_long]) -> Vec<libc::sock_filter> {
     // BPF_LD | BPF_W | BPF_ABS, BPF_JMP | BPF_JEQ | BPF_K, BPF_RET | BPF_K.
     const LOAD: u16 = 0x20;
     const JUMP_IF_EQUAL: u16 = 0x15;
@@ -234,8 +241,14 @@ fn filter(allowed: &[Call], refused: &[i64]) -> Vec<libc::sock_filter> {
     const MACHINE: u32 = 4;
     #[cfg(target_arch = "x86_64")]
     const THIS_MACHINE: u32 = 0xc000_003e;
+    #[cfg(target_arch = "x86")]
+    const THIS_MACHINE: u32 = 0x4000_0003;
     #[cfg(target_arch = "aarch64")]
     const THIS_MACHINE: u32 = 0xc000_00b7;
+    #[cfg(all(target_arch = "powerpc64", target_endian = "little"))]
+    const THIS_MACHINE: u32 = 0xc000_0015;
+    #[cfg(target_arch = "s390x")]
+    const THIS_MACHINE: u32 = 0x8000_0016;
     let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
     let mut program = vec![
         // Numbers mean something else in another machine's calls.

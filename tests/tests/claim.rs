@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use user_ringbuf_kit::bpffs::Bpffs;
 use user_ringbuf_kit::fork::{Ended, Forked, Line, ask, forever, fork};
 use user_ringbuf_kit::rights::{may_admin, may_bpf};
-use user_ringbuf_kit::seccomp::without_calls;
+use user_ringbuf_kit::seccomp::{FCNTL, without_calls};
 use user_ringbuf_linux::{Claimant, Map, Mapping, MappingError, Producer};
 use user_ringbuf_tests::ring::Ring;
 
@@ -169,7 +169,7 @@ fn where_fcntl_is_forbidden_nothing_is_claimed_and_nothing_can_be_told() {
         return;
     }
     let map = ring();
-    without_calls(&[libc::SYS_fcntl], Errno::PERM, || {
+    without_calls(FCNTL, Errno::PERM, || {
         let failed = MappingError::System { call: "fcntl(F_OFD_GETLK)", errno: Errno::PERM };
         assert_eq!(Mapping::new(&map).unwrap_err(), failed);
         assert!(map.claimant().is_err());

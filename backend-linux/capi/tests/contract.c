@@ -225,13 +225,13 @@ static void options_may_be_larger_if_the_rest_is_zero(void)
 	} large;
 
 	begin(SIZE);
-	static const size_t too_small[] = { 0, 1, 7 };
+	static const size_t too_small[] = { 0, 1, sizeof(size_t) - 1 };
 	for (size_t n = 0; n < sizeof(too_small) / sizeof(*too_small); n++) {
 		memset(&large, 0, sizeof(large));
 		large.opts.sz = too_small[n];
 		CHECK_NULL(NEW(ring.fd, &large.opts), EINVAL);
 	}
-	static const size_t fits[] = { 8, 9, 4095, 4096 };
+	static const size_t fits[] = { sizeof(size_t), sizeof(size_t) + 1, 4095, 4096 };
 	for (size_t n = 0; n < sizeof(fits) / sizeof(*fits); n++) {
 		memset(&large, 0, sizeof(large));
 		large.opts.sz = fits[n];

@@ -15,6 +15,13 @@ pub fn without_bpf_call<T: Send>(errno: Errno, work: impl FnOnce() -> T + Send) 
     without_calls(&[libc::SYS_bpf], errno, work)
 }
 
+/// `fcntl(2)` by each of its numbers: 32-bit processes have another one for locks at offsets of 64 bits.
+pub const FCNTL: &[libc::c_long] = &[
+    libc::SYS_fcntl,
+    #[cfg(target_pointer_width = "32")]
+    libc::SYS_fcntl64,
+];
+
 /// Runs `work` on a thread of its own in which these system calls fail with `errno`.
 ///
 /// # Panics

@@ -114,7 +114,7 @@ fn one(scattered: bool) -> anyhow::Result<Map> {
     Ok(map)
 }
 
-fn sample(number: usize) -> [u8; 8] {
+fn sample(number: usize) -> [u8; size_of::<usize>()] {
     number.to_le_bytes()
 }
 

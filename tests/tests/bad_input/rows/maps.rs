@@ -7,7 +7,7 @@ use rustix::process::Resource;
 use user_ringbuf_kit::bpffs::{Bpffs, Directory};
 use user_ringbuf_kit::fork::{Forked, Line, ask, forever, fork};
 use user_ringbuf_kit::objects;
-use user_ringbuf_kit::seccomp::{without_bpf_call, without_calls};
+use user_ringbuf_kit::seccomp::{FCNTL, without_bpf_call, without_calls};
 use user_ringbuf_kit::usage::{with_limit, with_little_address_space};
 use user_ringbuf_linux::{Map, MapError, Mapping, MappingView, RingSize, rounded_size};
 
@@ -277,12 +277,12 @@ pub(crate) fn rows() -> Vec<Row> {
             "fcntl(F_OFD_GETLK) failed",
             || {
                 let map = map(1);
-                vec![without_calls(&[libc::SYS_fcntl], Errno::PERM, || Answer::of(Mapping::new(&map)))]
+                vec![without_calls(FCNTL, Errno::PERM, || Answer::of(Mapping::new(&map)))]
             },
         ),
         plain("Map::claimant", "fcntl forbidden by seccomp", "MapError::System", "fcntl(F_OFD_GETLK) failed", || {
             let map = map(1);
-            vec![without_calls(&[libc::SYS_fcntl], Errno::PERM, || Answer::of(map.claimant()))]
+            vec![without_calls(FCNTL, Errno::PERM, || Answer::of(map.claimant()))]
         }),
         plain("Mapping::new", "madvise forbidden by seccomp", "MappingError::System", "madvise(", || {
             let map = map(1);
