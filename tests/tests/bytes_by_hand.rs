@@ -2,11 +2,11 @@
 //!
 //! Nothing drains here, so this also runs where no program that drains can be loaded.
 
+use user_ringbuf_kit::raw::RawRing;
+use user_ringbuf_kit::rights::may_bpf;
 use user_ringbuf_linux::{Mapping, Producer, RingMemory};
 use user_ringbuf_sim::{HeapMemory, RawAccess};
 use user_ringbuf_tests::kernel::ring;
-use user_ringbuf_tests::raw::RawRing;
-use user_ringbuf_tests::rights::may_bpf;
 
 /// A sample of five bytes, an empty one, one that was discarded, and one that is still busy.
 #[cfg(target_endian = "little")]
