@@ -16,7 +16,7 @@ use crate::bpf::attr::ObjPath;
 use crate::bpf::{BpfCommand, BpfError, address, bpf, bpf_fd};
 
 /// `BPF_FS_MAGIC`.
-const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
+const BPF_FS_MAGIC: i128 = 0xcafe_4a11;
 
 /// The most bytes of a path, the closing zero included.
 const PATH_MAX: usize = 4096;
@@ -104,8 +104,8 @@ fn not_pinned(path: &CStr, error: BpfError) -> MapError {
 }
 
 fn is_bpffs(path: &CStr) -> Result<bool, Errno> {
-    // The field's width differs between architectures; the number has 32 bits.
-    fn word(value: impl Into<i64>) -> i64 {
+    // The field's width and sign differ between processors and C libraries; the number has 32 bits.
+    fn word(value: impl Into<i128>) -> i128 {
         value.into() & 0xffff_ffff
     }
     Ok(word(rustix::fs::statfs(path)?.f_type) == BPF_FS_MAGIC)
