@@ -143,7 +143,7 @@ def chosen(row, built: Built, repository: Path, short: bool) -> list[Program]:
         return [
             binary("user-ringbuf", "probe", status=1, says=too_old),
             binary("user-ringbuf", "create", *pin, status=1, says=too_old),
-            binary("user-ringbuf", "demo", "--backend", "kernel", "--samples", "1000", status=1, says=too_old),
+            binary("user-ringbuf", "demo", "--backend", "linux", "--samples", "1000", status=1, says=too_old),
             binary("user-ringbuf", "demo", "--samples", "1000", "--json"),
         ]
     if row.programs == "big-endian":

@@ -21,16 +21,16 @@ class Row:
 
 
 ROWS = [
-    Row("x86-64-6.1", "x86_64-unknown-linux-gnu", "amd64", "all", "bookworm", "linux-image-cloud-amd64", short=True),
+    Row("x86-64-6.1", "x86_64-unknown-linux-gnu", "amd64", "all", "bookworm", "linux-image-cloud-amd64"),
     Row("x86-64-6.12", "x86_64-unknown-linux-gnu", "amd64", "all", "trixie", "linux-image-cloud-amd64"),
     Row("x86-64-newest", "x86_64-unknown-linux-gnu", "amd64", "all", "sid", "linux-image-cloud-amd64"),
     Row("x86-64-5.10", "x86_64-unknown-linux-gnu", "amd64", "too-old", "bullseye", "linux-image-cloud-amd64"),
     Row("i686", "i686-unknown-linux-gnu", "i386", "all", short=True),
-    Row("arm64", "aarch64-unknown-linux-gnu", "arm64", "all", "bookworm", "linux-image-arm64", limit=3000, short=True),
+    Row("arm64", "aarch64-unknown-linux-gnu", "arm64", "all", "bookworm", "linux-image-arm64", limit=3000),
     Row("arm64-16k", "aarch64-unknown-linux-gnu", "arm64", "all", "trixie", "linux-image-arm64-16k", limit=3000),
     Row("ppc64el-64k", "powerpc64le-unknown-linux-gnu", "ppc64el", "all", "bookworm", "linux-image-powerpc64le", limit=3000),
     Row("s390x", "s390x-unknown-linux-gnu", "s390x", "big-endian", "bookworm", "linux-image-s390x"),
-    Row("musl-x86-64", "x86_64-unknown-linux-musl", "amd64", "demo", "bookworm", "linux-image-cloud-amd64"),
+    Row("musl-x86-64", "x86_64-unknown-linux-musl", "amd64", "demo", "bookworm", "linux-image-cloud-amd64", short=True),
     Row("musl-arm64", "aarch64-unknown-linux-musl", "arm64", "demo", "bookworm", "linux-image-arm64"),
 ]
 
