@@ -60,6 +60,18 @@ fn libbpf_rs_lends_maps_and_takes_ours() {
 }
 
 #[test]
+fn a_program_drains_the_ring_that_it_finds_by_its_key() {
+    check(
+        "map_of_rings",
+        &[],
+        "connection 7: 42\n\
+         connection 8: 58\n\
+         connection 7, moved to a larger ring: 1000\n\
+         connection 9: no ring\n",
+    );
+}
+
+#[test]
 fn each_trigger_drains_what_was_published_for_it() {
     check(
         "triggers",
