@@ -8,10 +8,11 @@ use std::process::{Child, Command, Stdio};
 use user_ringbuf_interop::{Bpffs, may_run, say, skipped};
 use user_ringbuf_linux::{DrainOptions, DrainProgram, Map};
 
-/// The example's binary, which cargo builds along with this test.
+/// The example's binary.
 fn example(name: &str) -> Command {
     let test = std::env::current_exe().unwrap();
     let target: PathBuf = test.ancestors().nth(2).unwrap().join("examples").join(name);
+    assert!(target.exists(), "{} is not built: cargo build --examples", target.display());
     Command::new(target)
 }
 
