@@ -1,6 +1,7 @@
 //! The ways in which a ring jams, made for real: by a producer that stops half-way, or by the bytes that a broken foreign
 //! producer leaves.
 
+use anyhow::ensure;
 use clap::ValueEnum;
 use user_ringbuf_linux::{Map, Mapping, Producer};
 
@@ -54,11 +55,13 @@ impl Jam {
     /// the busy record of [`Busy`](Self::Busy), and for no other jam.
     ///
     /// # Errors
-    /// If the ring can't be mapped or produced into.
+    /// If the ring is too small, or can't be mapped or produced into.
     ///
     /// # Panics
     /// If the raw mapping fails.
     pub fn make(self, map: &Map, while_busy: impl FnOnce()) -> anyhow::Result<()> {
+        let (size, needed) = (u64::from(map.size()), self.ring_bytes());
+        ensure!(size >= needed, "a ring of {size} bytes is too small for this jam: it takes at least {needed}");
         if self == Self::Busy {
             let mapping = Mapping::new(map)?;
             let mut producer = Producer::attach(&mapping)?;
@@ -70,7 +73,6 @@ impl Jam {
             return Ok(());
         }
         let raw = RawRing::new(map);
-        let size = u64::from(map.size());
         if self == Self::BeyondRing {
             let end = write(&raw, 0, 0..size / EXTENT);
             raw.set_producer_pos(end + size);
