@@ -104,6 +104,26 @@ fn a_drain_that_only_skips_discarded_records_wakes_too() {
 }
 
 #[test]
+fn a_waiter_that_spins_first_finds_a_silent_drain_and_sleeps_afterwards() {
+    if !may_bpf() {
+        return;
+    }
+    let (map, mut producer, mut program) = half_full();
+    let mut waiter = without_recheck(&map).spin_before_sleeping(PATIENCE);
+    let began = Instant::now();
+    let thread = std::thread::spawn(move || producer.reserve_blocking(WANTED, &mut waiter, Some(PATIENCE)).map(drop));
+    sleep(20 * MS);
+    assert_eq!(drain(&mut program, SILENT), 1);
+    assert_eq!(joined(thread), Ok(()));
+    assert!(began.elapsed() < PATIENCE / 2, "only the last try found it");
+    let (map, mut producer, _program) = half_full();
+    let mut waiter = without_recheck(&map).spin_before_sleeping(10 * MS);
+    let timeout = Some(50 * MS);
+    let late = producer.reserve_blocking(WANTED, &mut waiter, timeout).map(drop);
+    assert_eq!(late, Err(BlockingError::TimedOut { timeout: 50 * MS }));
+}
+
+#[test]
 fn without_a_recheck_a_silent_drain_is_noticed_by_the_last_try_only() {
     if !may_bpf() {
         return;
