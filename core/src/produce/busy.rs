@@ -39,6 +39,12 @@ impl<M: RingMemory> BusyRecord<M> {
         self.extent
     }
 
+    /// Where the stretch begins, or what is left of it.
+    #[inline]
+    pub(crate) fn start(&self) -> Position {
+        self.payload.start()
+    }
+
     /// Where the stretch ends.
     #[inline]
     pub(crate) fn end(&self) -> Position {

@@ -3,9 +3,9 @@
 //! All threads take room in one private word, which holds the end of what is reserved and the number of threads *in
 //! flight*. A thread is in flight from its exchange until it has written its header. A thread that has written its
 //! header and finds itself alone in flight knows that every header up to the end is written: it stores `producer_pos`
-//! and leaves. A thread that is not alone just leaves, and the last one publishes for all. So `producer_pos` never
-//! passes an unwritten header, and only one thread at a time stores it, since no other thread is in flight while one is
-//! alone.
+//! and leaves. So does a thread that found none in flight when it took its room, up to its own record. A thread that is
+//! not alone just leaves, and the last one publishes for all. So `producer_pos` never passes an unwritten header, and
+//! only one thread at a time stores it, since a thread that joins others publishes nothing before they have left.
 //!
 //! **Guarantees.** No thread waits for another, with two exceptions: the 65,535th thread in flight, and a thread that
 //! meets one that resumes. Reserving is two exchanges, which are retried only if another thread's exchange succeeded;
@@ -53,6 +53,10 @@ use crate::wait::{BlockingError, Until, Wait, block_on, checked_room, or_not_yet
 /// So a real-time thread must not spin until its sample is consumed if it may run on the same processor as an ordinary
 /// thread that pushes: if it has preempted that thread within `reserve`, neither makes progress. (In one trial this
 /// delayed 119 of 127 rounds by more than 100 ms.) Let it sleep, or give it a [`Lane`].
+///
+/// # Many samples
+/// A thread that meets another one in `reserve` pauses for some microseconds. Threads that send much are faster with
+/// lanes: an [`AutoLane`](crate::AutoLane) takes them by itself, [`lane`](Self::lane) on request.
 #[derive(Debug)]
 #[doc(alias = "BPF_MAP_TYPE_USER_RINGBUF")]
 pub struct Shared<M: RingMemory> {
@@ -70,9 +74,19 @@ pub struct Shared<M: RingMemory> {
 #[repr(align(64))]
 struct Alone<W>(W);
 
-/// Pauses of a thread whose exchange failed, before it looks again: long enough for the other thread to finish both its
-/// exchanges while it has the cache line. No thread depends on one that pauses here, since it is not in flight.
-const PAUSES: u32 = 4;
+/// What a thread does whose exchange failed, before it looks again: it pauses, for one to five microseconds depending on
+/// the processor.
+///
+/// Meanwhile the other thread works on with the word, `producer_pos` and its records in its own cache. Two threads that
+/// retry at once hand these lines to and fro for each sample, which takes several times as long. No thread depends on
+/// one that pauses here, since it is not in flight.
+#[cold]
+#[inline(never)]
+fn stay_away() {
+    for _ in 0..100 {
+        core::hint::spin_loop();
+    }
+}
 
 impl<M: RingMemory> Shared<M> {
     /// Claims the ring, and begins where its last producer stopped.
@@ -351,17 +365,33 @@ impl<M: RingMemory> Shared<M> {
     fn reserve_with<N: RingMemory>(&self, memory: N, len: usize) -> Result<DetachedSample<N>, ReserveError> {
         let size = self.memory.size();
         let len = size.sample_len(len).ok_or(ReserveError::TooLarge { len, max: size.max_sample_len() })?;
-        let start = self.take_room(len)?;
+        self.reserve_record(memory, len).map(DetachedSample::new)
+    }
+
+    /// Reserves a record through `memory`, a reference to this producer's or a clone of it.
+    #[inline]
+    pub(crate) fn reserve_record<N: RingMemory>(
+        &self,
+        memory: N,
+        len: SampleLen,
+    ) -> Result<BusyRecord<N>, ReserveError> {
+        let (start, taken) = self.take_room(len)?;
         // SAFETY: `take_room` gave this thread the record's extent from `start` on, and `memory` is the same ring.
         // `finish` publishes the record, or the thread that is last in flight does.
         let record = unsafe { BusyRecord::new(memory, start, len) };
-        self.finish(record.end());
-        Ok(DetachedSample::new(record))
+        self.finish(record.end(), taken);
+        Ok(record)
     }
 
-    /// Takes the record's extent, and counts this thread as in flight.
+    /// Bytes that were reserved behind `end`, where a record of this producer ends.
     #[inline]
-    fn take_room(&self, len: SampleLen) -> Result<Position, ReserveError> {
+    pub(crate) fn reserved_behind(&self, end: Position) -> u64 {
+        self.load_reservations().end_near(end).distance_from(end)
+    }
+
+    /// Takes the record's extent, and counts this thread as in flight. Returns where the record begins, and the word.
+    #[inline]
+    fn take_room(&self, len: SampleLen) -> Result<(Position, Reservations), ReserveError> {
         let mut found = self.load_reservations();
         loop {
             let mut limit = Position::new(self.memory.load_word(&self.limit, Role::LoadLimit));
@@ -385,11 +415,9 @@ impl<M: RingMemory> Shared<M> {
                 continue;
             };
             if self.exchange(found, taken, Role::TakeRoom, Role::LoadReservations).is_ok() {
-                return Ok(Position::new(limit.get().wrapping_sub(room)));
+                return Ok((Position::new(limit.get().wrapping_sub(room)), taken));
             }
-            for _ in 0..PAUSES {
-                core::hint::spin_loop();
-            }
+            stay_away();
             found = self.load_reservations();
         }
     }
@@ -400,10 +428,15 @@ impl<M: RingMemory> Shared<M> {
     }
 
     /// Takes this thread out of flight, and publishes everything reserved if it is the last. `end` is where its own
-    /// record ends.
+    /// record ends, and `taken` the word when it took that.
     #[inline]
-    fn finish(&self, end: Position) {
-        let mut found = Reservations(self.memory.load_word(&self.reservations.0, Role::ObserveInFlight));
+    fn finish(&self, end: Position, taken: Reservations) {
+        // A thread that found none in flight need not look for those that finished before. Threads that joined since
+        // publish nothing while this one is in flight.
+        let mut found = taken;
+        if taken.in_flight() > 1 {
+            found = Reservations(self.memory.load_word(&self.reservations.0, Role::ObserveInFlight));
+        }
         loop {
             if found.in_flight() == 1 {
                 // Pairs with the acquire load of producer_pos in the kernel's peek: all headers up to there are

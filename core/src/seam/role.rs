@@ -68,8 +68,9 @@ roles! {
     CommitHeader = Release, "commit-header", "the kernel's acquire load of the header in __bpf_user_ringbuf_peek";
     /// A thread loads the reservations word to see where the next record would begin.
     ///
-    /// Relaxed: the exchange that follows fails if the value was not the newest.
-    LoadReservations = Relaxed, "load-reservations", "nothing: the exchange that takes the room checks the value";
+    /// Acquire: if no thread was in flight, the headers of all that have finished are written, and this thread may
+    /// publish what lies behind them. (The exchange that follows fails if the value was not the newest.)
+    LoadReservations = Acquire, "load-reservations", "the other producers' release exchange that finishes a reservation";
     /// A thread takes room in the reservations word.
     ///
     /// Release: a thread that sees the room taken, and then loads `consumer_pos`, sees a position no older than the one
@@ -137,7 +138,7 @@ mod tests {
     #[test]
     fn only_loads_that_are_compared_and_nothing_else_are_unordered_and_every_other_role_names_its_partner() {
         for role in Role::ALL {
-            let compared_only = matches!(role, Role::LoadOwnProducer | Role::LoadReservations);
+            let compared_only = matches!(role, Role::LoadOwnProducer);
             assert_eq!(role.is_ordered(), !compared_only, "{role}");
             assert_eq!(role.pairs_with().starts_with("nothing: "), compared_only, "{role}");
             assert_eq!(std::format!("{role}"), role.name());
