@@ -42,6 +42,7 @@ models_pass! {
     three_producers_lose_nothing: "shared-three",
     two_producers_share_the_room_that_either_of_them_found: "shared-full",
     a_lane_works_beside_another_producer: "shared-lane",
+    lanes_that_threads_take_by_themselves_lose_nothing: "auto-lanes",
     a_thread_resumes_behind_another_producer_beside_one_that_pushes: "shared-resume",
     two_handles_under_one_lock_lose_nothing: "raw",
     samples_are_submitted_and_discarded_by_another_thread: "raw-elsewhere",

@@ -43,6 +43,7 @@
 //! - [`DetachedSample`]s ([`Producer::reserve_detached`]) are not bound to the producer: several at once, from any thread,
 //!   submitted in any order.
 //! - A [`Lane`] is a stretch of the ring for one thread, which publishes many samples in it without touching shared words.
+//!   An [`AutoLane`] takes and gives up lanes by itself.
 //! - [`Shared`] is a producer for many threads, without a lock.
 //! - [`Raw`] keeps libbpf's contract instead, for those who share a ring with it.
 //!
@@ -77,6 +78,7 @@ pub use format::position::{Corruption, Position};
 pub use observe::records::{Damage, Record, Records};
 pub use observe::repair::{Repair, plan_repair, repair};
 pub use observe::survey::{Survey, Tally, Verdict};
+pub use produce::auto_lane::{AutoLane, AutoSample};
 pub use produce::batch::{Batch, BatchSample};
 pub use produce::detached::DetachedSample;
 pub use produce::lane::{Lane, LaneSample};

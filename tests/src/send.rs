@@ -10,8 +10,8 @@ use anyhow::{Context, anyhow};
 use clap::ValueEnum;
 use serde::Serialize;
 use user_ringbuf_linux::{
-    BlockingError, DetachedSample, EpollWaiter, Map, Mapping, Payload, Producer, ReserveError, RingMemory, Shared,
-    WaiterError,
+    AutoLane, BlockingError, DetachedSample, EpollWaiter, Map, Mapping, Payload, Producer, ReserveError, RingMemory,
+    Shared, WaiterError,
 };
 
 use crate::kernel::Drainer;
@@ -40,6 +40,8 @@ pub enum Api {
     Shared,
     /// Each thread sends from lanes that it takes from one shared producer
     Lanes,
+    /// Each thread has a handle on one shared producer that takes lanes by itself
+    Auto,
 }
 
 impl Api {
@@ -88,6 +90,7 @@ pub fn send(api: Api, order: Order<'_>) -> anyhow::Result<()> {
         Api::Detached => order.detached(),
         Api::Shared => order.shared(),
         Api::Lanes => order.lanes(),
+        Api::Auto => order.auto(),
     }
 }
 
@@ -199,6 +202,19 @@ impl<'a> Order<'a> {
                         Err(error) => return Err(error.into()),
                     }
                 }
+            }
+            Ok(())
+        })
+    }
+
+    fn auto(self) -> anyhow::Result<()> {
+        self.on_each_thread(|shared, waiter, stamps| {
+            let mut handle = AutoLane::new(shared);
+            for stamp in stamps {
+                let mut sample = handle.reserve_blocking(stamp.len(LONGEST), waiter, Some(PATIENCE))?;
+                stamp_into(&mut sample, stamp)?;
+                sample.submit();
+                (self.submitted)(stamp);
             }
             Ok(())
         })

@@ -2,11 +2,12 @@
 //!
 //! - Published late, at submit: `producer`, `sample`, `batch`, on the exclusive producer's `room`.
 //! - Published at reserve, with the busy bit: `detached` and `lane`, on a `busy` record; `shared`, which takes its room
-//!   in the `reservations` word; `raw`, which keeps libbpf's contract.
+//!   in the `reservations` word; `auto_lane`, which takes lanes of it; `raw`, which keeps libbpf's contract.
 //!
 //! `payload` is a sample's place in the ring, whichever way it is published. `opening` finds out where a producer
 //! begins.
 
+pub(crate) mod auto_lane;
 #[expect(unsafe_code, reason = "claims the room that it found")]
 pub(crate) mod batch;
 #[expect(unsafe_code, reason = "splits the record that it holds")]

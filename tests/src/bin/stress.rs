@@ -1,10 +1,12 @@
 //! Many producers at full speed on one ring of the real kernel, every sample checked as the kernel hands it over.
 
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
+use user_ringbuf_kit::stamp::Stamp;
 use user_ringbuf_linux::Mapping;
 use user_ringbuf_tests::kernel::{Drainer, ring};
 use user_ringbuf_tests::outcome::{exit_code, print};
@@ -40,6 +42,8 @@ struct Report {
     ring: u32,
     seconds: f64,
     ns_a_sample: f64,
+    /// When the first of the threads was done, as a share of the time that the last one took. All send as much.
+    first_done: f64,
 }
 
 fn main() -> ExitCode {
@@ -62,17 +66,24 @@ fn stress(args: &Args, mode: Api, bytes: u64) -> anyhow::Result<bool> {
     let sent = shares(args.samples, args.producers.into());
     let mut tally = Tally::new(sent.len());
     let mapping = Mapping::new(&map)?;
+    let done = OnceLock::new();
     let began = Instant::now();
-    let order = Order { map: &map, mapping: &mapping, first_producer: 0, counts: &sent, submitted: &|_| () };
+    let note_first = |stamp: Stamp| {
+        if stamp.sequence + 1 == sent[stamp.producer as usize] {
+            done.get_or_init(|| began.elapsed());
+        }
+    };
+    let order = Order { map: &map, mapping: &mapping, first_producer: 0, counts: &sent, submitted: &note_first };
     send_drained(mode, order, &mut drainer, |sample| tally.note(sample))?;
     let seconds = began.elapsed().as_secs_f64();
+    let first_done = done.get().map_or(1.0, |done| done.as_secs_f64() / seconds);
     let counts = tally.counts(&sent);
     if let Some(wrong) = tally.first_wrong() {
         eprintln!("the first fault: {wrong}");
     }
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     let ns_a_sample = seconds * 1e9 / args.samples as f64;
-    let report = Report { mode, producers: args.producers, counts, ring: map.size(), seconds, ns_a_sample };
+    let report = Report { mode, producers: args.producers, counts, ring: map.size(), seconds, ns_a_sample, first_done };
     print(&report, args.json)?;
     Ok(counts.is_clean())
 }

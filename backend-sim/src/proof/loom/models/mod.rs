@@ -41,6 +41,7 @@ pub const ALL: &[&Model] = &[
     &shared::TWO,
     &shared::FULL,
     &shared::LANE,
+    &shared::AUTO_LANES,
     &shared::RESUMED,
     &raw::HANDLES,
     &raw::ELSEWHERE,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use ::loom::thread;
-use user_ringbuf_core::{AttachError, Header, ReserveError, RingMemory, RingPositions, Role, Shared, record_extent};
+use user_ringbuf_core::{
+    AttachError, AutoLane, Header, ReserveError, RingMemory, RingPositions, Role, Shared, record_extent,
+};
 
 use super::exclusive::drain_all;
 use super::{Model, kernel, verify};
@@ -113,6 +115,51 @@ pub(super) const LANE: Model = Model {
         verify::same(&taken, &[LANE[0], LANE[1], BESIDE[0]]);
         writer.join().expect("no panic");
         beside.join().expect("no panic");
+    },
+};
+
+/// Two threads have sent by turns, so each has a lane with room for one more sample. Each sends that, and one of them goes
+/// on to its next record.
+///
+/// At most 1 preemption: with 2 the model takes longer than five minutes. The models of a shared producer and of a lane,
+/// of which this is made, have more.
+pub(super) const AUTO_LANES: Model = Model {
+    name: "auto-lanes",
+    about: "two threads whose handles take lanes by themselves: both threads' samples come out, each thread's in order",
+    preemptions: Some(2),
+    cases: 1,
+    body: |setup| {
+        const SENT: [&[&[u8]]; 2] = [&[b"a one", b"a two"], &[b"b one"]];
+        let memory = setup.ring(64, 48);
+        let shared = Arc::new(Shared::attach(Arc::clone(&memory)).expect("a drained ring"));
+        let mut handles = [(); 2].map(|()| AutoLane::with_longest(Arc::clone(&shared), 32));
+        let mut taken = Vec::new();
+        for turn in [0, 1, 0, 1, 0] {
+            handles[turn].push(b"opener").expect("a drained ring");
+            kernel::drain(&memory, &mut taken);
+        }
+        assert_eq!(handles.each_ref().map(AutoLane::left), [16; 2], "each has a lane with room for one more");
+        let writers = handles.into_iter().zip(SENT).map(|(mut handle, sent)| {
+            thread::spawn(move || {
+                for sample in sent {
+                    while let Err(error) = handle.push(sample) {
+                        assert!(error.is_full(), "refused sample: {error}");
+                        thread::yield_now();
+                    }
+                }
+            })
+        });
+        let writers: Vec<_> = writers.collect();
+        // The last opener lies behind the other handle's lane.
+        let taken = drain_all(&memory, 4);
+        for writer in writers {
+            writer.join().expect("no panic");
+        }
+        for sent in SENT {
+            let of_one: Vec<_> = taken.iter().filter(|sample| sample.first() == sent[0].first()).cloned().collect();
+            verify::same(&of_one, sent);
+        }
+        verify::same_in_any_order(&taken, &[&[&b"opener"[..]], SENT[0], SENT[1]].concat());
     },
 };
 
