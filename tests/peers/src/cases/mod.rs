@@ -32,6 +32,7 @@ pub(crate) const ALL: &[Case] = &[
     Case { name: "batch", about: "push whole samples, 32 shown at once", run: push::in_batches },
     Case { name: "detached", about: "16 samples outstanding, submitted in reverse", run: detached::run },
     Case { name: "capi", about: "the C library: two calls a sample, push, batches of 32", run: capi::run },
+    Case { name: "one_thread", about: "a shared producer that no other thread uses", run: threads::alone },
     Case { name: "two_threads", about: "two threads on one ring", run: threads::run },
     Case { name: "beside_drain", about: "producer and kernel at once, on two cores", run: beside_drain::run },
     Case { name: "waiting", about: "CPU time of a second's wait on a partly full ring", run: waiting::run },

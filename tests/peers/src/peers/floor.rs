@@ -23,7 +23,7 @@ pub(crate) struct FloorPages {
 }
 
 impl FloorPages {
-    fn new(map: &Map) -> Result<Self> {
+    pub(crate) fn new(map: &Map) -> Result<Self> {
         let page = page_size();
         let len = page + 2 * usize::try_from(map.size())?;
         let prot = ProtFlags::READ | ProtFlags::WRITE;
@@ -102,6 +102,41 @@ impl FloorPages {
         self.position = position;
     }
 
+    /// Writes `count` samples of `len` bytes, each at a place that it takes from `word`, which other threads take from as
+    /// well: what any producer for many threads must do, and nothing else. Nothing is published.
+    ///
+    /// # Safety
+    /// As for [`publish`](Self::publish), all threads together; the samples have 8 bytes or more.
+    #[inline(always)]
+    pub(crate) unsafe fn write_contended(&self, word: &AtomicU64, len: u32, numbers: Range<u64>) {
+        let (data, mask) = (self.data(), self.mask);
+        let extent = u64::from((len + 15) & !7);
+        for number in numbers {
+            let position = word.fetch_add(extent, Ordering::Relaxed);
+            // SAFETY: the offset lies within the data area, and its copy follows; the place is this thread's.
+            unsafe {
+                let record = data.add(usize::try_from(position & mask).unwrap_unchecked());
+                record.cast::<u64>().write(u64::from(len));
+                record.add(8).cast::<u64>().write(number);
+            }
+        }
+    }
+
+    /// Publishes everything up to `position`.
+    ///
+    /// # Safety
+    /// All records up to there are written, and nothing else produces.
+    pub(crate) unsafe fn publish_up_to(&self, position: u64) {
+        // Pairs with the kernel's acquire load of producer_pos.
+        self.producer_pos().store(position, Ordering::Release);
+    }
+
+    /// Where the ring's records end.
+    pub(crate) fn published(&self) -> u64 {
+        // Relaxed: the position is compared with nothing, and the ring is empty.
+        self.producer_pos().load(Ordering::Relaxed)
+    }
+
     /// Does to the samples' bytes what [`publish`](Self::publish) does, and publishes nothing.
     ///
     /// # Safety
@@ -118,6 +153,9 @@ impl FloorPages {
         }
     }
 }
+
+// SAFETY: the pages are shared memory; who writes where is the caller's promise (`write_contended`).
+unsafe impl Sync for FloorPages {}
 
 impl Drop for FloorPages {
     fn drop(&mut self) {
@@ -152,8 +190,7 @@ impl<F: FnMut(&mut FloorPages, u64, u64)> Contender for Floor<F> {
     }
 
     fn begin(&mut self) -> Result<()> {
-        // Relaxed: the position is compared with nothing, and the ring is empty.
-        self.pages.position = self.pages.producer_pos().load(Ordering::Relaxed);
+        self.pages.position = self.pages.published();
         Ok(())
     }
 
