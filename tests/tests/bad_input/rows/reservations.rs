@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use user_ringbuf_linux::{Mapping, Producer, ReserveError, Shared, Spin};
+use user_ringbuf_linux::{AutoLane, Mapping, Producer, ReserveError, Shared, Spin};
 
 use crate::answer::Answer;
 use crate::row::{Attempt, Row, SMALL, on_ring};
@@ -50,6 +50,8 @@ pub(crate) const RESERVE: &[(&str, Reserve)] = &[
     ("Shared::push", |tried, prepare, len| Answer::of(shared(tried, prepare).push(&bytes(len)))),
     ("Shared::lane", |tried, prepare, len| Answer::of(shared(tried, prepare).lane(len))),
     ("Shared::lane_owned", |tried, prepare, len| Answer::of(shared(tried, prepare).lane_owned(len))),
+    ("AutoLane::reserve", |tried, prepare, len| Answer::of(AutoLane::new(&shared(tried, prepare)).reserve(len))),
+    ("AutoLane::push", |tried, prepare, len| Answer::of(AutoLane::new(&shared(tried, prepare)).push(&bytes(len)))),
 ];
 
 /// Those that wait.
@@ -65,6 +67,12 @@ pub(crate) const BLOCKING: &[(&str, Reserve)] = &[
     }),
     ("Shared::reserve_blocking", |tried, prepare, len| {
         Answer::of(shared(tried, prepare).reserve_blocking(len, &mut Spin::new(), NO_WAIT))
+    }),
+    ("AutoLane::push_blocking", |tried, prepare, len| {
+        Answer::of(AutoLane::new(&shared(tried, prepare)).push_blocking(&bytes(len), &mut Spin::new(), NO_WAIT))
+    }),
+    ("AutoLane::reserve_blocking", |tried, prepare, len| {
+        Answer::of(AutoLane::new(&shared(tried, prepare)).reserve_blocking(len, &mut Spin::new(), NO_WAIT))
     }),
 ];
 

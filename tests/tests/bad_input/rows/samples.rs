@@ -1,6 +1,6 @@
 //! Reserved samples: more written or submitted than was reserved.
 
-use user_ringbuf_linux::{ContiguousMemory, Payload, Producer};
+use user_ringbuf_linux::{AutoLane, ContiguousMemory, Mapping, Payload, Producer, Shared};
 
 use crate::answer::Answer;
 use crate::row::{Row, on_ring};
@@ -41,7 +41,7 @@ impl<M: ContiguousMemory> Bytes for Borrowed<'_, M> {
 /// A sample of each kind, handed to `within` and then dropped, or submitted with a length that it does not have.
 type SampleKind = (&'static str, fn(&TriedRing, Within) -> Vec<Answer>, fn(&TriedRing, usize) -> Answer);
 
-const SAMPLES: [SampleKind; 5] = [
+const SAMPLES: [SampleKind; 6] = [
     (
         "Sample",
         |tried, within| within(&mut Borrowed(&mut *producer(tried).reserve(RESERVED).unwrap())),
@@ -63,14 +63,23 @@ const SAMPLES: [SampleKind; 5] = [
         |tried, len| Answer::of(producer(tried).lane(100).unwrap().reserve(RESERVED).unwrap().submit_len(len)),
     ),
     (
+        "AutoSample",
+        |tried, within| within(&mut Borrowed(&mut *AutoLane::new(&shared(tried)).reserve(RESERVED).unwrap())),
+        |tried, len| Answer::of(AutoLane::new(&shared(tried)).reserve(RESERVED).unwrap().submit_len(len)),
+    ),
+    (
         "DetachedSample (of a Shared)",
-        |tried, within| within(&mut Borrowed(&mut *producer(tried).into_shared().reserve(RESERVED).unwrap())),
-        |tried, len| Answer::of(producer(tried).into_shared().reserve(RESERVED).unwrap().submit_len(len)),
+        |tried, within| within(&mut Borrowed(&mut *shared(tried).reserve(RESERVED).unwrap())),
+        |tried, len| Answer::of(shared(tried).reserve(RESERVED).unwrap().submit_len(len)),
     ),
 ];
 
-fn producer(tried: &TriedRing) -> Producer<&user_ringbuf_linux::Mapping> {
+fn producer(tried: &TriedRing) -> Producer<&Mapping> {
     Producer::attach(&tried.mapping).unwrap()
+}
+
+fn shared(tried: &TriedRing) -> Shared<&Mapping> {
+    producer(tried).into_shared()
 }
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -81,6 +90,7 @@ pub(crate) fn rows() -> Vec<Row> {
             "Sample" => "Sample::submit_len",
             "BatchSample" => "BatchSample::submit_len",
             "LaneSample" => "LaneSample::submit_len",
+            "AutoSample" => "AutoSample::submit_len",
             "DetachedSample" => "DetachedSample::submit_len",
             _ => "DetachedSample::submit_len (of a Shared)",
         };
@@ -92,6 +102,7 @@ pub(crate) fn rows() -> Vec<Row> {
             "Sample" => "Payload::{write, fill_range, shorten} of a Sample",
             "BatchSample" => "Payload::{write, fill_range, shorten} of a BatchSample",
             "LaneSample" => "Payload::{write, fill_range, shorten} of a LaneSample",
+            "AutoSample" => "Payload::{write, fill_range, shorten} of an AutoSample",
             "DetachedSample" => "Payload::{write, fill_range, shorten} of a DetachedSample",
             _ => "Payload::{write, fill_range, shorten} of a Shared's sample",
         };
