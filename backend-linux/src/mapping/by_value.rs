@@ -124,7 +124,7 @@ unsafe impl RingMemory for MappingRef<'_> {
         // slice that we were given, since no other slice refers to them.
         unsafe {
             let to = self.payload(offset).add(at as usize);
-            ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
+            copy(bytes, to);
         }
     }
 
@@ -163,5 +163,36 @@ unsafe impl ContiguousMemory for MappingRef<'_> {
     unsafe fn payload(&self, offset: u32) -> *mut u8 {
         // SAFETY: the header lies within the data area, by the caller's promise, and its copy follows.
         unsafe { self.data.add(offset as usize + HEADER_LEN as usize).as_ptr() }
+    }
+}
+
+/// Copies a sample into the ring: a short one in words that may overlap, since a call of `memcpy` takes longer than that,
+/// and what the caller has in registers with it.
+///
+/// # Safety
+/// `to` is writable for as many bytes, and apart from them.
+#[inline(always)]
+unsafe fn copy(bytes: &[u8], to: *mut u8) {
+    let (from, len) = (bytes.as_ptr(), bytes.len());
+    // SAFETY: every word begins and ends within the bytes, by the length.
+    unsafe {
+        let words =
+            |at: usize| to.add(at).cast::<[u64; 2]>().write_unaligned(from.add(at).cast::<[u64; 2]>().read_unaligned());
+        if len.wrapping_sub(8) > 56 {
+            ptr::copy_nonoverlapping(from, to, len);
+        } else if len < 16 {
+            for at in [0, len - 8] {
+                to.add(at).cast::<u64>().write_unaligned(from.add(at).cast::<u64>().read_unaligned());
+            }
+        } else {
+            words(0);
+            if len > 32 {
+                words(16);
+                if len > 48 {
+                    words(32);
+                }
+            }
+            words(len - 16);
+        }
     }
 }

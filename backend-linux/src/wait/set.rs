@@ -5,7 +5,7 @@
 //! drained, and `ep_send_events` takes as many from that queue as are asked for, so an event costs the same however many
 //! rings wait.
 
-use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
@@ -54,8 +54,8 @@ const AT_ONCE: usize = 64;
 pub struct RingSet {
     edges: Edges,
     cancel: OwnedFd,
-    /// By map id.
-    rings: BTreeMap<u32, OwnedFd>,
+    /// By map id, in its order: eight bytes per ring.
+    rings: Vec<(u32, OwnedFd)>,
     pace: Pace,
     /// When [`Woken::look`] was last said, on the monotonic clock.
     looked: Duration,
@@ -139,7 +139,7 @@ impl RingSet {
     /// As [`new`](Self::new).
     pub fn cancelled_by(recheck: Recheck, canceller: Canceller) -> Result<Self, WaiterError> {
         let (edges, cancel) = canceller.instance()?;
-        Ok(Self { edges, cancel, rings: BTreeMap::new(), pace: Pace::new(recheck), looked: monotonic() })
+        Ok(Self { edges, cancel, rings: Vec::new(), pace: Pace::new(recheck), looked: monotonic() })
     }
 
     /// Adds the ring of `map`, which [`wait`](Self::wait) names by `key` from now on. It is named once at first if a byte
@@ -152,12 +152,14 @@ impl RingSet {
     /// [`System`](RingSetError::System), with `ENOSPC` beyond `/proc/sys/fs/epoll/max_user_watches`. The set is as before
     /// then.
     pub fn add(&mut self, map: &Map, key: u64) -> Result<(), RingSetError> {
-        if self.rings.contains_key(&map.id()) {
-            return Err(RingSetError::AlreadyThere { ring: ring(map) });
-        }
+        let Err(place) = self.find(map) else { return Err(RingSetError::AlreadyThere { ring: ring(map) }) };
         let own = duplicate(map)?;
         self.edges.add(&own, key)?;
-        self.rings.insert(map.id(), own);
+        if self.rings.len() == self.rings.capacity() {
+            // An eighth more: doubling would leave up to half of it unused.
+            self.rings.reserve_exact(self.rings.len() / 8 + 4);
+        }
+        self.rings.insert(place, (map.id(), own));
         Ok(())
     }
 
@@ -166,9 +168,15 @@ impl RingSet {
     /// # Errors
     /// [`NotThere`](RingSetError::NotThere), or [`System`](RingSetError::System).
     pub fn remove(&mut self, map: &Map) -> Result<(), RingSetError> {
-        let own = self.rings.remove(&map.id()).ok_or(RingSetError::NotThere { ring: ring(map) })?;
+        let place = self.find(map).map_err(|_| RingSetError::NotThere { ring: ring(map) })?;
+        let (_, own) = self.rings.remove(place);
         self.edges.remove(&own)?;
         Ok(())
+    }
+
+    /// The place of the ring of `map`, or the one where it belongs.
+    fn find(&self, map: &Map) -> Result<usize, usize> {
+        self.rings.binary_search_by_key(&map.id(), |(id, _)| *id)
     }
 
     /// How many rings are in the set.

@@ -2,12 +2,14 @@
 //!
 //! Every row of the table compares two ways of doing the same work, measured in alternating rounds in one process that
 //! is pinned to a core; figures are medians of the rounds. Between rounds, outside the timed part, the kernel drains
-//! the map, every sample is counted, and now and then its bytes are compared. A goal that is missed says so in the
-//! table.
+//! the map, every sample is counted, and now and then its bytes are compared. A goal is a multiple of the *floor*, the
+//! stores that any producer must make; one that is missed says so in the table.
 
 mod affinity;
 mod cases;
+mod machine;
 mod options;
+mod page;
 mod pair;
 mod peers;
 mod picture;
@@ -32,13 +34,13 @@ fn main() -> Result<()> {
         return Ok(());
     }
     affinity::pin(options.core()?)?;
-    let mut table = Table::new(options.rounds());
+    let mut table = Table::new(machine::Machine::this()?, options.rounds());
     for case in cases::ALL {
         if options.wants(case.name) {
             (case.run)(&options, &mut table)?;
         }
     }
-    anyhow::ensure!(!table.rows().is_empty(), "no case has a name that contains {:?}", options.filter());
+    anyhow::ensure!(!table.rows().is_empty(), "no case has a name that contains one of {:?}", options.filter());
     if options.json {
         println!("{}", table.to_json());
     } else {
@@ -46,6 +48,9 @@ fn main() -> Result<()> {
     }
     if let Some(path) = &options.svg {
         picture::draw(&table, path)?;
+    }
+    if let Some(path) = &options.page {
+        page::write(&table, path)?;
     }
     Ok(())
 }

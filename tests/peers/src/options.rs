@@ -15,9 +15,9 @@ const QUICK_ROUNDS: usize = 3;
 /// Measures user-ringbuf and its peers in alternating rounds on the same map. Needs CAP_BPF.
 #[derive(Debug, Parser)]
 pub(crate) struct Options {
-    /// Only cases whose name contains this, such as `reserve_submit` or `reserve_submit/40`.
+    /// Only cases whose name contains this, such as `publish` or `publish/4KiB/push`. May be given several times.
     #[arg(long)]
-    case: Option<String>,
+    case: Vec<String>,
     /// Names the cases, and measures nothing.
     #[arg(long)]
     pub(crate) list: bool,
@@ -30,9 +30,12 @@ pub(crate) struct Options {
     /// Prints JSON instead of the table.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Draws a picture of the table.
+    /// Draws the picture of the figures page.
     #[arg(long, value_name = "PATH")]
     pub(crate) svg: Option<PathBuf>,
+    /// Writes the tables of the figures page into it.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) page: Option<PathBuf>,
     /// The core to run on: the last one that this process may use, unless said otherwise.
     #[arg(long)]
     core: Option<usize>,
@@ -49,17 +52,19 @@ impl Options {
 
     /// Whether a case, or a row of it, was asked for. A case is wanted if one of its rows may be.
     pub(crate) fn wants(&self, name: &str) -> bool {
-        let Some(filter) = &self.case else { return true };
         let lies_within = |name: &str, case: &str| name == case || name.starts_with(&format!("{case}/"));
-        if filter.contains('/') {
-            lies_within(name, filter) || lies_within(filter, name)
-        } else {
-            name.contains(filter.as_str())
-        }
+        let asked = |filter: &String| {
+            if filter.contains('/') {
+                lies_within(name, filter) || lies_within(filter, name)
+            } else {
+                name.contains(filter.as_str())
+            }
+        };
+        self.case.is_empty() || self.case.iter().any(asked)
     }
 
-    pub(crate) fn filter(&self) -> &str {
-        self.case.as_deref().unwrap_or_default()
+    pub(crate) fn filter(&self) -> &[String] {
+        &self.case
     }
 
     pub(crate) fn core(&self) -> Result<usize> {

@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
+use crate::machine::Machine;
+
 /// What a row's figures count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
@@ -14,6 +16,8 @@ pub(crate) enum Unit {
     Nanoseconds,
     /// Bytes of memory.
     Bytes,
+    /// Things.
+    Count,
 }
 
 impl Unit {
@@ -21,6 +25,7 @@ impl Unit {
         match self {
             Self::Nanoseconds => "ns",
             Self::Bytes => "bytes",
+            Self::Count => "count",
         }
     }
 }
@@ -34,6 +39,8 @@ pub(crate) enum Goal {
     Within(f64),
     /// At most this figure, whatever the peer does.
     AtMost(f64),
+    /// At most this many times as slow as the floor of the same rounds.
+    OfFloor(f64),
 }
 
 /// One comparison.
@@ -46,7 +53,7 @@ pub(crate) struct Row {
     pub(crate) ours: f64,
     pub(crate) theirs: f64,
     pub(crate) goal: Option<Goal>,
-    /// What the store floor took in the same rounds: nothing can be faster here.
+    /// What the store floor took in the same rounds: the stores that anyone must make.
     pub(crate) floor: Option<f64>,
 }
 
@@ -55,12 +62,18 @@ impl Row {
         self.theirs / self.ours
     }
 
+    /// How many times as long as the floor.
+    pub(crate) fn of_floor(&self) -> Option<f64> {
+        self.floor.map(|floor| self.ours / floor)
+    }
+
     /// Whether the goal is met; nothing without a goal.
     pub(crate) fn met(&self) -> Option<bool> {
         Some(match self.goal? {
             Goal::Times(times) => self.ratio() >= times,
             Goal::Within(times) => self.ours <= times * self.theirs,
             Goal::AtMost(most) => self.ours <= most,
+            Goal::OfFloor(times) => self.of_floor()? <= times,
         })
     }
 
@@ -72,19 +85,13 @@ impl Row {
         row.insert(format!("ours_{unit}"), rounded(self.ours));
         row.insert(format!("peer_{unit}"), rounded(self.theirs));
         row.insert("ratio".into(), rounded(self.ratio()));
-        // A goal counts like the ratio does: at least so many times as fast.
-        let goal = match self.goal {
-            Some(Goal::Times(times)) => rounded(times),
-            Some(Goal::Within(times)) => rounded(1.0 / times),
-            Some(Goal::AtMost(_)) | None => Value::Null,
-        };
-        row.insert("goal".into(), goal);
-        if let Some(Goal::AtMost(most)) = self.goal {
-            row.insert(format!("ours_at_most_{unit}"), rounded(most));
+        if let Some((floor, of_floor)) = self.floor.zip(self.of_floor()) {
+            row.insert(format!("floor_{unit}"), rounded(floor));
+            row.insert("of_floor".into(), rounded(of_floor));
         }
-        row.insert("met".into(), json!(self.met()));
-        if let Some(floor) = self.floor {
-            row.insert("floor_ratio".into(), rounded(self.theirs / floor));
+        if let Some(met) = self.met() {
+            row.insert("goal".into(), json!(self.goal_text()));
+            row.insert("met".into(), json!(met));
         }
         Value::Object(row)
     }
@@ -95,6 +102,7 @@ impl Row {
             Some(Goal::Times(times)) => format!(">= {times} x"),
             Some(Goal::Within(times)) => format!("within {times} of it"),
             Some(Goal::AtMost(most)) => format!("<= {most} {}", self.unit.name()),
+            Some(Goal::OfFloor(times)) => format!("within {times} of floor"),
         }
     }
 
@@ -102,10 +110,10 @@ impl Row {
         match (self.met(), self.goal) {
             (None, _) | (_, None) => String::new(),
             (Some(true), _) => "met".into(),
-            (Some(false), Some(Goal::Times(_))) => match self.floor {
-                Some(floor) => format!("MISSED: {:.2} x, the floor reaches {:.2} x", self.ratio(), self.theirs / floor),
-                None => format!("MISSED: {:.2} x", self.ratio()),
-            },
+            (Some(false), Some(Goal::Times(_))) => format!("MISSED: {:.2} x", self.ratio()),
+            (Some(false), Some(Goal::OfFloor(_))) => {
+                format!("MISSED: {:.2} of floor", self.of_floor().unwrap_or(f64::NAN))
+            }
             (Some(false), Some(Goal::Within(_))) => format!("MISSED: {:.2} of it", self.ours / self.theirs),
             (Some(false), Some(Goal::AtMost(_))) => format!("MISSED: {:.2} {}", self.ours, self.unit.name()),
         }
@@ -120,18 +128,27 @@ fn rounded(value: f64) -> Value {
 /// All rows, in the order of the cases.
 #[derive(Debug)]
 pub(crate) struct Table {
+    machine: Machine,
     rounds: usize,
     rows: Vec<Row>,
 }
 
 impl Table {
-    pub(crate) fn new(rounds: usize) -> Self {
-        Self { rounds, rows: Vec::new() }
+    pub(crate) fn new(machine: Machine, rounds: usize) -> Self {
+        Self { machine, rounds, rows: Vec::new() }
+    }
+
+    pub(crate) fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    pub(crate) fn rounds(&self) -> usize {
+        self.rounds
     }
 
     pub(crate) fn add(&mut self, row: Row) {
         // The table comes at the end, which may be minutes away.
-        eprintln!("{:<28} {:>10.2} {:>22} {:>10.2}  {}", row.case, row.ours, row.peer, row.theirs, row.verdict());
+        eprintln!("{:<36} {:>10.2} {:>22} {:>10.2}  {}", row.case, row.ours, row.peer, row.theirs, row.verdict());
         self.rows.push(row);
     }
 
@@ -140,7 +157,7 @@ impl Table {
     }
 
     pub(crate) fn to_json(&self) -> Value {
-        json!({ "rounds": self.rounds, "rows": self.rows.iter().map(Row::to_json).collect::<Vec<_>>() })
+        json!({ "machine": self.machine.to_json(), "rounds": self.rounds, "rows": self.rows.iter().map(Row::to_json).collect::<Vec<_>>() })
     }
 }
 
@@ -148,7 +165,7 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<28} {:>12}   {:<22} {:>12} {:>8}   {:<20} verdict",
+            "{:<36} {:>12}   {:<22} {:>12} {:>8}   {:<20} verdict",
             "case", "ours", "peer", "peer's", "ratio", "goal"
         )?;
         for row in &self.rows {
@@ -156,7 +173,7 @@ impl fmt::Display for Table {
             let (ours, theirs) = (format!("{:.2} {unit}", row.ours), format!("{:.2} {unit}", row.theirs));
             writeln!(
                 f,
-                "{:<28} {ours:>12}   {:<22} {theirs:>12} {:>7.2}x   {:<20} {}",
+                "{:<36} {ours:>12}   {:<22} {theirs:>12} {:>7.2}x   {:<20} {}",
                 row.case,
                 row.peer,
                 row.ratio(),
@@ -166,7 +183,8 @@ impl fmt::Display for Table {
         }
         let missed = self.rows.iter().filter(|row| row.met() == Some(false)).count();
         let goals = self.rows.iter().filter(|row| row.goal.is_some()).count();
-        writeln!(f, "medians of {} rounds; {} of {goals} goals met, {missed} missed", self.rounds, goals - missed)
+        writeln!(f, "medians of {} rounds; {} of {goals} goals met, {missed} missed", self.rounds, goals - missed)?;
+        writeln!(f, "{}", self.machine)
     }
 }
 
@@ -182,26 +200,28 @@ mod tests {
             ours,
             theirs,
             goal: Some(goal),
-            floor: None,
+            floor: Some(1.0),
         }
     }
 
     #[test]
     fn a_missed_goal_is_marked_wherever_it_is_shown() {
-        let mut table = Table::new(30);
+        let mut table = Table::new(Machine::this().unwrap(), 30);
         table.add(row(1.0, 7.9, Goal::Times(8.0)));
         table.add(row(1.3, 1.0, Goal::Within(1.25)));
         table.add(row(5.1, 9.0, Goal::AtMost(5.0)));
-        assert_eq!(table.to_string().matches("MISSED").count(), 3);
+        table.add(row(1.2, 9.0, Goal::OfFloor(1.1)));
+        assert_eq!(table.to_string().matches("MISSED").count(), 4);
         assert!(table.to_json()["rows"].as_array().unwrap().iter().all(|row| row["met"] == false));
     }
 
     #[test]
     fn a_met_goal_is_not_marked() {
-        let mut table = Table::new(30);
+        let mut table = Table::new(Machine::this().unwrap(), 30);
         table.add(row(1.0, 8.0, Goal::Times(8.0)));
         table.add(row(1.25, 1.0, Goal::Within(1.25)));
         table.add(row(5.0, 1.0, Goal::AtMost(5.0)));
+        table.add(row(1.1, 1.0, Goal::OfFloor(1.1)));
         assert!(!table.to_string().contains("MISSED"));
         assert!(table.to_json()["rows"].as_array().unwrap().iter().all(|row| row["met"] == true));
     }

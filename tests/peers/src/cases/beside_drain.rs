@@ -1,4 +1,4 @@
-//! Producer and kernel at once, on two cores, with and without wakeups.
+//! Producer and kernel at once, on two cores. The drains wake, as they do by default; nothing waits.
 //!
 //! *Roomy*: the ring holds everything, so the producer never waits, and its own time counts: the kernel is not the
 //! limit. *Full*: the ring is small, the producer retries until there is room, and the time until the kernel has taken
@@ -8,12 +8,13 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
-use user_ringbuf_linux::{DrainOptions, DrainProgram, Mapping, Producer, ReserveError, WakeupFlags};
+use user_ringbuf_linux::{DrainOptions, DrainProgram, Mapping, Producer, ReserveError};
 
+use super::rows::add_row;
 use crate::options::Options;
 use crate::pair::{Patience, together};
 use crate::peers::libbpf::LibbpfRing;
-use crate::report::{Goal, Row, Table, Unit};
+use crate::report::Table;
 use crate::ring::TestRing;
 use crate::stats::{median, nanoseconds_each};
 
@@ -22,27 +23,21 @@ const SAMPLES: u64 = 50_000;
 /// Longer than any round takes.
 const STUCK: Duration = Duration::from_secs(20);
 
-const WAKEUPS: [(&str, WakeupFlags); 2] = [("wakeup", WakeupFlags::IF_CONSUMED), ("no_wakeup", WakeupFlags::NEVER)];
-const RINGS: [(&str, u64, f64); 2] = [("roomy", 4 * 1024 * 1024, 1.2), ("full", 64 * 1024, 1.0)];
+const RINGS: [(&str, u64); 2] = [("roomy", 4 * 1024 * 1024), ("full", 64 * 1024)];
 
 pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
-    for (room, bytes, goal) in RINGS {
-        for (wakeup, flags) in WAKEUPS {
-            let case = format!("beside_drain/{room}/{wakeup}");
-            if !options.wants(&case) {
-                continue;
-            }
-            let roomy = room == "roomy";
-            let [ours, theirs] = measure(options, bytes, flags, roomy)?;
-            let goal = Some(Goal::Times(goal));
-            table.add(Row { case, peer: "libbpf", unit: Unit::Nanoseconds, ours, theirs, goal, floor: None });
+    for (room, bytes) in RINGS {
+        let case = format!("beside_drain/{room}");
+        if options.wants(&case) {
+            let [ours, theirs] = measure(options, bytes, room == "roomy")?;
+            add_row(table, &case, ours, ("libbpf", theirs), None, None);
         }
     }
     Ok(())
 }
 
 /// Nanoseconds a sample, ours and libbpf's.
-fn measure(options: &Options, bytes: u64, flags: WakeupFlags, roomy: bool) -> Result<[f64; 2]> {
+fn measure(options: &Options, bytes: u64, roomy: bool) -> Result<[f64; 2]> {
     let mut ring = TestRing::new(bytes)?;
     ensure!(!roomy || ring.holds(SIZE) >= SAMPLES, "the ring is meant to hold everything");
     let memory = Mapping::new(ring.map())?;
@@ -52,7 +47,7 @@ fn measure(options: &Options, bytes: u64, flags: WakeupFlags, roomy: bool) -> Re
     for round in 0..options.rounds() + 1 {
         for turn in 0..times.len() {
             let which = (turn + round) % times.len();
-            let mut drain_all = || drain_until(&mut drain, flags, SAMPLES);
+            let mut drain_all = || drain_until(&mut drain, SAMPLES);
             let (whole, produced, ()) = if which == 0 {
                 let mut producer = Producer::attach(&memory)?;
                 together(options.two_cores()?, move || ours_all(&mut producer), &mut drain_all)?
@@ -105,8 +100,8 @@ fn libbpf_all(ring: &mut LibbpfRing) -> Result<Duration> {
     Ok(start.elapsed())
 }
 
-fn drain_until(drain: &mut DrainProgram, flags: WakeupFlags, samples: u64) -> Result<()> {
-    let options = DrainOptions::new().wakeup(flags);
+fn drain_until(drain: &mut DrainProgram, samples: u64) -> Result<()> {
+    let options = DrainOptions::new();
     let start = Instant::now();
     let mut came = 0;
     while came < samples {

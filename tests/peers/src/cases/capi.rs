@@ -4,10 +4,11 @@ use std::hint::black_box;
 
 use anyhow::Result;
 
-use super::rows::{SMALL_RING, add_rows, check_number};
+use super::rows::{OTHERWISE, SMALL_RING, add_rows, check_number};
 use crate::options::Options;
 use crate::peers::capi::{Capi, Functions, TwoCallFloor};
 use crate::peers::libbpf::Libbpf;
+use crate::peers::{floor, libbpf};
 use crate::report::{Goal, Table};
 use crate::ring::TestRing;
 use crate::rounds::{Contender, Plan, compare};
@@ -31,9 +32,9 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
         }
     }
     let functions = loaded.unwrap_or_else(Functions::linked);
-    for (case, goal, batched) in [("capi/push", 1.5, false), ("capi/batch", 2.5, true)] {
+    for (case, batched) in [("capi/push", false), ("capi/batch", true)] {
         if options.wants(case) {
-            pushed(options, table, case, functions, Goal::Times(goal), batched)?;
+            pushed(options, table, case, functions, batched)?;
         }
     }
     Ok(())
@@ -70,27 +71,19 @@ fn two_calls(options: &Options, table: &mut Table, case: &str, functions: Functi
             Ok(())
         })?),
     ];
-    let plan = Plan { rounds: options.rounds(), burst: ring.holds(size) };
+    let plan = Plan::filling(options.rounds(), ring.holds(size));
     let times = compare(&mut ring, plan, &mut contenders, &check_number)?;
-    add_rows(table, case, &contenders, &times, |peer| match peer {
-        "libbpf" => Some(Goal::Times(1.0)),
-        _ => Some(Goal::Within(1.1)),
-    });
+    add_rows(table, case, &contenders, &times, Goal::OfFloor(OTHERWISE));
     Ok(())
 }
 
 /// Copy whole samples in.
-fn pushed(
-    options: &Options,
-    table: &mut Table,
-    case: &str,
-    functions: Functions,
-    goal: Goal,
-    batched: bool,
-) -> Result<()> {
+fn pushed(options: &Options, table: &mut Table, case: &str, functions: Functions, batched: bool) -> Result<()> {
     let mut ring = TestRing::new(SMALL_RING)?;
     let size = u32::try_from(LEN)?;
-    let [ours, theirs] = [(); 2].map(|()| Sources::fixed::<LEN>());
+    let ours = Sources::fixed::<LEN>();
+    let floor =
+        if batched { floor::whole::<LEN, { BATCH as u64 }>(ring.map())? } else { floor::called::<LEN>(ring.map())? };
     let push: Box<dyn Contender> = if batched {
         Box::new(Capi::new(functions, ring.map(), move |handle, first, count| {
             let none = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
@@ -115,21 +108,10 @@ fn pushed(
             Ok(())
         })?)
     };
-    let libbpf = Libbpf::new(ring.map(), move |ring, first, count| {
-        for number in first..first + count {
-            let sample = ring.reserve(size)?;
-            // SAFETY: the sample has 40 bytes and is ours, and it is submitted once.
-            unsafe {
-                sample.cast::<[u8; LEN]>().write(*pick(&theirs, number));
-                ring.submit(sample);
-            }
-        }
-        Ok(())
-    })?;
-    let mut contenders: Vec<Box<dyn Contender>> = vec![push, Box::new(libbpf)];
-    let plan = Plan { rounds: options.rounds(), burst: ring.holds(size) };
+    let mut contenders: Vec<Box<dyn Contender>> = vec![push, floor, libbpf::whole::<LEN>(ring.map())?];
+    let plan = Plan::filling(options.rounds(), ring.holds(size));
     let sources = Sources::new(LEN);
     let times = compare(&mut ring, plan, &mut contenders, &|sample, number| sources.check(sample, number))?;
-    add_rows(table, case, &contenders, &times, |_| Some(goal));
+    add_rows(table, case, &contenders, &times, Goal::OfFloor(OTHERWISE));
     Ok(())
 }

@@ -5,9 +5,9 @@ use std::hint::black_box;
 use anyhow::Result;
 use user_ringbuf_linux::Mapping;
 
-use super::rows::{SMALL_RING, add_rows, check_number};
+use super::rows::{OTHERWISE, SMALL_RING, add_rows, check_number};
 use crate::options::Options;
-use crate::peers::{floor::Floor, libbpf::Libbpf, libbpf_rs::LibbpfRs, ours::Ours};
+use crate::peers::{floor::Floor, libbpf::Libbpf, ours::Ours};
 use crate::report::{Goal, Table};
 use crate::ring::TestRing;
 use crate::rounds::{Contender, Plan, compare};
@@ -24,9 +24,9 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
     let mut ring = TestRing::new(SMALL_RING)?;
     let memory = Mapping::new(ring.map())?;
     let mut contenders = contenders(&ring, &memory)?;
-    let plan = Plan { rounds: options.rounds(), burst: ring.holds(SIZE) };
+    let plan = Plan::filling(options.rounds(), ring.holds(SIZE));
     let times = compare(&mut ring, plan, &mut contenders, &check_number)?;
-    add_rows(table, &case, &contenders, &times, |peer| (peer == "libbpf").then_some(Goal::Times(4.0)));
+    add_rows(table, &case, &contenders, &times, Goal::OfFloor(OTHERWISE));
     Ok(())
 }
 
@@ -66,22 +66,6 @@ fn contenders<'m>(ring: &TestRing, memory: &'m Mapping) -> Result<Vec<Box<dyn Co
                 for sample in outstanding.iter_mut().rev().filter_map(Option::take) {
                     // SAFETY: reserved above, and taken out of the list once.
                     unsafe { ring.submit(sample) };
-                }
-            }
-            Ok(())
-        })?),
-        Box::new(LibbpfRs::new(ring.map(), |ring, first, count| {
-            let len = black_box(SIZE as usize);
-            let mut outstanding = [const { None }; OUTSTANDING];
-            let mut numbers = first..first + count;
-            while !numbers.is_empty() {
-                for (place, number) in outstanding.iter_mut().zip(numbers.by_ref()) {
-                    let mut sample = ring.reserve(len)?;
-                    sample[..8].copy_from_slice(&number.to_ne_bytes());
-                    put(place, sample);
-                }
-                for sample in outstanding.iter_mut().rev().filter_map(Option::take) {
-                    ring.submit(sample)?;
                 }
             }
             Ok(())

@@ -1,14 +1,13 @@
 //! What is compared.
 
-mod attach;
+mod batch;
 mod beside_drain;
 mod capi;
 mod detached;
-mod fill;
-mod plain_memory;
-mod push;
-mod reserve_submit;
+pub(crate) mod publish;
+pub(crate) mod rings;
 mod rows;
+mod slices;
 mod threads;
 mod waiting;
 
@@ -26,16 +25,18 @@ pub(crate) struct Case {
 
 /// All of them, in the order of the table.
 pub(crate) const ALL: &[Case] = &[
-    Case { name: "reserve_submit", about: "reserve, write 8 bytes, submit", run: reserve_submit::run },
-    Case { name: "reserve_fill", about: "reserve, copy the whole sample, submit", run: fill::run },
-    Case { name: "push", about: "push whole samples, one by one", run: push::one_by_one },
-    Case { name: "batch", about: "push whole samples, 32 shown at once", run: push::in_batches },
+    Case { name: "publish", about: "one sample of 40 bytes: rings, handles, styles", run: publish::run },
+    Case { name: "slices", about: "push slices of a length known only at run time", run: slices::run },
+    Case { name: "batch", about: "push samples of 40 bytes, 32 shown at once", run: batch::run },
     Case { name: "detached", about: "16 samples outstanding, submitted in reverse", run: detached::run },
     Case { name: "capi", about: "the C library: two calls a sample, push, batches of 32", run: capi::run },
     Case { name: "one_thread", about: "a shared producer that no other thread uses", run: threads::alone },
     Case { name: "two_threads", about: "two threads on one ring", run: threads::run },
     Case { name: "beside_drain", about: "producer and kernel at once, on two cores", run: beside_drain::run },
     Case { name: "waiting", about: "CPU time of a second's wait on a partly full ring", run: waiting::run },
-    Case { name: "attach", about: "from the map to the first sample; memory of a handle", run: attach::run },
-    Case { name: "plain_memory", about: "the core between two threads, without a kernel", run: plain_memory::run },
+    Case {
+        name: "rings",
+        about: "many rings in one process: attach, publish, wait, memory, descriptors",
+        run: rings::run,
+    },
 ];

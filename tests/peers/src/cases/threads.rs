@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Context, Result, anyhow, ensure};
 use user_ringbuf_linux::{AutoLane, Mapping, Producer, Shared};
 
-use super::rows::{SMALL_RING, check_number};
+use super::rows::{OTHERWISE, SMALL_RING, add_row, add_rows, check_number};
 use crate::options::Options;
 use crate::pair::together;
 use crate::peers::floor::{Floor, FloorPages};
 use crate::peers::libbpf::{Libbpf, LibbpfRing};
-use crate::report::{Goal, Row, Table, Unit};
+use crate::report::{Goal, Table};
 use crate::ring::TestRing;
 use crate::rounds::{Contender, Plan, compare};
 use crate::stats::{median, nanoseconds_each};
@@ -28,8 +28,8 @@ type Work<'a> = Box<dyn Fn(u64, u64) -> Result<()> + Sync + 'a>;
 /// A shared producer that no other thread uses, beside libbpf's calls with one atomic exchange more a sample, and beside
 /// the stores that it must make with the two exchanges of one word by which it takes room and publishes.
 pub(crate) fn alone(options: &Options, table: &mut Table) -> Result<()> {
-    let case = format!("one_thread/shared/{SIZE}");
-    if !options.wants(&case) {
+    let case = "one_thread/shared";
+    if !options.wants(case) {
         return Ok(());
     }
     let mut ring = TestRing::new(SMALL_RING)?;
@@ -37,6 +37,20 @@ pub(crate) fn alone(options: &Options, table: &mut Table) -> Result<()> {
     let word = AtomicU64::new(0);
     let mut contenders: Vec<Box<dyn Contender + '_>> = vec![
         Box::new(Alone { memory: &memory, shared: None }),
+        Box::new(Floor::new(ring.map(), |pages, first, count| {
+            let mut number = first;
+            let exchange = |current, new| word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Relaxed);
+            word.store(0, Ordering::Relaxed);
+            // SAFETY: a burst is what the ring holds; contenders take turns; samples have `SIZE` bytes.
+            unsafe {
+                pages.publish::<1>(SIZE, count, |sample| {
+                    let _ = exchange(0, 1);
+                    sample.cast::<u64>().write(number);
+                    let _ = exchange(1, 0);
+                    number += 1;
+                });
+            }
+        })?),
         Box::new(Libbpf::new(ring.map(), |ring, first, count| {
             for number in first..first + count {
                 let sample = ring.reserve(SIZE)?;
@@ -49,29 +63,10 @@ pub(crate) fn alone(options: &Options, table: &mut Table) -> Result<()> {
             }
             Ok(())
         })?),
-        Box::new(Floor::new(ring.map(), |pages, first, count| {
-            let mut number = first;
-            let exchange = |current, new| word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Relaxed);
-            word.store(0, Ordering::Relaxed);
-            // SAFETY: a burst is what the ring holds; contenders take turns; samples have `SIZE` bytes.
-            unsafe {
-                pages.publish(SIZE, count, |sample| {
-                    let _ = exchange(0, 1);
-                    sample.cast::<u64>().write(number);
-                    let _ = exchange(1, 0);
-                    number += 1;
-                });
-            }
-        })?),
     ];
-    let plan = Plan { rounds: options.rounds(), burst: ring.holds(SIZE) };
+    let plan = Plan { rounds: options.rounds(), burst: ring.holds(SIZE), bursts: 1 };
     let times = compare(&mut ring, plan, &mut contenders, &check_number)?;
-    let [ours, libbpf, floor] = times[..] else { return Ok(()) };
-    let peers = [("libbpf, one exchange more", libbpf, 1.0), ("store floor, two exchanges", floor, 1.25)];
-    for (peer, theirs, within) in peers {
-        let (case, goal) = (case.clone(), Some(Goal::Within(within)));
-        table.add(Row { case, peer, unit: Unit::Nanoseconds, ours, theirs, goal, floor: None });
-    }
+    add_rows(table, case, &contenders, &times, Goal::OfFloor(OTHERWISE));
     Ok(())
 }
 
@@ -145,12 +140,8 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
         if !options.wants(case) {
             continue;
         }
-        let mut row = |peer, theirs, goal| {
-            table.add(Row { case: case.to_owned(), peer, unit: Unit::Nanoseconds, ours, theirs, goal, floor: None });
-        };
-        row("libbpf, mutex", libbpf, Some(Goal::Times(3.0)));
-        row("ours, mutex", locked, None);
-        row("contended floor", floor, Some(Goal::Within(1.25)));
+        add_row(table, case, ours, ("libbpf, mutex", libbpf), Some(floor), Some(Goal::Times(3.0)));
+        add_row(table, case, ours, ("ours, mutex", locked), Some(floor), None);
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use user_ringbuf::{Options, Ring};
 use user_ringbuf_linux::Map;
 
+use crate::peers::floor::FLOOR;
 use crate::rounds::Contender;
 
 type New = unsafe extern "C" fn(c_int, *const Options) -> *mut Ring;
@@ -227,7 +228,7 @@ impl Drop for TwoCallFloor {
 
 impl Contender for TwoCallFloor {
     fn name(&self) -> &'static str {
-        "two calls"
+        FLOOR
     }
 
     fn begin(&mut self) -> Result<()> {

@@ -12,6 +12,10 @@ use rustix::param::page_size;
 use user_ringbuf_linux::{BUSY_BIT, Map};
 
 use crate::rounds::Contender;
+use crate::sources::{Sources, pick};
+
+/// The name of whoever makes only the stores that must be made.
+pub(crate) const FLOOR: &str = "store floor";
 
 /// The ring's producer page and doubled data area, mapped once more.
 #[derive(Debug)]
@@ -44,26 +48,30 @@ impl FloorPages {
         unsafe { self.start.add(self.len - 2 * usize::try_from(self.mask + 1).unwrap_or(0)) }
     }
 
-    /// Publishes `count` samples of `len` bytes, of which `fill` writes what the case asks for.
+    /// Publishes `count` samples of `len` bytes, `BATCH` of them at once. `fill` writes what the case asks for.
     ///
     /// # Safety
     /// The ring has room for them, nothing else produces, and `fill` writes `len` bytes at most where it is told.
     #[inline(always)]
-    pub(crate) unsafe fn publish(&mut self, len: u32, count: u64, mut fill: impl FnMut(*mut u8)) {
+    pub(crate) unsafe fn publish<const BATCH: u64>(&mut self, len: u32, count: u64, mut fill: impl FnMut(*mut u8)) {
         let (data, mask) = (self.data(), self.mask);
         let extent = u64::from((len + 15) & !7);
         let mut position = self.position;
         let producer_pos = self.producer_pos();
-        for _ in 0..count {
-            // SAFETY: the offset lies within the data area, and its copy follows.
-            unsafe {
-                let record = data.add(usize::try_from(position & mask).unwrap_unchecked());
-                record.cast::<u64>().write(u64::from(len));
-                fill(record.add(8));
+        let mut left = count;
+        while left > 0 {
+            for _ in 0..left.min(BATCH) {
+                // SAFETY: the offset lies within the data area, and its copy follows.
+                unsafe {
+                    let record = data.add(usize::try_from(position & mask).unwrap_unchecked());
+                    record.cast::<u64>().write(u64::from(len));
+                    fill(record.add(8));
+                }
+                position += extent;
             }
-            position += extent;
             // Pairs with the kernel's acquire load of producer_pos.
             producer_pos.store(position, Ordering::Release);
+            left -= left.min(BATCH);
         }
         self.position = position;
     }
@@ -136,22 +144,6 @@ impl FloorPages {
         // Relaxed: the position is compared with nothing, and the ring is empty.
         self.producer_pos().load(Ordering::Relaxed)
     }
-
-    /// Does to the samples' bytes what [`publish`](Self::publish) does, and publishes nothing.
-    ///
-    /// # Safety
-    /// As for [`publish`](Self::publish).
-    #[inline(always)]
-    pub(crate) unsafe fn only_fill(&mut self, len: u32, count: u64, mut fill: impl FnMut(*mut u8)) {
-        let (data, mask) = (self.data(), self.mask);
-        let extent = u64::from((len + 15) & !7);
-        let mut position = self.position;
-        for _ in 0..count {
-            // SAFETY: as in `publish`.
-            fill(unsafe { data.add(usize::try_from(position & mask).unwrap_unchecked()).add(8) });
-            position += extent;
-        }
-    }
 }
 
 // SAFETY: the pages are shared memory; who writes where is the caller's promise (`write_contended`).
@@ -166,8 +158,6 @@ impl Drop for FloorPages {
 
 /// The floor as a contender.
 pub(crate) struct Floor<F> {
-    name: &'static str,
-    publishes: bool,
     pages: FloorPages,
     work: F,
 }
@@ -175,18 +165,51 @@ pub(crate) struct Floor<F> {
 impl<F: FnMut(&mut FloorPages, u64, u64)> Floor<F> {
     /// `work` publishes samples through [`FloorPages::publish`].
     pub(crate) fn new(map: &Map, work: F) -> Result<Self> {
-        Ok(Self { name: "store floor", publishes: true, pages: FloorPages::new(map)?, work })
+        Ok(Self { pages: FloorPages::new(map)?, work })
     }
+}
 
-    /// `work` writes bytes through [`FloorPages::only_fill`].
-    pub(crate) fn memcpy(map: &Map, work: F) -> Result<Self> {
-        Ok(Self { name: "memcpy", publishes: false, pages: FloorPages::new(map)?, work })
+/// Whole samples of a known length in a loop, `BATCH` of them shown at once.
+pub(crate) fn whole<const LEN: usize, const BATCH: u64>(map: &Map) -> Result<Box<dyn Contender>> {
+    let (samples, len) = (Sources::fixed::<LEN>(), u32::try_from(LEN)?);
+    Ok(Box::new(Floor::new(map, move |pages, first, count| {
+        let mut number = first;
+        // SAFETY: a burst is what the ring holds; contenders take turns; `LEN` bytes are the sample's size.
+        unsafe {
+            pages.publish::<BATCH>(len, count, |sample| {
+                sample.cast::<[u8; LEN]>().write(*pick(&samples, number));
+                number += 1;
+            });
+        }
+    })?))
+}
+
+/// The same, by one function call per sample.
+pub(crate) fn called<const LEN: usize>(map: &Map) -> Result<Box<dyn Contender>> {
+    let samples = Sources::fixed::<LEN>();
+    Ok(Box::new(Floor::new(map, move |pages, first, count| {
+        for number in first..first + count {
+            // SAFETY: as above.
+            unsafe { publish_one(pages, pick(&samples, number)) };
+        }
+    })?))
+}
+
+/// # Safety
+/// As for [`FloorPages::publish`], for one sample.
+#[inline(never)]
+unsafe fn publish_one<const LEN: usize>(pages: &mut FloorPages, from: &[u8; LEN]) {
+    const { assert!(LEN < 1 << 24, "a sample's length") };
+    #[expect(clippy::cast_possible_truncation, reason = "just checked")]
+    // SAFETY: the caller's promise is passed on; as many bytes as the sample has.
+    unsafe {
+        pages.publish::<1>(LEN as u32, 1, |sample| sample.cast::<[u8; LEN]>().write(*from));
     }
 }
 
 impl<F: FnMut(&mut FloorPages, u64, u64)> Contender for Floor<F> {
     fn name(&self) -> &'static str {
-        self.name
+        FLOOR
     }
 
     fn begin(&mut self) -> Result<()> {
@@ -197,9 +220,5 @@ impl<F: FnMut(&mut FloorPages, u64, u64)> Contender for Floor<F> {
     fn burst(&mut self, first: u64, count: u64) -> Result<()> {
         (self.work)(&mut self.pages, first, count);
         Ok(())
-    }
-
-    fn publishes(&self) -> bool {
-        self.publishes
     }
 }

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use user_ringbuf_linux::Map;
 
 use crate::rounds::Contender;
+use crate::sources::{Sources, pick};
 
 /// A `struct user_ring_buffer`.
 #[derive(Debug)]
@@ -84,6 +85,22 @@ impl<F: FnMut(&mut LibbpfRing, u64, u64) -> io::Result<()>> Libbpf<F> {
     pub(crate) fn new(map: &Map, work: F) -> Result<Self> {
         Ok(Self { ring: LibbpfRing::new(map)?, work })
     }
+}
+
+/// Whole samples of a known length, each by two calls: libbpf has no other way.
+pub(crate) fn whole<const LEN: usize>(map: &Map) -> Result<Box<dyn Contender>> {
+    let (samples, len) = (Sources::fixed::<LEN>(), u32::try_from(LEN)?);
+    Ok(Box::new(Libbpf::new(map, move |ring, first, count| {
+        for number in first..first + count {
+            let sample = ring.reserve(len)?;
+            // SAFETY: the sample has `LEN` bytes and is ours, and it is submitted once.
+            unsafe {
+                sample.cast::<[u8; LEN]>().write(*pick(&samples, number));
+                ring.submit(sample);
+            }
+        }
+        Ok(())
+    })?))
 }
 
 impl<F: FnMut(&mut LibbpfRing, u64, u64) -> io::Result<()>> Contender for Libbpf<F> {

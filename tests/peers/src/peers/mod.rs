@@ -5,4 +5,3 @@ pub(crate) mod floor;
 pub(crate) mod libbpf;
 pub(crate) mod libbpf_rs;
 pub(crate) mod ours;
-pub(crate) mod plain;

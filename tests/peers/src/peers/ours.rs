@@ -13,7 +13,7 @@ pub(crate) struct Ours<M: RingMemory, F> {
     work: F,
 }
 
-impl<M: RingMemory + Copy, F: FnMut(&mut Producer<M>, u64, u64) -> Result<(), ReserveError>> Ours<M, F> {
+impl<M: RingMemory + Clone, F: FnMut(&mut Producer<M>, u64, u64) -> Result<(), ReserveError>> Ours<M, F> {
     /// `work` publishes samples: the first number, and how many.
     pub(crate) fn new(memory: M, work: F) -> Self {
         Self { memory, producer: None, work }
@@ -22,7 +22,7 @@ impl<M: RingMemory + Copy, F: FnMut(&mut Producer<M>, u64, u64) -> Result<(), Re
 
 impl<M, F> Contender for Ours<M, F>
 where
-    M: RingMemory + Copy,
+    M: RingMemory + Clone,
     F: FnMut(&mut Producer<M>, u64, u64) -> Result<(), ReserveError>,
 {
     fn name(&self) -> &'static str {
@@ -32,7 +32,7 @@ where
     fn begin(&mut self) -> Result<()> {
         // A ring has one producer at a time.
         self.producer = None;
-        self.producer = Some(Producer::attach(self.memory)?);
+        self.producer = Some(Producer::attach(self.memory.clone())?);
         Ok(())
     }
 
