@@ -143,9 +143,9 @@ pub(crate) enum Until {
 }
 
 impl Until {
-    /// The pause before look number `round`: from 100 microseconds, doubled each time, to 20 milliseconds.
-    fn pause(self, round: u32) -> Option<Duration> {
-        let doubled = 1_u32.checked_shl(round).unwrap_or(u32::MAX);
+    /// The pause before look number `nth`: from 100 microseconds, doubled each time, to 20 milliseconds.
+    fn pause(self, nth: u32) -> Option<Duration> {
+        let doubled = 1_u32.checked_shl(nth).unwrap_or(u32::MAX);
         let pause = Duration::from_micros(100).saturating_mul(doubled).min(Duration::from_millis(20));
         (self == Self::WokenOrSomeTime).then_some(pause)
     }
@@ -177,14 +177,11 @@ pub(crate) fn block_on<T, W: Wait + ?Sized>(
         Some(timeout) if timeout.is_zero() => return Err(BlockingError::TimedOut { timeout }),
         Some(timeout) => Some((timeout, waiter.now().saturating_add(timeout))),
     };
-    let mut round = 0_u32;
+    let (mut round, mut pauses, mut look) = (0_u32, 0_u32, None);
     loop {
         let end = deadline.map(|(_, until)| until);
-        let until = match wait_until.pause(round).map(|pause| waiter.now().saturating_add(pause)) {
-            Some(look) => Some(end.map_or(look, |end| end.min(look))),
-            None => end,
-        };
-        if waiter.wait(round, until).map_err(BlockingError::Wait)? == Wake::Cancelled {
+        look = look.or_else(|| wait_until.pause(pauses).map(|pause| waiter.now().saturating_add(pause)));
+        if waiter.wait(round, look.into_iter().chain(end).min()).map_err(BlockingError::Wait)? == Wake::Cancelled {
             return Err(BlockingError::Cancelled);
         }
         let over = deadline.filter(|(_, until)| waiter.now() >= *until);
@@ -193,6 +190,10 @@ pub(crate) fn block_on<T, W: Wait + ?Sized>(
         }
         if let Some((timeout, _)) = over {
             return Err(BlockingError::TimedOut { timeout });
+        }
+        // A waiter that spins returns many times within one pause.
+        if look.is_some_and(|look| waiter.now() >= look) {
+            (pauses, look) = (pauses.saturating_add(1), None);
         }
         round = round.saturating_add(1);
     }
@@ -368,6 +369,39 @@ mod tests {
         let late = block_on(&mut waiter, RING, Some(timeout), Until::WokenOrSomeTime, never);
         assert_eq!(late, Err(BlockingError::TimedOut { timeout }));
         assert_eq!(waiter.1, [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 20_000, 4500]);
+    }
+
+    #[test]
+    fn rounds_that_were_spun_do_not_lengthen_the_pauses() {
+        /// Returns at once for 50 microseconds, one by one, and then when it must.
+        struct SpinsFirst(Duration, u32, Vec<u64>);
+        impl Wait for SpinsFirst {
+            type Error = &'static str;
+
+            fn ring(&self) -> Option<RingId> {
+                None
+            }
+
+            fn now(&self) -> Duration {
+                self.0
+            }
+
+            fn wait(&mut self, _round: u32, until: Option<Duration>) -> Result<Wake, Self::Error> {
+                let until = until.ok_or("asleep forever")?;
+                if self.1 < 50 {
+                    self.1 += 1;
+                    self.0 += Duration::from_micros(1);
+                } else {
+                    self.2.push(u64::try_from((until - self.0).as_micros()).unwrap());
+                    self.0 = until;
+                }
+                Ok(Wake::Look)
+            }
+        }
+        let (mut waiter, timeout) = (SpinsFirst(Duration::from_secs(9), 0, Vec::new()), Duration::from_millis(2));
+        let late = block_on(&mut waiter, RING, Some(timeout), Until::WokenOrSomeTime, || Ok(None::<()>));
+        assert_eq!(late, Err(BlockingError::TimedOut { timeout }));
+        assert_eq!(waiter.2, [50, 200, 400, 800, 500]);
     }
 
     #[test]

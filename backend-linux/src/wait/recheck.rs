@@ -10,8 +10,9 @@ use super::rhythm::Rhythm;
 /// time to time. Each look is a sleep and a wake-up of the thread, 10 to 40 microseconds of CPU time. The pause doubles
 /// from `first` to `longest`. So room is found late by at most about the time already waited, and by at most `longest`,
 /// and a second of waiting costs about 1 s / `longest` looks. Once an [`EpollWaiter`](super::EpollWaiter) has seen such a
-/// consumer drain at a steady pace, it looks shortly before and after the next drain is due instead, still at most
-/// `longest` apart: room is found within a tenth of the period. While drains do wake, only the longest pause is used.
+/// consumer drain at a steady pace of a millisecond or more, it looks once shortly after the next drain is due, and again
+/// if that was too early, still at most `longest` apart: room is found within a tenth of the period. While drains do wake,
+/// only the longest pause is used.
 ///
 /// # Minimum kernel version
 /// Linux 6.1.
