@@ -21,13 +21,16 @@ fn empty(memory: &HeapMemory) {
 /// Two handles that have sent by turns until both have lanes open.
 fn busy<'s, 'm>(memory: &HeapMemory, shared: &'s Shared<&'m HeapMemory>) -> [Handle<'s, 'm>; 2] {
     let mut handles = [(); 2].map(|()| AutoLane::with_longest(shared, LONGEST));
-    while handles.iter().any(|handle| handle.left() < 64) {
+    for _ in 0..200 {
         for handle in &mut handles {
             handle.push(b"12345678").unwrap();
         }
         empty(memory);
+        if handles.iter().all(|handle| handle.left() >= 64) {
+            return handles;
+        }
     }
-    handles
+    panic!("{} and {} bytes of lane after 200 turns", handles[0].left(), handles[1].left());
 }
 
 #[test]
