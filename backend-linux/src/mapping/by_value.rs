@@ -196,3 +196,22 @@ unsafe fn copy(bytes: &[u8], to: *mut u8) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::copy;
+
+    #[test]
+    fn a_copy_has_every_byte_and_touches_no_other() {
+        let source: [u8; 160] = core::array::from_fn(|at| u8::try_from(at).unwrap());
+        for len in 0..=source.len() - 8 {
+            let mut place = [0xff; 176];
+            // SAFETY: the place has 8 bytes before the copy, and as many or more behind it.
+            unsafe { copy(&source[3..3 + len], place[8..].as_mut_ptr()) };
+            let (before, rest) = place.split_at(8);
+            let (copied, after) = rest.split_at(len);
+            assert_eq!(copied, &source[3..3 + len]);
+            assert!(before.iter().chain(after).all(|byte| *byte == 0xff), "bytes beside a copy of {len} were written");
+        }
+    }
+}

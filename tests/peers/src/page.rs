@@ -39,7 +39,7 @@ fn figures(table: &Table) -> Result<String> {
             write!(text, "| {} | {shown} |", size(bytes))?;
             for way in ["push", "in_place"] {
                 for style in ["loop", "call"] {
-                    write!(text, " {} |", figure(row(way, style)?.ours, Unit::Nanoseconds))?;
+                    write!(text, " {} |", ours(row(way, style)?))?;
                 }
             }
             let floor = |style| anyhow::Ok(row("push", style)?.floor.unwrap_or(f64::NAN));
@@ -53,7 +53,7 @@ fn figures(table: &Table) -> Result<String> {
     let apart = |row: &&Row| row.case.starts_with("rings/") || row.case.starts_with("publish/") && row.peer == "libbpf";
     for row in table.rows().iter().filter(|row| !apart(row)) {
         let of_floor = row.of_floor().map_or(String::new(), |of_floor| format!("{of_floor:.2}"));
-        let (ours, theirs) = (figure(row.ours, row.unit), figure(row.theirs, row.unit));
+        let (ours, theirs) = (ours(row), figure(row.theirs, row.unit));
         writeln!(text, "| `{}` | {ours} | {} | {theirs} | {:.1} | {of_floor} |", row.case, row.peer, row.ratio())?;
     }
 
@@ -68,9 +68,8 @@ fn figures(table: &Table) -> Result<String> {
     for (name, unit) in FIGURES {
         write!(text, "| {} |", name.replace('_', ", "))?;
         for count in &counts {
-            let shown = find(table, &format!("rings/{count}/{name}")).map_or(String::new(), |row| {
-                format!("{}; libbpf {}", figure(row.ours, unit), figure(row.theirs, unit))
-            });
+            let shown = find(table, &format!("rings/{count}/{name}"))
+                .map_or(String::new(), |row| format!("{}; libbpf {}", ours(row), figure(row.theirs, unit)));
             write!(text, " {shown} |")?;
         }
         text.push('\n');
@@ -89,6 +88,12 @@ fn find<'t>(table: &'t Table, case: &str) -> Result<&'t Row> {
 /// A ring's size, for people.
 pub(crate) fn size(bytes: u64) -> String {
     if bytes < 1 << 20 { format!("{} KiB", bytes >> 10) } else { format!("{} MiB", bytes >> 20) }
+}
+
+/// Our figure, in bold if it misses its goal.
+fn ours(row: &Row) -> String {
+    let bold = if row.met() == Some(false) { "**" } else { "" };
+    format!("{bold}{}{bold}", figure(row.ours, row.unit))
 }
 
 fn figure(value: f64, unit: Unit) -> String {
