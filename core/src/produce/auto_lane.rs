@@ -164,7 +164,6 @@ impl<S: Deref<Target = Shared<M>>, M: RingMemory + Clone> AutoLane<S, M> {
         };
         let (stretch, mut record) = match lane.map(|lane| self.shared.reserve_record(memory(), lane)) {
             Some(Ok(record)) => (record.extent(), record),
-            Some(Err(why)) if !why.is_full() => return Err(why),
             // No lane is wanted, or there is no room for one.
             Some(Err(_)) | None => (0, self.shared.reserve_record(memory(), len)?),
         };
