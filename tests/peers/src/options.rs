@@ -33,6 +33,9 @@ pub(crate) struct Options {
     /// Draws a picture of the table.
     #[arg(long, value_name = "PATH")]
     pub(crate) svg: Option<PathBuf>,
+    /// Draws a picture of the case `whole_way`.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) whole_way_svg: Option<PathBuf>,
     /// The core to run on: the last one that this process may use, unless said otherwise.
     #[arg(long)]
     core: Option<usize>,
@@ -45,6 +48,11 @@ impl Options {
             None if self.quick => QUICK_ROUNDS,
             None => ROUNDS,
         }
+    }
+
+    /// Whether cases that take long are measured at length: only if cases were chosen.
+    pub(crate) fn at_length(&self) -> bool {
+        self.case.is_some() && !self.quick
     }
 
     /// Whether a case, or a row of it, was asked for. A case is wanted if one of its rows may be.

@@ -11,6 +11,7 @@ mod reserve_submit;
 mod rows;
 mod threads;
 mod waiting;
+pub(crate) mod whole_way;
 
 use anyhow::Result;
 
@@ -34,7 +35,8 @@ pub(crate) const ALL: &[Case] = &[
     Case { name: "capi", about: "the C library: two calls a sample, push, batches of 32", run: capi::run },
     Case { name: "two_threads", about: "two threads on one ring", run: threads::run },
     Case { name: "beside_drain", about: "producer and kernel at once, on two cores", run: beside_drain::run },
-    Case { name: "waiting", about: "CPU time of a second's wait on a partly full ring", run: waiting::run },
+    Case { name: "whole_way", about: "from push to the BPF callback: how many, and how soon", run: whole_way::run },
+    Case { name: "waiting", about: "waiting for room: how late it is found, and CPU time", run: waiting::run },
     Case { name: "attach", about: "from the map to the first sample; memory of a handle", run: attach::run },
     Case { name: "plain_memory", about: "the core between two threads, without a kernel", run: plain_memory::run },
 ];
