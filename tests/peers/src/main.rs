@@ -20,17 +20,17 @@ mod sources;
 mod stats;
 
 use anyhow::Result;
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use crate::options::Options;
 use crate::report::Table;
 
 fn main() -> Result<()> {
-    let options = Options::parse();
+    let names: String = cases::ALL.iter().map(|case| format!("{:<16} {}\n", case.name, case.about)).collect();
+    let help = Options::command().after_help(format!("Cases:\n{names}"));
+    let options = Options::from_arg_matches(&help.get_matches())?;
     if options.list {
-        for case in cases::ALL {
-            println!("{:<16} {}", case.name, case.about);
-        }
+        print!("{names}");
         return Ok(());
     }
     affinity::pin(options.core()?)?;
@@ -51,6 +51,9 @@ fn main() -> Result<()> {
     }
     if let Some(path) = &options.page {
         page::write(&table, path)?;
+    }
+    if let Some(path) = &options.whole_way_svg {
+        cases::whole_way::picture::draw(&table, path)?;
     }
     Ok(())
 }

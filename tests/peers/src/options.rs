@@ -36,6 +36,9 @@ pub(crate) struct Options {
     /// Writes the tables of the figures page into it.
     #[arg(long, value_name = "PATH")]
     pub(crate) page: Option<PathBuf>,
+    /// Draws a picture of the case `whole_way`.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) whole_way_svg: Option<PathBuf>,
     /// The core to run on: the last one that this process may use, unless said otherwise.
     #[arg(long)]
     core: Option<usize>,
@@ -48,6 +51,11 @@ impl Options {
             None if self.quick => QUICK_ROUNDS,
             None => ROUNDS,
         }
+    }
+
+    /// Whether cases that take long are measured at length: only if cases were chosen.
+    pub(crate) fn at_length(&self) -> bool {
+        !self.case.is_empty() && !self.quick
     }
 
     /// Whether a case, or a row of it, was asked for. A case is wanted if one of its rows may be.

@@ -10,6 +10,7 @@ mod rows;
 mod slices;
 mod threads;
 mod waiting;
+pub(crate) mod whole_way;
 
 use anyhow::Result;
 
@@ -33,7 +34,8 @@ pub(crate) const ALL: &[Case] = &[
     Case { name: "one_thread", about: "a shared producer that no other thread uses", run: threads::alone },
     Case { name: "two_threads", about: "two threads on one ring", run: threads::run },
     Case { name: "beside_drain", about: "producer and kernel at once, on two cores", run: beside_drain::run },
-    Case { name: "waiting", about: "CPU time of a second's wait on a partly full ring", run: waiting::run },
+    Case { name: "whole_way", about: "from push to the BPF callback: how many, and how soon", run: whole_way::run },
+    Case { name: "waiting", about: "waiting for room: how late it is found, and CPU time", run: waiting::run },
     Case {
         name: "rings",
         about: "many rings in one process: attach, publish, wait, memory, descriptors",

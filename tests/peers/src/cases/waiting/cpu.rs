@@ -11,24 +11,17 @@ use rustix::event::{Timespec, epoll};
 use user_ringbuf_kit::usage::CpuShare;
 use user_ringbuf_linux::{BlockingError, EpollWaiter, Map, Mapping, Producer};
 
+use super::waits::{CPU_GOAL, IN_THE_WAY, RING, WANTED};
 use crate::options::Options;
 use crate::peers::libbpf::LibbpfRing;
 use crate::report::{Goal, Row, Table, Unit};
 use crate::ring::TestRing;
 use crate::stats::median;
 
-const RING: u64 = 64 * 1024;
-/// Leaves a quarter of the ring free.
-const IN_THE_WAY: usize = 48 * 1024 - 8;
-/// Does not fit into that quarter.
-const WANTED: u32 = 32 * 1024;
 const WAIT: Duration = Duration::from_millis(200);
 /// Waits are long and need no hundred rounds.
 const MOST_ROUNDS: usize = 31;
-/// Half a percent of a core, in nanoseconds of CPU time a second.
-const GOAL: f64 = 0.005 * 1e9;
-
-pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
+pub(super) fn run(options: &Options, table: &mut Table) -> Result<()> {
     let case = "waiting/cpu_per_second";
     if !options.wants(case) {
         return Ok(());
@@ -65,7 +58,7 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
     }
     let [ours, libbpf, level_triggered] = times.map(|times| median(&times));
     for (peer, theirs) in [("libbpf", libbpf), ("level-triggered epoll", level_triggered)] {
-        let goal = Some(Goal::AtMost(GOAL)).filter(|_| peer == "libbpf");
+        let goal = Some(Goal::AtMost(CPU_GOAL)).filter(|_| peer == "libbpf");
         table.add(Row { case: case.into(), peer, unit: Unit::Nanoseconds, ours, theirs, goal, floor: None });
     }
     Ok(())
