@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use user_ringbuf_kit::rights::may_bpf;
+use user_ringbuf_kit::needs_bpf;
 use user_ringbuf_linux::{
     AttachError, DrainOptions, DrainProgram, Map, Mapping, MappingView, Position, Producer, Records, ReserveError,
     Survey, Verdict, plan_repair,
@@ -44,9 +44,7 @@ fn push(producer: &mut Producer<&Mapping>, number: u64) -> Result<(), ReserveErr
 
 #[test]
 fn observers_see_a_working_ring() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let map = Map::create("observed", 4096).unwrap();
     let mapping = Mapping::new(&map).unwrap();
     let mut kernel = DrainProgram::load(&map, 0).unwrap();
@@ -90,9 +88,7 @@ fn observers_see_a_working_ring() {
 /// The walk of an attach goes through the addresses at which the lanes of an earlier producer are still written.
 #[test]
 fn a_producer_attaches_beside_an_earlier_ones_lane() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let map = Map::create("observed", 4096).unwrap();
     let mapping = Mapping::new(&map).unwrap();
     let mut kernel = DrainProgram::load(&map, 0).unwrap();

@@ -5,7 +5,7 @@ use std::cell::Cell;
 
 use user_ringbuf_core::{
     AttachError, Corruption, Damage, Header, Position, Producer, RecordState, Records, Repair, RingMemory, Role,
-    record_extent, repair,
+    plan_repair, record_extent, repair,
 };
 use user_ringbuf_sim::{FakeKernel, Fate, HeapMemory, Hooked, RawAccess, Step};
 
@@ -15,6 +15,17 @@ fn repaired(memory: &impl RingMemory) -> (Result<(), Corruption>, Vec<Repair>) {
     let mut done = Vec::new();
     // SAFETY: the test has no producer.
     let result = unsafe { repair(memory, |what| done.push(what)) };
+    (result, done)
+}
+
+/// Like [`repaired`], for positions that stand still: then the plan says the same, and changes nothing.
+fn planned_and_repaired(memory: &HeapMemory) -> (Result<(), Corruption>, Vec<Repair>) {
+    let before = memory.snapshot();
+    let mut planned = Vec::new();
+    let plan = plan_repair(&memory.view(), |what| planned.push(what));
+    assert_eq!(memory.snapshot(), before);
+    let (result, done) = repaired(&memory);
+    assert_eq!((plan, planned), (result, done.clone()));
     (result, done)
 }
 
@@ -64,7 +75,7 @@ fn an_unaligned_consumer_position_is_refused_and_nothing_is_changed() {
     memory.set_consumer(4);
     memory.set_producer(3);
     let before = memory.snapshot();
-    let (result, done) = repaired(&memory);
+    let (result, done) = planned_and_repaired(&memory);
     assert_eq!((result, done.len()), (Err(Corruption::UnalignedConsumer { consumer: 4 }), 0));
     assert_eq!(memory.snapshot(), before);
 }
@@ -75,7 +86,7 @@ fn a_producer_position_behind_the_consumer_is_moved_up_to_it_and_the_ring_works_
     memory.set_consumer(128);
     memory.set_producer(64);
     assert!(Producer::attach(&memory).is_err());
-    let (result, done) = repaired(&memory);
+    let (result, done) = planned_and_repaired(&memory);
     assert_eq!(result, Ok(()));
     assert!(
         matches!(done[..], [Repair::ProducerMoved { from, to }] if (from.get(), to.get()) == (64, 128)),
@@ -92,7 +103,7 @@ fn a_producer_position_between_two_multiples_of_eight_is_rounded_down_after_the_
     std::mem::forget(producer.reserve_detached(8).unwrap());
     drop(producer);
     memory.set_producer(35);
-    let (result, done) = repaired(&memory);
+    let (result, done) = planned_and_repaired(&memory);
     assert_eq!(result, Ok(()));
     let [Repair::Discarded { record }, Repair::ProducerMoved { from, to }] = done[..] else { panic!("{done:?}") };
     assert_eq!((record.start.get(), from.get(), to.get()), (16, 35, 32));

@@ -30,7 +30,9 @@ fn a_sample_of_a_batch_is_left_out_if_it_is_dropped_discarded_or_shortened_too_f
     assert_eq!((sample.len(), sample.is_empty(), sample.start()), (8, false, Position::new(0)));
     sample.write(0, b"shorter!").unwrap();
     sample.submit_len(5).unwrap();
-    batch.push(b"").unwrap();
+    let empty = batch.reserve(0).unwrap();
+    assert!(empty.is_empty());
+    empty.submit();
     assert_eq!(batch.bytes(), 24);
     assert_eq!(batch.submit().unwrap(), Position::new(24));
     assert_eq!(drain(&memory), [&b"short"[..], b""]);
@@ -40,11 +42,29 @@ fn a_sample_of_a_batch_is_left_out_if_it_is_dropped_discarded_or_shortened_too_f
 fn a_batch_that_is_discarded_leaves_nothing_and_an_empty_one_stores_nothing() {
     let memory = ring();
     let mut producer = Producer::attach(&memory).unwrap();
-    let mut batch = producer.batch();
-    batch.push(b"never seen").unwrap();
-    batch.discard();
-    assert_eq!(producer.batch().submit().unwrap(), Position::new(0));
+    for discarded in [true, false] {
+        let mut batch = producer.batch();
+        batch.push(b"never seen").unwrap();
+        if discarded { batch.discard() } else { drop(batch) }
+    }
     assert_eq!((memory.snapshot().producer, drain(&memory).len()), (0, 0));
+    // Not even where another producer has moved the position.
+    memory.set_producer(16);
+    assert_eq!(producer.batch().submit().unwrap(), Position::new(0));
+    assert_eq!(memory.snapshot().producer, 16);
+}
+
+#[test]
+fn a_batch_that_finds_no_room_for_a_sample_is_published_without_it() {
+    let memory = ring();
+    let mut producer = Producer::attach(&memory).unwrap();
+    producer.push(&[0; 40]).unwrap();
+    let mut batch = producer.batch();
+    batch.push(&[1; 24]).unwrap();
+    assert_eq!(batch.push(&[2; 48]), Err(ReserveError::Full { needed: 56, available: 48 }));
+    assert_eq!(batch.push(&[2; 96]), Err(ReserveError::BatchFull { needed: 104, left: 96 }));
+    assert_eq!(batch.submit().unwrap(), Position::new(80));
+    assert_eq!(drain(&memory), [&[0; 40][..], &[1; 24]]);
 }
 
 #[test]
@@ -85,14 +105,19 @@ fn a_sample_that_is_refused_a_length_is_discarded_and_its_room_is_free() {
     producer.reserve(8).unwrap().discard();
     assert_eq!(producer.position(), Position::new(0));
     let mut sample = producer.reserve(8).unwrap();
+    sample.shorten(4).unwrap();
+    assert_eq!(sample.shorten(5), Err(BeyondSample { at: 0, len: 5, reserved: 4 }), "it does not grow again");
+    drop(sample);
+    let mut sample = producer.reserve(8).unwrap();
     assert_eq!((sample.len(), sample.start()), (8, Position::new(0)));
     sample.fill_range(0, 8, b'x').unwrap();
     assert_eq!(sample.submit_len(3).unwrap(), Position::new(16));
     // Published at once, so the refused one still takes room until the kernel is past it.
     assert_eq!(producer.reserve_detached(8).unwrap().submit_len(9), beyond);
     producer.reserve_detached(8).unwrap().discard();
+    assert_eq!(producer.reserve_detached(8).unwrap().submit_len(2).unwrap(), Position::new(64));
     assert_eq!(Survey::of(&memory.view()).discarded.records, 2);
-    assert_eq!(drain(&memory), [b"xxx"]);
+    assert_eq!(drain(&memory), [&b"xxx"[..], b"\0\0"]);
 }
 
 #[test]
@@ -130,6 +155,21 @@ fn a_lane_gets_the_room_of_its_dropped_and_refused_samples_back() {
     lane.close();
     assert_eq!(drain(&memory), [&b"short"[..], b"two"]);
     assert_eq!(memory.snapshot().consumer, 64);
+}
+
+#[test]
+fn a_record_behind_a_stretch_that_is_used_to_its_last_byte_is_left_alone() {
+    let memory = ring();
+    let producer = Shared::attach(&memory).unwrap();
+    let mut lane = producer.lane(24).unwrap();
+    let detached = producer.reserve(8).unwrap();
+    producer.push(b"behind").unwrap();
+    assert_eq!(lane.push(&[1; 8]).unwrap(), Position::new(16));
+    assert_eq!(drain(&memory), [[1; 8]], "the rest of the lane is busy");
+    assert_eq!(lane.push(&[2; 8]).unwrap(), Position::new(32));
+    detached.submit();
+    lane.close();
+    assert_eq!(drain(&memory), [&[2; 8][..], &[0; 8], b"behind"]);
 }
 
 #[test]

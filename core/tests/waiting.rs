@@ -32,6 +32,7 @@ fn an_exclusive_producer_gets_its_room_when_the_kernel_drains() {
     let consumed =
         drained_later!(memory, waiter => producer.wait_consumed(Position::new(144), &mut waiter, None).is_ok());
     assert_eq!(consumed, (true, LATER));
+    assert!(producer.is_consumed(Position::new(144)));
     assert_eq!((producer.used(), producer.free()), (Ok(0), Ok(64)));
 }
 
@@ -39,7 +40,8 @@ fn an_exclusive_producer_gets_its_room_when_the_kernel_drains() {
 fn a_shared_producer_gets_its_room_when_the_kernel_drains() {
     let memory = HeapMemory::new(SIZE).unwrap();
     let producer = Shared::attach(&memory).unwrap();
-    producer.push(&[0; 56]).unwrap();
+    let end = producer.push(&[0; 56]).unwrap();
+    assert!(!producer.is_consumed(end));
     assert_eq!(drained_later!(memory, waiter => producer.wait_room(64, &mut waiter, None).is_ok()), (true, LATER));
     producer.reserve_owned(56).unwrap().submit();
     let pushed = drained_later!(memory, waiter => producer.push_blocking(b"sample", &mut waiter, None).unwrap().get());

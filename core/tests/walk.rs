@@ -2,8 +2,10 @@
 
 use std::cell::Cell;
 
-use user_ringbuf_core::{AttachError, Corruption, Producer, Records, RingSize, Role, Shared, Survey, Verdict};
-use user_ringbuf_sim::{Fate, HeapMemory, Hooked, Step};
+use user_ringbuf_core::{
+    AttachError, Corruption, Header, Producer, Records, RingSize, Role, Shared, Survey, Tally, Verdict,
+};
+use user_ringbuf_sim::{Fate, HeapMemory, Hooked, RawAccess, Step};
 
 const SIZE: u64 = 64;
 
@@ -16,6 +18,30 @@ fn at_each_load(at: impl Fn(u64)) -> impl Fn(Step) -> Fate {
         }
         Fate::Happens
     }
+}
+
+#[test]
+fn a_survey_counts_each_kind_of_record_and_says_what_comes_before_the_first_obstacle() {
+    let memory = HeapMemory::new(4 * SIZE).unwrap();
+    assert_eq!(Survey::of(&memory.view()).verdict, Verdict::Empty);
+    let producer = Shared::attach(&memory).unwrap();
+    producer.push(&[0; 3]).unwrap();
+    producer.push(&[0; 20]).unwrap();
+    producer.reserve(9).unwrap().discard();
+    let flowing = Survey::of(&memory.view());
+    assert_eq!((flowing.ready, flowing.verdict), (3, Verdict::Flowing));
+    let open = producer.reserve(30).unwrap();
+    let end = producer.push(b"behind").unwrap().get();
+    // The last record reaches beyond the producer position.
+    memory.write_raw(end.try_into().unwrap(), &Header::submitted(200).with_pad().to_ne_bytes()).unwrap();
+    memory.set_producer(end + 32);
+    let mut walked = 0;
+    let survey = Survey::walk(&memory.view(), |_| walked += 1);
+    let tally = |records, bytes| Tally { records, bytes };
+    assert_eq!((survey.submitted, survey.discarded), (tally(3, 64), tally(1, 24)));
+    assert_eq!((survey.busy, survey.damaged), (tally(1, 40), tally(1, 32)));
+    assert_eq!((survey.ready, walked), (3, 6));
+    assert!(matches!(survey.verdict, Verdict::Held { record } if record.start == open.start()), "{survey:?}");
 }
 
 #[test]
@@ -59,8 +85,9 @@ fn a_consumer_that_overtakes_the_walk_takes_it_along() {
 #[test]
 fn a_shared_producer_does_not_follow_a_consumer_that_no_kernel_moves() {
     let memory = HeapMemory::new(SIZE).unwrap();
-    let moving = Cell::new(false);
+    let (moving, loads) = (Cell::new(false), Cell::new(0));
     let at = at_each_load(|load| {
+        loads.set(loads.get() + 1);
         if moving.get() {
             memory.set_consumer(2 * SIZE * (load + 1));
         }
@@ -70,6 +97,10 @@ fn a_shared_producer_does_not_follow_a_consumer_that_no_kernel_moves() {
     shared.push(b"sample").unwrap();
     moving.set(true);
     assert!(shared.used().is_err() && shared.free().is_err());
+    moving.set(false);
+    loads.set(0);
+    assert!(shared.used().is_err());
+    assert_eq!(loads.get(), 2, "a position that stands still is believed");
     assert_eq!(shared.ring_size(), RingSize::new(SIZE).unwrap());
 }
 

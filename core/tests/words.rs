@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use user_ringbuf_core::kernel::KernelError;
+use user_ringbuf_core::kernel::{KernelError, MAX_RECORDS_PER_DRAIN};
 use user_ringbuf_core::{
     AttachError, BeyondSample, BlockingError, Corruption, Damage, Header, Position, Producer, Record, RecordState,
     ReserveError, RingId, RingSize, Verdict,
@@ -111,5 +111,6 @@ fn kernel_errors_and_headers() {
         assert_eq!((error.errno(), error.name()), (errno, name));
         says(&error, &[&format!("-{name}")]);
     }
+    assert_eq!(MAX_RECORDS_PER_DRAIN, 131_072);
     assert_eq!(format!("{:?}", Header::busy(12)), "Header(Busy, len 12)");
 }

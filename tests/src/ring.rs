@@ -1,9 +1,10 @@
 //! A ring of the real kernel with a consumer in it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rustix::io::Errno;
-use user_ringbuf_linux::{DrainOptions, DrainProgram, Map, Mapping, ReserveError, WakeupFlags, rounded_size};
+use user_ringbuf_linux::{DrainOptions, DrainProgram, Map, Mapping, Producer, ReserveError, WakeupFlags, rounded_size};
 
 use user_ringbuf_kit::raw::RawRing;
 
@@ -55,6 +56,14 @@ impl Ring {
     /// If that fails.
     pub fn mapping(&self) -> Mapping {
         Mapping::new(&self.map).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// An exclusive producer of the ring, with a mapping of its own.
+    ///
+    /// # Panics
+    /// If the ring can't be mapped, or the producer can't attach.
+    pub fn producer(&self) -> Producer<Arc<Mapping>> {
+        Producer::attach(Arc::new(self.mapping())).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The ring's bytes, through another mapping.

@@ -2,8 +2,8 @@
 //!
 //! Nothing drains here, so this also runs where no program that drains can be loaded.
 
+use user_ringbuf_kit::needs_bpf;
 use user_ringbuf_kit::raw::RawRing;
-use user_ringbuf_kit::rights::may_bpf;
 use user_ringbuf_linux::{Mapping, Producer, RingMemory};
 use user_ringbuf_sim::{HeapMemory, RawAccess};
 use user_ringbuf_tests::kernel::ring;
@@ -42,9 +42,7 @@ fn produce<M: RingMemory + Clone>(memory: M, look: impl FnOnce()) {
 
 #[test]
 fn the_kernels_ring_holds_the_bytes_written_out_by_hand() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let map = ring(1).unwrap();
     let raw = RawRing::new(&map);
     produce(&Mapping::new(&map).unwrap(), || {

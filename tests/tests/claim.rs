@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
 use user_ringbuf_kit::bpffs::Bpffs;
 use user_ringbuf_kit::fork::{Ended, Forked, Line, ask, forever, fork};
-use user_ringbuf_kit::rights::{may_admin, may_bpf};
-use user_ringbuf_kit::seccomp::{FCNTL, without_calls};
+use user_ringbuf_kit::seccomp::without_calls;
+use user_ringbuf_kit::{needs_admin, needs_bpf};
 use user_ringbuf_linux::{Claimant, Map, Mapping, MappingError, Producer};
 use user_ringbuf_tests::ring::Ring;
 
@@ -39,9 +39,7 @@ fn refused(map: &Map) -> Option<(u32, String)> {
 
 #[test]
 fn a_ring_that_another_process_claims_is_refused_whatever_the_way_to_its_map() {
-    if !may_admin() {
-        return;
-    }
+    needs_admin!();
     let (bpffs, mut ring) = (Bpffs::mount(), Ring::of_a_page());
     let path = bpffs.path("ring");
     ring.map.pin(&path).unwrap();
@@ -70,9 +68,7 @@ fn a_ring_that_another_process_claims_is_refused_whatever_the_way_to_its_map() {
 
 #[test]
 fn a_claim_in_this_process_is_told_apart_from_one_in_another() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (ours, theirs) = (ring(), ring());
     let mapping = Mapping::new(&ours).unwrap();
     let _other = claimed_by_another(&theirs);
@@ -85,9 +81,7 @@ fn a_claim_in_this_process_is_told_apart_from_one_in_another() {
 
 #[test]
 fn of_processes_that_attach_at_the_same_instant_one_gets_the_ring() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let ring = Ring::of_a_page();
     for _ in 0..100 {
         let (start, results) = (Line::new(), Line::new());
@@ -111,9 +105,7 @@ fn of_processes_that_attach_at_the_same_instant_one_gets_the_ring() {
 
 #[test]
 fn a_process_claims_more_rings_than_any_table_has_places_and_gives_each_back() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let maps: Vec<_> = (0..600).map(|_| ring()).collect();
     let mut mappings: Vec<_> = maps.iter().map(|map| Some(Mapping::new(map).unwrap())).collect();
     // From the middle of what the kernel has joined to one lock.
@@ -131,9 +123,7 @@ fn a_process_claims_more_rings_than_any_table_has_places_and_gives_each_back() {
 
 #[test]
 fn a_failed_mapping_gives_its_claim_back() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let map = ring();
     without_calls(&[libc::SYS_madvise], Errno::PERM, || {
         let failed = MappingError::System { call: "madvise(MADV_DONTFORK)", errno: Errno::PERM };
@@ -148,9 +138,7 @@ fn a_failed_mapping_gives_its_claim_back() {
 
 #[test]
 fn without_rights_a_claim_is_seen_and_its_holder_is_not() {
-    if !may_admin() {
-        return;
-    }
+    needs_admin!();
     let map = ring();
     let _other = claimed_by_another(&map);
     let seen = ask(|| {
@@ -164,24 +152,8 @@ fn without_rights_a_claim_is_seen_and_its_holder_is_not() {
 }
 
 #[test]
-fn where_fcntl_is_forbidden_nothing_is_claimed_and_nothing_can_be_told() {
-    if !may_bpf() {
-        return;
-    }
-    let map = ring();
-    without_calls(FCNTL, Errno::PERM, || {
-        let failed = MappingError::System { call: "fcntl(F_OFD_GETLK)", errno: Errno::PERM };
-        assert_eq!(Mapping::new(&map).unwrap_err(), failed);
-        assert!(map.claimant().is_err());
-    });
-    assert!(Mapping::new(&map).is_ok());
-}
-
-#[test]
 fn those_who_hold_a_map_open_are_found_with_a_claim_or_without() {
-    if !may_admin() {
-        return;
-    }
+    needs_admin!();
     let map = ring();
     let pids = || map.holders().unwrap().found.iter().map(|holder| holder.pid()).collect::<Vec<_>>();
     assert!(pids().contains(&std::process::id()));
@@ -201,9 +173,7 @@ fn those_who_hold_a_map_open_are_found_with_a_claim_or_without() {
 
 #[test]
 fn a_claim_without_a_mapping_keeps_others_out_until_it_is_dropped() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let map = ring();
     let claim = Mapping::claim(&map).unwrap();
     assert_eq!(Mapping::claim(&map).unwrap_err(), MappingError::AlreadyMapped { id: map.id() });
@@ -216,9 +186,7 @@ fn a_claim_without_a_mapping_keeps_others_out_until_it_is_dropped() {
 
 #[test]
 fn a_forked_child_inherits_a_mapping_without_a_claim() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
     // SAFETY: parent and child take turns.
     let mapping = unsafe { Mapping::unclaimed(&ring.map) }.unwrap();
@@ -233,9 +201,7 @@ fn a_forked_child_inherits_a_mapping_without_a_claim() {
 
 #[test]
 fn processes_that_share_a_ring_on_purpose_take_turns_without_a_claim() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
     let turn = |ring: &Ring, sample: &[u8]| {
         // SAFETY: no other producer works on the ring meanwhile: the test runs one turn after the other.
@@ -267,9 +233,7 @@ fn carrier() -> i32 {
 
 #[test]
 fn a_carrier_that_something_closed_is_replaced_and_what_has_its_number_is_left_alone() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (first, second, third) = (ring(), ring(), ring());
     let file = std::fs::File::open("/proc/self/status").unwrap();
     let is_file = |fd: i32| std::fs::read_link(format!("/proc/self/fd/{fd}")).is_ok_and(|to| to.ends_with("status"));

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use user_ringbuf_kit::bpffs::Bpffs;
-use user_ringbuf_kit::rights::may_admin;
+use user_ringbuf_kit::needs_admin;
 
 /// Runs an example and returns what it printed.
 fn run(example: &str, arguments: &[&str]) -> String {
@@ -20,9 +20,7 @@ fn run(example: &str, arguments: &[&str]) -> String {
 
 #[test]
 fn an_agent_without_privileges_attaches_and_produces_behind_its_filters() {
-    if !may_admin() {
-        return;
-    }
+    needs_admin!();
     // With bpf(2), with it refused, and where calling it would be the end.
     for (flag, calls_bpf) in [("", true), ("--without-bpf", false), ("--via-fdinfo", false)] {
         let out = run("least-privilege", &["--samples", "200000", flag]);
@@ -36,9 +34,7 @@ fn an_agent_without_privileges_attaches_and_produces_behind_its_filters() {
 
 #[test]
 fn a_sensor_follows_its_pin_to_a_new_ring_and_ends_when_told() {
-    if !may_admin() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let pin = bpffs.path("ring");
     for arguments in [&[][..], &["--pin", pin.to_str().unwrap()]] {
@@ -51,9 +47,7 @@ fn a_sensor_follows_its_pin_to_a_new_ring_and_ends_when_told() {
 
 #[test]
 fn structs_arrive_as_they_were_written() {
-    if !may_admin() {
-        return;
-    }
+    needs_admin!();
     let lines = [
         "pid: 1, cpu: 0, flags: 0 } \"\"",
         "pid: 2, cpu: 3, flags: 0 } \"\"",

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use libc::SIGSEGV;
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
 use user_ringbuf_kit::fork::{Ended, Line, ask, forever, fork, soon};
-use user_ringbuf_kit::rights::may_bpf;
+use user_ringbuf_kit::needs_bpf;
 use user_ringbuf_linux::{
     Claimant, ContiguousMemory, Map, Mapping, MappingError, MappingView, Producer, RingPositions, Shared,
 };
@@ -18,7 +18,7 @@ fn dropped_by_a_child<T>(held: &mut Option<T>) -> Ended {
 }
 
 /// Two samples more arrive, behind `before`.
-fn goes_on(ring: &mut Ring, producer: &mut Producer<&Mapping>, before: &[&[u8]]) {
+fn goes_on<M: ContiguousMemory + Clone>(ring: &mut Ring, producer: &mut Producer<M>, before: &[&[u8]]) {
     producer.push(b"after").unwrap();
     let mut sample = producer.reserve_detached(5).unwrap();
     sample.copy_from_slice(b"later");
@@ -28,9 +28,7 @@ fn goes_on(ring: &mut Ring, producer: &mut Producer<&Mapping>, before: &[&[u8]])
 
 #[test]
 fn a_child_may_drop_a_producer_a_sample_a_batch_and_the_mapping() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
     let mapping = ring.mapping();
     let mut producer = Producer::attach(&mapping).unwrap();
@@ -64,12 +62,9 @@ fn a_child_may_drop_a_producer_a_sample_a_batch_and_the_mapping() {
 
 #[test]
 fn a_child_that_drops_a_detached_sample_leaves_the_parents_record_alone() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     let mut sample = Some(producer.reserve_detached(5).unwrap());
     sample.as_mut().unwrap().copy_from_slice(b"first");
     let child = dropped_by_a_child(&mut sample);
@@ -82,12 +77,9 @@ fn a_child_that_drops_a_detached_sample_leaves_the_parents_record_alone() {
 
 #[test]
 fn a_child_that_drops_a_lane_swallows_nothing_of_it() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     let mut lane = Some(producer.lane(256).unwrap());
     lane.as_mut().unwrap().push(b"first").unwrap();
     let line = Line::new();
@@ -108,9 +100,7 @@ fn a_child_that_drops_a_lane_swallows_nothing_of_it() {
 
 #[test]
 fn a_child_that_drops_a_sample_of_a_shared_producer_leaves_the_parents_record_alone() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
     let mapping = ring.mapping();
     let shared = Shared::attach(&mapping).unwrap();
@@ -126,13 +116,10 @@ fn a_child_that_drops_a_sample_of_a_shared_producer_leaves_the_parents_record_al
 
 #[test]
 fn a_child_that_produces_ends_before_it_moves_a_position() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
     let raw = ring.raw();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     producer.push(b"first").unwrap();
     let line = Line::new();
     let child = fork(|| {
@@ -152,9 +139,7 @@ fn a_child_that_produces_ends_before_it_moves_a_position() {
 
 #[test]
 fn a_child_that_drops_the_mapping_unmaps_nothing_that_lies_there_since() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let ring = Ring::of_a_page();
     let mapping = ring.mapping();
     // SAFETY: offset 0 of the ring; nothing is written.
@@ -179,9 +164,7 @@ fn a_child_that_drops_the_mapping_unmaps_nothing_that_lies_there_since() {
 
 #[test]
 fn a_child_may_look_at_the_ring_through_a_view_it_inherited() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let ring = Ring::of_a_page();
     let mut view = Some(MappingView::new(&ring.map).unwrap());
     let child = fork(|| {
@@ -194,9 +177,7 @@ fn a_child_may_look_at_the_ring_through_a_view_it_inherited() {
 
 #[test]
 fn a_child_that_is_forked_while_a_thread_maps_a_ring_maps_one_itself() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (busy, own) = (Map::create("busy", 1).unwrap(), Map::create("own", 1).unwrap());
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -216,9 +197,7 @@ fn a_child_that_is_forked_while_a_thread_maps_a_ring_maps_one_itself() {
 
 #[test]
 fn a_child_is_another_process_to_the_claim_and_may_have_the_ring_once_it_is_free() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let ring = Ring::of_a_page();
     let mapping = ring.mapping();
     let refused = ask(|| format!("{:?}", Mapping::new(&ring.map).map(drop)));
@@ -266,9 +245,7 @@ fn kill(pid: u32) {
 
 #[test]
 fn the_claim_ends_with_the_parent_if_its_child_uses_the_library() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (map, other) = (Map::create("claimed", 1).unwrap(), Map::create("other", 1).unwrap());
     let (claimant, child) = after_the_parent_of_a_child(&map, || std::mem::forget(Mapping::new(&other).unwrap()));
     assert_eq!(claimant, Claimant::Nobody);
@@ -280,9 +257,7 @@ fn the_claim_ends_with_the_parent_if_its_child_uses_the_library() {
 /// The limit that the documentation names.
 #[test]
 fn the_claim_of_a_dead_parent_stays_until_its_idle_child_ends() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let map = Map::create("claimed", 1).unwrap();
     let (claimant, child) = after_the_parent_of_a_child(&map, || ());
     assert!(matches!(claimant, Claimant::Process(holder) if holder.pid() == child), "{claimant:?}");
@@ -293,12 +268,9 @@ fn the_claim_of_a_dead_parent_stays_until_its_idle_child_ends() {
 
 #[test]
 fn a_child_that_executes_a_program_keeps_no_claim_and_the_parent_goes_on() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     let mut sample = producer.reserve_detached(5).unwrap();
     sample.copy_from_slice(b"first");
     assert!(Command::new("true").status().unwrap().success());

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::io::Errno;
 use serde_json::{Value, json};
 use user_ringbuf_kit::bpffs::Bpffs;
+use user_ringbuf_kit::needs_admin;
 use user_ringbuf_kit::raw::DISCARD;
-use user_ringbuf_kit::rights::may_admin;
 use user_ringbuf_linux::{
     AttachError, Corruption, Damage, Map, Mapping, MappingView, Producer, RecordState, Repair, Survey, Verdict, repair,
 };
@@ -145,23 +145,14 @@ impl Shown {
 /// A new producer goes on where the jam was.
 fn flows(ring: &mut Ring) {
     assert_eq!(command(&["inspect"], &ring.map)["verdict"], "empty");
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     producer.push(b"it flows").unwrap();
     assert_eq!(ring.drain(), [b"it flows"]);
 }
 
-macro_rules! needs_kernel {
-    () => {
-        if !may_admin() {
-            return;
-        }
-    };
-}
-
 #[test]
 fn a_busy_record_of_a_killed_process_holds_the_ring_until_it_is_discarded() {
-    needs_kernel!();
+    needs_admin!();
     let len = u32::try_from(HELD).unwrap();
     // The reservation's length, rounded up to whole words.
     let record = |ring: &Ring| match Survey::of(&MappingView::new(&ring.map).unwrap()).verdict {
@@ -189,7 +180,7 @@ fn a_busy_record_of_a_killed_process_holds_the_ring_until_it_is_discarded() {
 
 #[test]
 fn a_sample_of_2_to_the_24_bytes_jams_with_e2big_until_it_is_filled() {
-    needs_kernel!();
+    needs_admin!();
     let damage = Damage::TooLong { start: user_ringbuf_linux::Position::new(AT), len: 1 << 24 };
     Shown {
         jam: Jam::TooLong,
@@ -215,7 +206,7 @@ fn a_sample_of_2_to_the_24_bytes_jams_with_e2big_until_it_is_filled() {
 
 #[test]
 fn an_unaligned_producer_position_jams_with_einval_until_it_is_moved() {
-    needs_kernel!();
+    needs_admin!();
     let corruption = Corruption::UnalignedProducer { producer: AT + 3 };
     Shown {
         jam: Jam::Unaligned,
@@ -235,7 +226,7 @@ fn an_unaligned_producer_position_jams_with_einval_until_it_is_moved() {
 
 #[test]
 fn a_length_beyond_the_producer_position_jams_with_einval_until_it_is_filled() {
-    needs_kernel!();
+    needs_admin!();
     let damage = Damage::BeyondProducer { start: user_ringbuf_linux::Position::new(AT), len: 1000, left: 40 };
     Shown {
         jam: Jam::BeyondProducer,
@@ -255,7 +246,7 @@ fn a_length_beyond_the_producer_position_jams_with_einval_until_it_is_filled() {
 
 #[test]
 fn a_producer_position_behind_the_consumer_silences_the_drain_until_it_is_moved() {
-    needs_kernel!();
+    needs_admin!();
     let mut ring = jammed(Jam::Behind);
     for _ in 0..3 {
         assert_eq!(ring.try_drain(0), (vec![], Ok(0)));
@@ -281,7 +272,7 @@ fn a_producer_position_behind_the_consumer_silences_the_drain_until_it_is_moved(
 
 #[test]
 fn a_producer_position_beyond_the_ring_has_samples_drained_twice_unless_it_is_moved() {
-    needs_kernel!();
+    needs_admin!();
     let mut ring = jammed(Jam::BeyondRing);
     let size = u64::from(ring.map.size());
     let all = samples(0..size / EXTENT);
@@ -323,7 +314,7 @@ fn litter(ring: &Ring, mapping: &Mapping) -> Vec<Vec<u8>> {
 
 #[test]
 fn a_repair_beside_a_draining_kernel_loses_and_repeats_nothing() {
-    needs_kernel!();
+    needs_admin!();
     let (mut held, mut errors) = (0, 0);
     for round in 0..100 {
         let mut ring = Ring::new(64 * 1024);

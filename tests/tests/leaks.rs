@@ -9,8 +9,8 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::process::Resource;
 use user_ringbuf_kit::bpffs::Directory;
+use user_ringbuf_kit::needs_bpf;
 use user_ringbuf_kit::objects;
-use user_ringbuf_kit::rights::may_bpf;
 use user_ringbuf_kit::seccomp::without_bpf_call;
 use user_ringbuf_kit::usage::{mapped_maps, open_descriptors, with_limit, with_little_address_space};
 use user_ringbuf_linux::{
@@ -38,9 +38,7 @@ fn room_for(more: u64) -> u64 {
 
 #[test]
 fn nothing_stays_open_or_mapped_after_a_drop_or_a_failure() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let ring = Map::create("leaks", 1 << 16).unwrap();
 
     leaves_nothing("a ring used and dropped", || {

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use user_ringbuf_kit::bpffs::Directory;
 use user_ringbuf_kit::interpreter::without_jit;
-use user_ringbuf_kit::rights::{may_admin, may_bpf};
+use user_ringbuf_kit::{needs_admin, needs_bpf};
 use user_ringbuf_linux::{DrainError, DrainProgram, Map, Support, probe};
 
 const JIT_ENABLE: &str = "/proc/sys/net/core/bpf_jit_enable";
@@ -19,9 +19,7 @@ fn jit_enable() -> Option<u32> {
 
 #[test]
 fn a_drain_program_that_would_be_interpreted_is_refused_with_the_value_of_the_sysctl() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let map = Map::create("no_jit", 1).unwrap();
     for log in [0, 4096] {
         let loads = [DrainProgram::load, DrainProgram::load_troublesome];
@@ -35,9 +33,7 @@ fn a_drain_program_that_would_be_interpreted_is_refused_with_the_value_of_the_sy
 
 #[test]
 fn a_probe_tries_a_program_with_a_callback_and_believes_that_rather_than_the_sysctl() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let with = probe();
     assert_eq!((with.jit, with.jit_enable), (Support::Yes, jit_enable()));
     let without = without_jit(probe);
@@ -64,9 +60,7 @@ fn json(run: &Output) -> Value {
 
 #[test]
 fn the_command_says_that_the_jit_is_off_and_which_sysctl_switches_it_on() {
-    if !may_admin() {
-        return;
-    }
+    needs_admin!();
     let off = |args: &str| without_jit(|| where_it_reads("0\n", "", args));
 
     let probed = json(&off("probe --json"));
@@ -89,9 +83,7 @@ fn the_command_says_that_the_jit_is_off_and_which_sysctl_switches_it_on() {
 
 #[test]
 fn a_ring_can_not_be_drained_by_the_command_and_it_says_which_sysctl_to_set() {
-    if !may_admin() {
-        return;
-    }
+    needs_admin!();
     let map = Map::create("no_jit", 1).unwrap();
     let drain = without_jit(|| where_it_reads("0\n", "", &format!("drain --id {} --json", map.id())));
     let error = String::from_utf8_lossy(&drain.stderr);
@@ -102,9 +94,7 @@ fn a_ring_can_not_be_drained_by_the_command_and_it_says_which_sysctl_to_set() {
 
 #[test]
 fn without_rights_the_sysctl_is_all_there_is_to_go_by() {
-    if !may_admin() {
-        return;
-    }
+    needs_admin!();
     let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all --inh-caps=-all --";
     for (value, jit) in [("0\n", "no"), ("1\n", "yes"), ("2\n", "yes"), ("", "unknown"), ("on\n", "unknown")] {
         let probed = json(&where_it_reads(value, nobody, "probe --json"));

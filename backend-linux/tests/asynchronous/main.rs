@@ -6,8 +6,8 @@ use std::task::Poll;
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
+use user_ringbuf_kit::needs_bpf;
 use user_ringbuf_kit::raw::RawRing;
-use user_ringbuf_kit::rights::may_bpf;
 use user_ringbuf_linux::{
     AsyncError, AsyncIoProducer, AsyncIoShared, AsyncProducer, AsyncSet, AsyncShared, BlockingError, DrainOptions,
     DrainProgram, EpollWaiter, Map, Mapping, Producer, Reactor, ReactorError, Recheck, ReserveError, RingId, Shared,
@@ -71,9 +71,7 @@ impl Runtime for AsyncIo {
 
 /// Runs a test where it may run, and ends it if it hangs.
 fn guarded(test: fn()) {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let thread = std::thread::spawn(test);
     let began = Instant::now();
     while !thread.is_finished() {

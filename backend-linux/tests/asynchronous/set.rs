@@ -103,9 +103,7 @@ over_each_reactor! {
 
 #[test]
 fn a_ring_in_a_set_takes_one_descriptor_beside_its_map() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     // In a process of its own, so that no other test's descriptors are counted.
     if std::env::var_os("COUNT_DESCRIPTORS").is_none() {
         let mut child = std::process::Command::new(std::env::current_exe().unwrap());

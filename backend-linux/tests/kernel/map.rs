@@ -3,8 +3,9 @@
 use rustix::io::FdFlags;
 use user_ringbuf_kit::bpffs::Bpffs;
 use user_ringbuf_kit::objects::{self, c_path};
-use user_ringbuf_kit::rights::{may_admin, may_bpf, skipped, without_rights};
+use user_ringbuf_kit::rights::{skipped, without_rights};
 use user_ringbuf_kit::seccomp::without_bpf_call;
+use user_ringbuf_kit::{needs_admin, needs_bpf};
 // Types of other crates too: a user of this crate can name them without depending on those.
 use user_ringbuf_linux::{
     Arg, AsFd, AsRawFd, BorrowedFd, BpfCommand, Capability, Errno, FromFdError, Map, MapError, OwnedFd, PathTail,
@@ -26,9 +27,7 @@ fn is_missing(error: MapError) {
 
 #[test]
 fn a_created_map_has_the_rounded_size_and_its_name() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let map = Map::create("ring_1.a", u64::from(page()) + 1).unwrap();
     assert_eq!(map.size(), 2 * page());
     assert_eq!(map.name(), "ring_1.a");
@@ -39,9 +38,7 @@ fn a_created_map_has_the_rounded_size_and_its_name() {
 
 #[test]
 fn descriptors_are_closed_on_exec() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let map = Map::create("cloexec", 1).unwrap();
     for map in [map.try_clone().unwrap(), Map::from_borrowed(&map).unwrap(), map] {
         assert!(rustix::io::fcntl_getfd(&map).unwrap().contains(FdFlags::CLOEXEC));
@@ -50,9 +47,7 @@ fn descriptors_are_closed_on_exec() {
 
 #[test]
 fn an_exact_size_is_taken_and_an_unrounded_one_refused_with_the_next() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     assert_eq!(Map::create_exact("exact", u64::from(4 * page())).unwrap().size(), 4 * page());
     let size = u64::from(3 * page());
     let error = Map::create_exact("exact", size).unwrap_err();
@@ -62,9 +57,7 @@ fn an_exact_size_is_taken_and_an_unrounded_one_refused_with_the_next() {
 
 #[test]
 fn a_map_is_reopened_by_descriptor_borrow_clone_and_id() {
-    if !may_admin() {
-        return;
-    }
+    needs_admin!();
     let map = Map::create("again", 1).unwrap();
     same(&map, &map.try_clone().unwrap());
     let borrowed: BorrowedFd<'_> = map.as_fd();
@@ -76,9 +69,7 @@ fn a_map_is_reopened_by_descriptor_borrow_clone_and_id() {
 
 #[test]
 fn a_map_outlives_its_handle_by_its_pin() {
-    if !may_admin() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let path = bpffs.path("ring");
     let map = Map::create("pinned", 1).unwrap();
@@ -100,9 +91,7 @@ fn a_map_outlives_its_handle_by_its_pin() {
 /// A lookup in an arena fails as it does on a descriptor that is not a map.
 #[test]
 fn an_arena_is_a_map_of_another_type() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let Some(arena) = objects::arena() else {
         return skipped("this kernel has no arenas");
     };
@@ -132,9 +121,7 @@ fn missing_rights_name_the_capability() {
 
 #[test]
 fn a_descriptor_is_enough_without_any_right() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let map = Map::create("handed", 1).unwrap();
     let there = without_rights(|| Map::from_borrowed(&map)).unwrap();
     same(&map, &there);
@@ -142,9 +129,7 @@ fn a_descriptor_is_enough_without_any_right() {
 
 #[test]
 fn where_bpf_is_forbidden_fdinfo_says_what_a_map_is() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let map = Map::create("filtered", u64::from(2 * page())).unwrap();
     let array = objects::map(2, 4, 8, 1);
     for errno in [Errno::PERM, Errno::ACCESS, Errno::NOSYS] {
@@ -163,9 +148,7 @@ fn where_bpf_is_forbidden_fdinfo_says_what_a_map_is() {
 
 #[test]
 fn a_missing_path_is_named() {
-    if !may_admin() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let path = bpffs.path("missing");
     let text = path.to_str().unwrap();

@@ -2,7 +2,7 @@
 
 use user_ringbuf_kit::bpffs::Bpffs;
 use user_ringbuf_kit::objects;
-use user_ringbuf_kit::rights::{may_admin, may_bpf};
+use user_ringbuf_kit::{needs_admin, needs_bpf};
 use user_ringbuf_linux::{DrainOptions, DrainProgram, Map, MapError, MapOfRings, MapOfRingsError, Mapping, Producer};
 
 fn key(index: u32) -> [u8; 4] {
@@ -15,9 +15,7 @@ fn ring() -> Map {
 
 #[test]
 fn rings_are_put_looked_up_replaced_and_removed_by_key() {
-    if !may_admin() {
-        return;
-    }
+    needs_admin!();
     let [one, two] = [ring(), Map::create("larger", 64 * 1024).unwrap()];
     let array = MapOfRings::create_array("cpus", 4, &one).unwrap();
     let hash = MapOfRings::create_hash("connections", 4, 4, &one).unwrap();
@@ -40,9 +38,7 @@ fn rings_are_put_looked_up_replaced_and_removed_by_key() {
 
 #[test]
 fn a_ring_that_only_the_outer_map_holds_is_attached_to_by_its_key() {
-    if !may_admin() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let path = bpffs.path("connections");
     let template = ring();
@@ -60,9 +56,7 @@ fn a_ring_that_only_the_outer_map_holds_is_attached_to_by_its_key() {
 
 #[test]
 fn what_a_map_of_rings_can_not_do_is_refused() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let ring = ring();
     let array = MapOfRings::create_array("cpus", 4, &ring).unwrap();
     assert_eq!(array.put(&key(4), &ring), Err(MapOfRingsError::IndexTooLarge { index: 4, len: 4 }));

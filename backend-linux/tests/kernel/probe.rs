@@ -4,16 +4,15 @@ use std::os::unix::process::CommandExt;
 
 use rustix::io::Errno;
 use rustix::thread::UnshareFlags;
+use user_ringbuf_kit::needs_bpf;
 use user_ringbuf_linux::{Capability, Obstacle, Support, probe};
 
-use user_ringbuf_kit::rights::{may_bpf, without_rights};
+use user_ringbuf_kit::rights::without_rights;
 use user_ringbuf_kit::seccomp::without_bpf_call;
 
 #[test]
 fn with_rights_all_is_there() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let probe = probe();
     assert_eq!(probe.map_type, Support::Yes);
     assert_eq!(probe.drain_helper, Support::Yes);
@@ -51,9 +50,7 @@ fn without_rights_the_capability_is_named_and_support_is_still_found_out() {
 
 #[test]
 fn a_seccomp_filter_is_told_from_missing_support() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     for errno in [Errno::PERM, Errno::ACCESS, Errno::NOSYS] {
         let probe = without_bpf_call(errno, probe);
         assert_eq!(probe.create, Err(Obstacle::Seccomp), "{errno}");
@@ -68,9 +65,7 @@ fn capabilities_of_a_user_namespace_do_not_count() {
         assert_eq!(probe().create, Err(Obstacle::UserNamespace));
         return;
     }
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let mut child = std::process::Command::new(std::env::current_exe().unwrap());
     child.args(["--exact", "probe::capabilities_of_a_user_namespace_do_not_count"]).env(INSIDE, "1");
     // SAFETY: between fork and exec only plain system calls are made, and no memory is allocated.

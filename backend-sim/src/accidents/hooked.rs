@@ -56,6 +56,9 @@ pub enum Fate {
     /// It does not: a store or write changes nothing. A load has nothing to change, and a private word is seen by
     /// no other process, so they happen all the same; an exchange counts as done, lest a loop wait for it.
     IsLost,
+    /// An exchange fails although the word holds what it expects, as `compare_exchange_weak` may. Anything else
+    /// happens.
+    Fails,
 }
 
 /// What a test does before each operation.
@@ -134,7 +137,7 @@ impl<M: fmt::Debug, H> fmt::Debug for Hooked<M, H> {
 
 impl<M, H: Hook> Hooked<M, H> {
     fn happens(&self, step: Step) -> bool {
-        self.hook.before(step) == Fate::Happens
+        self.hook.before(step) != Fate::IsLost
     }
 }
 
@@ -253,7 +256,11 @@ unsafe impl<M: RingMemory, H: Hook> RingMemory for Hooked<M, H> {
     }
 
     fn exchange_word(&self, word: &M::Word, current: u64, new: u64, role: Role, found: Role) -> Result<(), u64> {
-        if self.happens(Step::Word(role)) { self.memory.exchange_word(word, current, new, role, found) } else { Ok(()) }
+        match self.hook.before(Step::Word(role)) {
+            Fate::Happens => self.memory.exchange_word(word, current, new, role, found),
+            Fate::IsLost => Ok(()),
+            Fate::Fails => Err(self.memory.load_word(word, found)),
+        }
     }
 }
 

@@ -222,6 +222,15 @@ mod tests {
     }
 
     #[test]
+    fn a_position_is_reached_if_it_lies_less_than_half_of_all_positions_back() {
+        let half = 1 << 63;
+        for start in [0, 8, half, u64::MAX - 7].map(Position::new) {
+            assert!(start.has_reached(start) && start.advance(half - 1).has_reached(start));
+            assert!(!start.advance(half).has_reached(start) && !start.has_reached(start.advance(1)));
+        }
+    }
+
+    #[test]
     fn the_wide_positions_name_what_is_wrong_with_the_numbers() {
         let size = RingSize::new(4096).unwrap();
         let at = Position::new;

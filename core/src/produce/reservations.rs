@@ -102,7 +102,8 @@ mod tests {
             let taken = word.with_another(24).unwrap().with_another(16).unwrap();
             assert_eq!((taken.in_flight(), taken.end_near(start)), (2, start.advance(40)));
             assert_eq!(taken.room(start.advance(4096)), 4056);
-            for position in [start, start.advance(1 << 40), Position::new(start.get().wrapping_sub(1 << 40))] {
+            let far = (1 << 50) - 64;
+            for position in [start, start.advance(far), Position::new(start.get().wrapping_sub(far))] {
                 assert_eq!(taken.end_around(position), start.advance(40));
             }
             let left = taken.with_one_less().with_one_less();
@@ -124,6 +125,7 @@ mod tests {
         let full = held.with_one_less();
         assert_eq!((held.with_another(8), full.with_another(8)), (None, None));
         assert!(held.is_quiet() && !full.is_quiet() && held.ends_at(Position::new(8)));
+        assert_eq!(full.held(), held);
         assert!(full.with_one_less().with_another(8).is_some_and(|word| word.ends_at(Position::new(16))));
     }
 }

@@ -1,7 +1,7 @@
 //! Whether a test may run against the real kernel, and threads without rights.
 //!
-//! Every kernel test begins with [`may_bpf`] or [`may_admin`]. Where rights or the map type are missing, the test says
-//! so on standard error and returns. With `USER_RINGBUF_REQUIRE_KERNEL=1` it fails instead, so that no skipped test
+//! Every kernel test begins with [`needs_bpf!`](crate::needs_bpf) or [`needs_admin!`](crate::needs_admin). Where rights
+//! or the map type are missing, the test says so on standard error and returns. With `USER_RINGBUF_REQUIRE_KERNEL=1` it fails instead, so that no skipped test
 //! counts as passed where the kernel is expected.
 
 use std::io::{ErrorKind, Write};
@@ -24,6 +24,26 @@ pub fn may_bpf() -> bool {
 /// If it may not, and `USER_RINGBUF_REQUIRE_KERNEL=1`.
 pub fn may_admin() -> bool {
     allowed_or_skipped(CapabilitySet::SYS_ADMIN, "CAP_SYS_ADMIN")
+}
+
+/// Ends the test unless [`may_bpf`](rights::may_bpf).
+#[macro_export]
+macro_rules! needs_bpf {
+    () => {
+        if !$crate::rights::may_bpf() {
+            return;
+        }
+    };
+}
+
+/// Ends the test unless [`may_admin`](rights::may_admin).
+#[macro_export]
+macro_rules! needs_admin {
+    () => {
+        if !$crate::rights::may_admin() {
+            return;
+        }
+    };
 }
 
 /// Says on standard error that a test was skipped, and why: written directly, because the harness hides what a test

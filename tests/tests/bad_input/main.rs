@@ -14,13 +14,11 @@ mod tried_ring;
 
 use row::Attempt;
 use tried_ring::TriedRing;
-use user_ringbuf_kit::rights::may_admin;
+use user_ringbuf_kit::needs_admin;
 
 #[test]
 fn every_wrong_value_at_every_entry_point_is_a_typed_error_that_says_what_is_wrong() {
-    if !may_admin() {
-        return;
-    }
+    needs_admin!();
     let (mut faults, mut as_nobody) = (Vec::new(), false);
     for row in rows::all() {
         match &row.attempt {

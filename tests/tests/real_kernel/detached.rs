@@ -2,19 +2,17 @@
 
 use std::sync::Arc;
 
+use user_ringbuf_kit::needs_bpf;
 use user_ringbuf_kit::random::pattern;
 use user_ringbuf_kit::raw::{BUSY, DISCARD};
-use user_ringbuf_linux::{AttachError, BeyondSample, Producer};
+use user_ringbuf_linux::{AttachError, Producer};
 use user_ringbuf_tests::ring::{Ring, page};
-
-use crate::needs_kernel;
 
 #[test]
 fn samples_submitted_out_of_order_arrive_in_the_order_of_their_reservations() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     let [mut a, mut b, mut c] = [1, 2, 3].map(|len| producer.reserve_detached(len).unwrap());
     c.copy_from_slice(b"ccc");
     c.submit();
@@ -29,11 +27,10 @@ fn samples_submitted_out_of_order_arrive_in_the_order_of_their_reservations() {
 
 #[test]
 fn a_reservation_is_visible_at_once_as_a_busy_record() {
-    needs_kernel!();
+    needs_bpf!();
     let ring = Ring::of_a_page();
-    let mapping = ring.mapping();
     let raw = ring.raw();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     let sample = producer.reserve_detached(21).unwrap();
     let busy = raw.records();
     assert_eq!(busy.len(), 1);
@@ -44,11 +41,10 @@ fn a_reservation_is_visible_at_once_as_a_busy_record() {
 
 #[test]
 fn a_dropped_or_discarded_sample_is_skipped() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
     let raw = ring.raw();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     let dropped = producer.reserve_detached(10).unwrap();
     producer.push(b"behind").unwrap();
     let discarded = producer.reserve_detached(0).unwrap();
@@ -64,11 +60,10 @@ fn a_dropped_or_discarded_sample_is_skipped() {
 
 #[test]
 fn a_shortened_sample_is_followed_by_a_discarded_filler() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
     let raw = ring.raw();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     let mut sample = producer.reserve_detached(100).unwrap();
     sample.write(0, b"short").unwrap();
     let behind = producer.reserve_detached(4).unwrap();
@@ -86,10 +81,9 @@ fn a_shortened_sample_is_followed_by_a_discarded_filler() {
 
 #[test]
 fn every_shorter_length_leaves_the_neighbours_whole() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     for reserved in 0..70 {
         for len in 0..=reserved {
             let mut sample = producer.reserve_detached(reserved).unwrap();
@@ -103,23 +97,10 @@ fn every_shorter_length_leaves_the_neighbours_whole() {
 }
 
 #[test]
-fn submitting_more_than_reserved_is_refused_and_the_sample_discarded() {
-    needs_kernel!();
-    let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
-    let sample = producer.reserve_detached(9).unwrap();
-    producer.push(b"behind").unwrap();
-    assert_eq!(sample.submit_len(10), Err(BeyondSample { at: 0, len: 10, reserved: 9 }));
-    assert_eq!(ring.drain(), [b"behind"], "it does not stop the ring");
-}
-
-#[test]
 fn samples_are_filled_and_submitted_by_other_threads() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::new(1 << 16);
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     let samples: Vec<_> = (0..100).map(|number| (number, producer.reserve_detached(number).unwrap())).collect();
     std::thread::scope(|scope| {
         let mut samples = samples.into_iter().rev();
@@ -141,7 +122,7 @@ fn samples_are_filled_and_submitted_by_other_threads() {
 
 #[test]
 fn a_sample_outlives_its_producer_where_it_shares_the_memory() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
     let mapping = Arc::new(ring.mapping());
     let mut producer = Producer::attach(mapping.clone()).unwrap();
@@ -161,10 +142,9 @@ fn a_sample_outlives_its_producer_where_it_shares_the_memory() {
 
 #[test]
 fn detached_and_exclusive_samples_and_batches_share_the_ring() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     producer.push(b"1").unwrap();
     let mut second = producer.reserve_detached(1).unwrap();
     producer.push(b"3").unwrap();
@@ -185,10 +165,9 @@ fn detached_and_exclusive_samples_and_batches_share_the_ring() {
 
 #[test]
 fn outstanding_samples_fill_the_ring_and_their_room_comes_back() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     for _ in 0..3 {
         let mut samples: Vec<_> = std::iter::from_fn(|| producer.reserve_detached(56).ok()).collect();
         assert_eq!(samples.len(), page() / 64);

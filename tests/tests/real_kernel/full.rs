@@ -1,17 +1,15 @@
 //! Rings that wrap, fill up, and have room again.
 
+use user_ringbuf_kit::needs_bpf;
 use user_ringbuf_kit::random::pattern;
-use user_ringbuf_linux::{Producer, ReserveError};
+use user_ringbuf_linux::ReserveError;
 use user_ringbuf_tests::ring::{Ring, page};
-
-use crate::needs_kernel;
 
 #[test]
 fn records_that_wrap_arrive_whole_at_every_place_of_the_rings_end() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     // The record of 1001 bytes takes 1016: its beginning moves by 1016 modulo the ring, so that in the end it has
     // wrapped after each multiple of 8 of its bytes, in the middle of its header's record included.
     let rounds = page() / 8;
@@ -25,10 +23,9 @@ fn records_that_wrap_arrive_whole_at_every_place_of_the_rings_end() {
 
 #[test]
 fn a_header_in_the_last_eight_bytes_has_its_sample_at_the_beginning() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     producer.push(&pattern(0, page() - 16)).unwrap();
     ring.drain();
     assert_eq!(producer.position().offset(producer.ring_size()), u32::try_from(page() - 8).unwrap());
@@ -41,10 +38,9 @@ fn a_header_in_the_last_eight_bytes_has_its_sample_at_the_beginning() {
 
 #[test]
 fn a_full_ring_refuses_and_has_room_again_after_a_drain() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     for lap in 0..5 {
         let mut sent = Vec::new();
         let refused = loop {
@@ -70,10 +66,9 @@ fn a_full_ring_refuses_and_has_room_again_after_a_drain() {
 
 #[test]
 fn a_full_ring_takes_what_fits_and_names_what_is_free() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     producer.push(&pattern(0, page() - 8 - 40)).unwrap();
     let free = u32::try_from(40).unwrap();
     assert_eq!(producer.push(&pattern(1, 33)), Err(ReserveError::Full { needed: 48, available: free }));
@@ -83,10 +78,9 @@ fn a_full_ring_takes_what_fits_and_names_what_is_free() {
 
 #[test]
 fn one_record_as_large_as_the_ring_arrives_from_every_start() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     assert_eq!(producer.max_sample_len(), page() - 8);
     for round in 0..40 {
         // Moves the start by 8 to 40 bytes.
@@ -101,10 +95,9 @@ fn one_record_as_large_as_the_ring_arrives_from_every_start() {
 
 #[test]
 fn a_million_samples_pass_a_small_ring_in_order() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::with_log(1, 64 * 1024);
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     let count = 1_000_000_u32;
     let (mut sent, mut seen) = (0_u32, 0_u32);
     while seen < count {

@@ -1,18 +1,15 @@
 //! Lanes: a thread's own stretch, split into samples that are visible one by one.
 
+use user_ringbuf_kit::needs_bpf;
 use user_ringbuf_kit::random::pattern;
 use user_ringbuf_kit::raw::{BUSY, DISCARD};
-use user_ringbuf_linux::{BeyondSample, Producer, ReserveError};
 use user_ringbuf_tests::ring::{Ring, page};
-
-use crate::needs_kernel;
 
 #[test]
 fn each_sample_of_a_lane_is_visible_as_soon_as_it_is_submitted() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     let mut lane = producer.lane(1000).unwrap();
     assert!(ring.drain().is_empty());
     for number in 0..10 {
@@ -25,11 +22,10 @@ fn each_sample_of_a_lane_is_visible_as_soon_as_it_is_submitted() {
 
 #[test]
 fn what_lies_behind_an_open_lane_waits_until_it_is_closed() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
     let raw = ring.raw();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     let mut lane = producer.lane(200).unwrap();
     producer.push(b"behind").unwrap();
     lane.push(b"in front").unwrap();
@@ -42,11 +38,10 @@ fn what_lies_behind_an_open_lane_waits_until_it_is_closed() {
 
 #[test]
 fn a_lane_is_used_up_to_the_last_byte() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
     let raw = ring.raw();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     let mut lane = producer.lane(120).unwrap();
     assert_eq!(lane.left(), 128);
     for number in 0..4 {
@@ -62,52 +57,10 @@ fn a_lane_is_used_up_to_the_last_byte() {
 }
 
 #[test]
-fn samples_of_a_lane_are_filled_shortened_and_dropped() {
-    needs_kernel!();
-    let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
-    let raw = ring.raw();
-    let mut producer = Producer::attach(&mapping).unwrap();
-    let mut lane = producer.lane(200).unwrap();
-    let left = lane.left();
-    let mut sample = lane.reserve(100).unwrap();
-    sample.fill_range(0, 100, 0xff).unwrap();
-    drop(sample);
-    lane.reserve(1).unwrap().discard();
-    assert_eq!(lane.left(), left, "what was dropped is the lane's again");
-    let mut sample = lane.reserve(50).unwrap();
-    sample.write(0, b"kept").unwrap();
-    sample.submit_len(4).unwrap();
-    assert_eq!(lane.reserve(3).unwrap().submit_len(4), Err(BeyondSample { at: 0, len: 4, reserved: 3 }));
-    let mut sample = lane.reserve(2).unwrap();
-    sample.copy_from_slice(b"ok");
-    assert_eq!(sample.submit().get(), 32);
-    lane.close();
-    assert_eq!(ring.drain(), [&b"kept"[..], b"ok"]);
-    assert_eq!(raw.consumer_pos(), raw.producer_pos());
-}
-
-#[test]
-fn a_sample_longer_than_what_the_lane_has_left_is_refused_with_what_is_left() {
-    needs_kernel!();
-    let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
-    let mut lane = producer.lane(100).unwrap();
-    lane.push(&pattern(1, 40)).unwrap();
-    assert_eq!(lane.push(&pattern(2, 60)), Err(ReserveError::LaneUsedUp { needed: 72, left: 64 }));
-    lane.push(&pattern(3, 56)).unwrap();
-    assert_eq!((lane.left(), lane.push(b"")), (0, Err(ReserveError::LaneUsedUp { needed: 8, left: 0 })));
-    lane.close();
-    assert_eq!(ring.drain(), [pattern(1, 40), pattern(3, 56)]);
-}
-
-#[test]
 fn a_detached_sample_becomes_a_lane() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     let mut sample = producer.reserve_detached(64).unwrap();
     sample.fill(7);
     let mut lane = sample.into_lane();
@@ -119,10 +72,9 @@ fn a_detached_sample_becomes_a_lane() {
 
 #[test]
 fn lanes_of_several_threads_interleave_and_lose_nothing() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::new(1 << 16);
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     let lanes: Vec<_> = (0..4_u8).map(|thread| (thread, producer.lane(4000).unwrap())).collect();
     std::thread::scope(|scope| {
         for (thread, mut lane) in lanes {
@@ -139,10 +91,9 @@ fn lanes_of_several_threads_interleave_and_lose_nothing() {
 
 #[test]
 fn a_lane_wraps_and_may_be_as_large_as_the_ring() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     for round in 0..50 {
         producer.push(&pattern(round, round)).unwrap();
         assert_eq!(ring.drain().len(), 1);

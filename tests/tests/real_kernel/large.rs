@@ -1,20 +1,18 @@
 //! The kernel's own limit on samples: 2^24 - 1 bytes, in a ring that has room for more.
 
+use user_ringbuf_kit::needs_bpf;
 use user_ringbuf_kit::random::pattern;
-use user_ringbuf_linux::{MAX_SAMPLE_LEN, Producer, ReserveError};
+use user_ringbuf_linux::{MAX_SAMPLE_LEN, ReserveError};
 use user_ringbuf_tests::ring::Ring;
-
-use crate::needs_kernel;
 
 const RING: u64 = 32 << 20;
 const LONGEST: usize = (1 << 24) - 1;
 
 #[test]
 fn a_sample_of_the_longest_length_arrives_and_one_byte_more_is_refused() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::with_log(RING, 2 * LONGEST);
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     assert_eq!(producer.max_sample_len(), LONGEST);
     let refused = Err(ReserveError::TooLarge { len: LONGEST + 1, max: MAX_SAMPLE_LEN });
     assert_eq!(producer.reserve(LONGEST + 1).map(drop), refused);
@@ -34,10 +32,9 @@ fn a_sample_of_the_longest_length_arrives_and_one_byte_more_is_refused() {
 
 #[test]
 fn the_longest_sample_goes_through_every_kind_of_reservation() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::with_log(RING, 2 * LONGEST);
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     let sample = pattern(2, LONGEST);
 
     let mut detached = producer.reserve_detached(LONGEST).unwrap();
@@ -62,10 +59,9 @@ fn the_longest_sample_goes_through_every_kind_of_reservation() {
 
 #[test]
 fn the_longest_record_is_discarded_and_shortened_without_jamming_the_ring() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::with_log(RING, 4096);
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     producer.reserve_detached(LONGEST).unwrap().discard();
     producer.push(b"behind a discarded one").unwrap();
     assert_eq!(ring.drain(), [b"behind a discarded one"]);

@@ -1,11 +1,9 @@
 //! The ring's raw bytes, read through mappings of our own: byte for byte what the layout asks for.
 
+use user_ringbuf_kit::needs_bpf;
 use user_ringbuf_kit::random::pattern;
 use user_ringbuf_kit::raw::{RawRecord, RawRing, extent};
-use user_ringbuf_linux::Producer;
 use user_ringbuf_tests::ring::{Ring, page};
-
-use crate::needs_kernel;
 
 /// What libbpf's layout asks for, byte by byte: header (length, zero pad), sample; padding is anything.
 fn expect_record(raw: &RawRing, position: u64, sample: &[u8]) -> u64 {
@@ -19,15 +17,14 @@ fn expect_record(raw: &RawRing, position: u64, sample: &[u8]) -> u64 {
 
 #[test]
 fn headers_pads_samples_and_positions_stand_where_libbpf_puts_them() {
-    needs_kernel!();
+    needs_bpf!();
     let ring = Ring::of_a_page();
     let raw = ring.raw();
     // Bytes that an earlier lap may have left: none of them may show in a header.
     for offset in (0..page()).step_by(4) {
         raw.word(offset).store(u32::MAX, std::sync::atomic::Ordering::Relaxed);
     }
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     let mut position = 0;
     for len in [0, 1, 7, 8, 9, 15, 16, 17, 100] {
         producer.push(&pattern(len, len)).unwrap();
@@ -57,11 +54,10 @@ fn headers_pads_samples_and_positions_stand_where_libbpf_puts_them() {
 
 #[test]
 fn a_record_that_wraps_stands_in_both_copies_of_the_data() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
     let raw = ring.raw();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     producer.push(&pattern(0, page() - 8 - 40)).unwrap();
     assert_eq!(ring.drain().len(), 1);
     let start = raw.producer_pos();
@@ -76,11 +72,10 @@ fn a_record_that_wraps_stands_in_both_copies_of_the_data() {
 
 #[test]
 fn records_walked_by_hand_are_those_that_were_submitted() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::new(1 << 15);
     let raw = ring.raw();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     let mut position = 0;
     for lap in 0..20 {
         let mut expected = Vec::new();
@@ -99,7 +94,7 @@ fn records_walked_by_hand_are_those_that_were_submitted() {
 
 #[test]
 fn a_producer_touches_nothing_but_its_position_and_its_records() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
     let raw = ring.raw();
     let canary = 0xa5a5_a5a5;
@@ -107,8 +102,7 @@ fn a_producer_touches_nothing_but_its_position_and_its_records() {
         raw.word(offset).store(canary, std::sync::atomic::Ordering::Relaxed);
     }
     let rest = raw.rest_of_producer_page();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     producer.push(b"12345").unwrap();
     producer.reserve(50).unwrap().submit_len(1).unwrap();
     let mut lane = producer.lane(64).unwrap();
@@ -124,24 +118,10 @@ fn a_producer_touches_nothing_but_its_position_and_its_records() {
 }
 
 #[test]
-fn samples_lie_at_multiples_of_eight() {
-    needs_kernel!();
-    let ring = Ring::of_a_page();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
-    for len in 1..40 {
-        let mut sample = producer.reserve(len).unwrap();
-        assert_eq!(sample.as_mut_ptr().addr() % 8, 0);
-        sample.submit();
-    }
-}
-
-#[test]
 fn every_sample_begins_at_a_multiple_of_eight_in_memory() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     let mut places = std::collections::BTreeSet::new();
     for len in 0..400 {
         let sample = producer.reserve(len).unwrap();

@@ -15,13 +15,3 @@ mod producer;
 mod reopen;
 mod shared;
 mod turns;
-
-/// Ends the test where rights are missing.
-macro_rules! needs_kernel {
-    () => {
-        if !user_ringbuf_kit::rights::may_bpf() {
-            return;
-        }
-    };
-}
-pub(crate) use needs_kernel;

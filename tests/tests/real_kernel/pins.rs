@@ -3,15 +3,14 @@
 use std::os::unix::fs::PermissionsExt;
 
 use user_ringbuf_kit::bpffs::{Bpffs, Directory};
+use user_ringbuf_kit::needs_admin;
 use user_ringbuf_kit::objects;
-use user_ringbuf_kit::rights::{may_admin, without_rights};
+use user_ringbuf_kit::rights::without_rights;
 use user_ringbuf_linux::{Map, MapError, Mapping, MappingView};
 
 #[test]
 fn a_descriptor_that_was_opened_one_way_is_not_mapped_and_the_error_says_what_to_do() {
-    if !may_admin() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let path = bpffs.path("ring");
     let made = Map::create("pins", 1).unwrap();
@@ -30,9 +29,7 @@ fn a_descriptor_that_was_opened_one_way_is_not_mapped_and_the_error_says_what_to
 
 #[test]
 fn a_pin_leads_to_a_map_until_it_is_replaced_or_removed() {
-    if !may_admin() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let (ours, other) = (Map::create("ours", 1).unwrap(), Map::create("other", 1).unwrap());
     let path = bpffs.path("ring");
@@ -66,9 +63,7 @@ fn a_pin_leads_to_a_map_until_it_is_replaced_or_removed() {
 
 #[test]
 fn to_see_where_a_pin_leads_needs_read_permission_and_without_it_nothing_is_claimed() {
-    if !may_admin() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let (ours, other) = (Map::create("ours", 1).unwrap(), Map::create("other", 1).unwrap());
     let path = bpffs.path("ring");

@@ -1,17 +1,15 @@
 //! What a producer says about the ring: used, free, positions, what was consumed.
 
+use user_ringbuf_kit::needs_bpf;
 use user_ringbuf_kit::random::pattern;
-use user_ringbuf_linux::{MappingView, Producer, RingPositions, Role};
+use user_ringbuf_linux::{MappingView, RingPositions, Role};
 use user_ringbuf_tests::ring::{Ring, page};
-
-use crate::needs_kernel;
 
 #[test]
 fn used_and_free_count_whole_records_and_add_up_to_the_ring() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     let size = producer.ring_size().bytes();
     assert_eq!(usize::try_from(size), Ok(page()));
     assert_eq!((producer.used(), producer.free()), (Ok(0), Ok(size)));
@@ -32,10 +30,9 @@ fn used_and_free_count_whole_records_and_add_up_to_the_ring() {
 
 #[test]
 fn submit_says_where_the_record_ends_and_is_consumed_says_when_the_kernel_has_it() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     let start = producer.position();
     assert!(producer.is_consumed(start), "nothing to wait for");
     let first = producer.push(b"1").unwrap();
@@ -51,11 +48,10 @@ fn submit_says_where_the_record_ends_and_is_consumed_says_when_the_kernel_has_it
 
 #[test]
 fn positions_go_on_across_laps_and_agree_with_a_read_only_view() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
     let view = MappingView::new(&ring.map).unwrap();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     for number in 0..500 {
         let end = producer.push(&pattern(number, number)).unwrap();
         assert_eq!(view.load_producer(Role::ObserveProducer), end);
@@ -69,7 +65,7 @@ fn positions_go_on_across_laps_and_agree_with_a_read_only_view() {
 
 #[test]
 fn a_shared_producer_knows_where_everything_reserved_ends() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
     let mapping = ring.mapping();
     let shared = user_ringbuf_linux::Shared::attach(&mapping).unwrap();

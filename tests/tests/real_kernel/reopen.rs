@@ -2,17 +2,13 @@
 
 use user_ringbuf_kit::bpffs::Bpffs;
 use user_ringbuf_kit::random::pattern;
-use user_ringbuf_kit::rights::may_admin;
-use user_ringbuf_linux::{Map, Mapping, MappingError, Producer};
+use user_ringbuf_kit::{needs_admin, needs_bpf};
+use user_ringbuf_linux::{Map, Mapping, Producer};
 use user_ringbuf_tests::ring::{Ring, page};
-
-use crate::needs_kernel;
 
 #[test]
 fn a_ring_reopened_by_its_pin_goes_on_where_the_last_producer_stopped() {
-    if !may_admin() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let path = bpffs.path("ring");
     let first = Ring::new(8192);
@@ -37,9 +33,7 @@ fn a_ring_reopened_by_its_pin_goes_on_where_the_last_producer_stopped() {
 
 #[test]
 fn a_ring_reopened_by_its_id_goes_on_where_the_last_producer_stopped() {
-    if !may_admin() {
-        return;
-    }
+    needs_admin!();
     let mut ring = Ring::of_a_page();
     // In the middle of a lap, partly drained.
     let mapping = ring.mapping();
@@ -65,7 +59,7 @@ fn a_ring_reopened_by_its_id_goes_on_where_the_last_producer_stopped() {
 
 #[test]
 fn a_producer_attaches_to_a_ring_that_is_full_and_waits_its_turn() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
     let mapping = ring.mapping();
     let mut first = Producer::attach(&mapping).unwrap();
@@ -80,14 +74,13 @@ fn a_producer_attaches_to_a_ring_that_is_full_and_waits_its_turn() {
 
 #[test]
 fn a_producer_attaches_to_what_another_make_of_producer_left() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
     let raw = ring.raw();
     let end = raw.write_record(0, 0, b"foreign");
     let end = raw.write_record(end, user_ringbuf_kit::raw::DISCARD, b"no");
     raw.set_producer_pos(end);
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     assert_eq!((producer.position().get(), producer.used()), (32, Ok(32)));
     producer.push(b"ours").unwrap();
     assert_eq!(ring.drain(), [&b"foreign"[..], b"ours"]);
@@ -95,7 +88,7 @@ fn a_producer_attaches_to_what_another_make_of_producer_left() {
 
 #[test]
 fn two_rings_at_once_keep_their_samples_apart() {
-    needs_kernel!();
+    needs_bpf!();
     let (mut one, mut two) = (Ring::of_a_page(), Ring::new(16384));
     let (mapping_one, mapping_two) = (one.mapping(), two.mapping());
     let mut producer_one = Producer::attach(&mapping_one).unwrap();
@@ -114,19 +107,8 @@ fn two_rings_at_once_keep_their_samples_apart() {
 }
 
 #[test]
-fn a_ring_is_mapped_for_producing_once_in_a_process_whatever_the_handle() {
-    needs_kernel!();
-    let ring = Ring::of_a_page();
-    let mapping = ring.mapping();
-    let again = ring.map.try_clone().unwrap();
-    assert_eq!(Mapping::new(&again).unwrap_err(), MappingError::AlreadyMapped { id: ring.map.id() });
-    drop(mapping);
-    assert!(Mapping::new(&again).is_ok());
-}
-
-#[test]
 fn a_mapping_outlives_the_handle_of_its_map() {
-    needs_kernel!();
+    needs_bpf!();
     let Ring { map, .. } = Ring::of_a_page();
     let mapping = Mapping::new(&map).unwrap();
     drop(map);

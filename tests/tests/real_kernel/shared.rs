@@ -3,16 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use user_ringbuf_kit::needs_bpf;
 use user_ringbuf_kit::random::pattern;
 use user_ringbuf_kit::raw::{BUSY, DISCARD};
-use user_ringbuf_linux::{Mapping, Producer, ReserveError, Shared};
+use user_ringbuf_linux::{Mapping, ReserveError, Shared};
 use user_ringbuf_tests::ring::{Consumer, Ring, page};
-
-use crate::needs_kernel;
 
 #[test]
 fn pushed_samples_arrive() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
     let shared = Shared::attach(ring.mapping()).unwrap();
     shared.push(b"one").unwrap();
@@ -28,7 +27,7 @@ fn pushed_samples_arrive() {
 
 #[test]
 fn samples_are_busy_records_until_they_are_submitted() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
     let raw = ring.raw();
     let shared = Shared::attach(ring.mapping()).unwrap();
@@ -71,7 +70,7 @@ fn many_threads(ring_size: u64, threads: usize, each: u32, send: impl Fn(&Shared
 
 #[test]
 fn many_threads_push_and_nothing_is_lost_doubled_torn_or_out_of_a_threads_order() {
-    needs_kernel!();
+    needs_bpf!();
     many_threads(1 << 16, 6, 20_000, |shared, sample, consumer| {
         consumer.retry(|| shared.push(sample));
     });
@@ -79,7 +78,7 @@ fn many_threads_push_and_nothing_is_lost_doubled_torn_or_out_of_a_threads_order(
 
 #[test]
 fn many_threads_on_a_ring_of_a_page_that_is_nearly_always_full() {
-    needs_kernel!();
+    needs_bpf!();
     many_threads(1, 4, 10_000, |shared, sample, consumer| {
         consumer.retry(|| shared.push(sample));
     });
@@ -87,7 +86,7 @@ fn many_threads_on_a_ring_of_a_page_that_is_nearly_always_full() {
 
 #[test]
 fn threads_that_discard_and_shorten_disturb_no_other_thread() {
-    needs_kernel!();
+    needs_bpf!();
     let turn = AtomicUsize::new(0);
     many_threads(1 << 14, 4, 10_000, |shared, bytes, consumer| {
         loop {
@@ -104,7 +103,7 @@ fn threads_that_discard_and_shorten_disturb_no_other_thread() {
 
 #[test]
 fn lanes_of_a_shared_producer_publish_by_themselves() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::new(1 << 16);
     let shared = Arc::new(Shared::attach(Arc::new(ring.mapping())).unwrap());
     let threads: Vec<_> = (0..4_u8)
@@ -141,10 +140,9 @@ fn lanes_of_a_shared_producer_publish_by_themselves() {
 
 #[test]
 fn an_exclusive_producer_becomes_a_shared_one_and_goes_on() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     producer.push(b"alone").unwrap();
     let outstanding = producer.reserve_detached(0).unwrap();
     let shared = producer.into_shared();
@@ -156,7 +154,7 @@ fn an_exclusive_producer_becomes_a_shared_one_and_goes_on() {
 
 #[test]
 fn a_full_ring_refuses_every_thread_and_has_room_again_after_a_drain() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
     let shared = Shared::attach(ring.mapping()).unwrap();
     let size = u32::try_from(page()).unwrap();

@@ -1,12 +1,11 @@
 //! Another producer on the same ring, as libbpf is one: it reads `producer_pos`, writes its record and publishes it.
 //! Ours must notice before it writes a byte, and can go on from there.
 
+use user_ringbuf_kit::needs_bpf;
 use user_ringbuf_kit::random::pattern;
 use user_ringbuf_kit::raw::{BUSY, RawRing};
-use user_ringbuf_linux::{AttachError, Position, Producer, ReserveError, Shared};
+use user_ringbuf_linux::{AttachError, Position, Producer, ReserveError, RingMemory, Shared};
 use user_ringbuf_tests::ring::{Ring, page};
-
-use crate::needs_kernel;
 
 /// Publishes a record behind what is in the ring, by the stores that libbpf makes.
 fn foreign(raw: &RawRing, sample: &[u8]) -> Position {
@@ -23,7 +22,7 @@ fn everything(raw: &RawRing) -> (u64, Vec<u8>) {
 const THEIRS: &[u8] = b"from another process";
 
 /// One reservation of each kind of an exclusive producer, which all have room in an empty ring.
-fn reservations(producer: &mut Producer<&user_ringbuf_linux::Mapping>) -> Vec<Option<ReserveError>> {
+fn reservations<M: RingMemory + Clone>(producer: &mut Producer<M>) -> Vec<Option<ReserveError>> {
     vec![
         producer.reserve(40).err(),
         producer.push(&[1; 40]).err(),
@@ -36,10 +35,9 @@ fn reservations(producer: &mut Producer<&user_ringbuf_linux::Mapping>) -> Vec<Op
 
 #[test]
 fn a_producer_that_came_between_is_noticed_by_every_reservation_before_a_byte_is_written() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let (mapping, raw) = (ring.mapping(), ring.raw());
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let (mut producer, raw) = (ring.producer(), ring.raw());
     let expected = producer.push(b"ours").unwrap();
     let found = foreign(&raw, THEIRS);
     // Also when the kernel has taken it, so that nothing is in the ring.
@@ -56,7 +54,7 @@ fn a_producer_that_came_between_is_noticed_by_every_reservation_before_a_byte_is
 
 #[test]
 fn a_producer_that_came_between_is_noticed_by_a_shared_one_and_by_its_lanes() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
     let (mapping, raw) = (ring.mapping(), ring.raw());
     let shared = Shared::attach(&mapping).unwrap();
@@ -79,10 +77,9 @@ fn a_producer_that_came_between_is_noticed_by_a_shared_one_and_by_its_lanes() {
 
 #[test]
 fn two_that_take_turns_lose_nothing_over_many_laps() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let (mapping, raw) = (ring.mapping(), ring.raw());
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let (mut producer, raw) = (ring.producer(), ring.raw());
     for turn in 0..500 {
         let (theirs, ours) = (pattern(turn, turn % 300), pattern(turn + 1, turn % 500));
         foreign(&raw, &theirs);
@@ -95,58 +92,10 @@ fn two_that_take_turns_lose_nothing_over_many_laps() {
 }
 
 #[test]
-fn a_batch_that_met_another_producer_is_never_shown() {
-    needs_kernel!();
-    let mut ring = Ring::of_a_page();
-    let (mapping, raw) = (ring.mapping(), ring.raw());
-    let mut producer = Producer::attach(&mapping).unwrap();
-    let expected = producer.push(b"ours").unwrap();
-    ring.drain();
-    // It comes between two samples of the batch, and goes on to the end of the ring's first lap.
-    let mut batch = producer.batch();
-    batch.push(&[1; 100]).unwrap();
-    let found = foreign(&raw, &vec![2; page() - 16]);
-    let why = ReserveError::ForeignProducer { expected, found };
-    assert_eq!(batch.push(&[1; 100]), Err(why));
-    assert_eq!(batch.submit(), Err(why));
-    assert_eq!(raw.producer_pos(), found.get());
-    // The other was last to write, so its record is whole.
-    assert_eq!(ring.drain(), [vec![2; page() - 16]]);
-}
-
-#[test]
-fn a_batch_looks_once_more_before_it_is_shown() {
-    needs_kernel!();
-    let mut ring = Ring::of_a_page();
-    let (mapping, raw) = (ring.mapping(), ring.raw());
-    let mut producer = Producer::attach(&mapping).unwrap();
-    let expected = producer.position();
-    let mut batch = producer.batch();
-    batch.push(&[1; 100]).unwrap();
-    let found = foreign(&raw, THEIRS);
-    assert_eq!(batch.submit(), Err(ReserveError::ForeignProducer { expected, found }));
-    assert_eq!(ring.drain(), [THEIRS]);
-}
-
-#[test]
-fn an_empty_batch_stores_nothing_beside_another_producer() {
-    needs_kernel!();
-    let mut ring = Ring::of_a_page();
-    let (mapping, raw) = (ring.mapping(), ring.raw());
-    let mut producer = Producer::attach(&mapping).unwrap();
-    producer.push(b"ours").unwrap();
-    let end = foreign(&raw, THEIRS);
-    assert_eq!(producer.batch().submit().map(Position::get), Ok(16));
-    assert_eq!(raw.producer_pos(), end.get());
-    assert_eq!(ring.drain(), [b"ours", THEIRS]);
-}
-
-#[test]
 fn samples_that_are_still_open_hold_resuming_up_and_come_to_no_harm() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
-    let (mapping, raw) = (ring.mapping(), ring.raw());
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let (mut producer, raw) = (ring.producer(), ring.raw());
     let mut open = producer.reserve_detached(4).unwrap();
     let mut lane = producer.lane(100).unwrap();
     foreign(&raw, THEIRS);
@@ -163,10 +112,9 @@ fn samples_that_are_still_open_hold_resuming_up_and_come_to_no_harm() {
 
 #[test]
 fn nothing_is_resumed_on_a_ring_that_another_producer_left_busy_or_damaged() {
-    needs_kernel!();
+    needs_bpf!();
     let ring = Ring::of_a_page();
-    let (mapping, raw) = (ring.mapping(), ring.raw());
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let (mut producer, raw) = (ring.producer(), ring.raw());
     let end = raw.write_record(0, BUSY, b"unfinished");
     raw.set_producer_pos(end);
     assert!(matches!(producer.resume(), Err(AttachError::Busy { .. })));
@@ -178,27 +126,8 @@ fn nothing_is_resumed_on_a_ring_that_another_producer_left_busy_or_damaged() {
 }
 
 #[test]
-fn a_shared_producer_becomes_an_exclusive_one_and_both_give_their_memory_back() {
-    needs_kernel!();
-    let mut ring = Ring::of_a_page();
-    let mut producer = Producer::attach(ring.mapping()).unwrap();
-    producer.push(b"exclusive").unwrap();
-    let shared = producer.into_shared();
-    shared.push(b"shared").unwrap();
-    assert_eq!((shared.used().unwrap(), shared.free().unwrap()), (40, shared.ring_size().bytes() - 40));
-    let mut producer = shared.into_producer();
-    producer.push(b"exclusive again").unwrap();
-    let mapping = producer.into_memory();
-    let shared = Shared::attach(mapping).unwrap();
-    shared.push(b"shared again").unwrap();
-    let mapping = shared.into_memory();
-    Producer::attach(mapping).unwrap().push(b"last").unwrap();
-    assert_eq!(ring.drain(), [&b"exclusive"[..], b"shared", b"exclusive again", b"shared again", b"last"]);
-}
-
-#[test]
 fn memory_comes_back_from_a_failed_attempt_and_serves_the_next() {
-    needs_kernel!();
+    needs_bpf!();
     let mut ring = Ring::of_a_page();
     let raw = ring.raw();
     raw.set_producer_pos(raw.write_record(0, BUSY, b"unfinished"));

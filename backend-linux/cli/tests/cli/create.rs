@@ -1,14 +1,13 @@
 //! `create`: a ring that stays, and every way to fail.
 
+use user_ringbuf_kit::needs_admin;
 use user_ringbuf_linux::{Map, rounded_size};
 
-use crate::support::{Bpffs, Directory, may, run, run_without_rights};
+use crate::support::{Bpffs, Directory, run, run_without_rights};
 
 #[test]
 fn a_created_ring_is_pinned_rounded_and_named() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let page = rounded_size(1).unwrap();
     let bpffs = Bpffs::mount();
     let size = (page + 1).to_string();
@@ -25,9 +24,7 @@ fn a_created_ring_is_pinned_rounded_and_named() {
 
 #[test]
 fn in_words_it_says_what_was_rounded() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let run = run(&["create", "--pin", &bpffs.text("ring"), "--size", "65537"]);
     assert_eq!(run.status, 0);
@@ -36,9 +33,7 @@ fn in_words_it_says_what_was_rounded() {
 
 #[test]
 fn where_no_bpffs_is_mounted_the_error_says_how_to_mount_one() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let directory = Directory::new();
     let run = run(&["create", "--pin", &directory.text("ring"), "--size", "4096", "--json"]);
     let error = run.failed(1).to_owned();
@@ -61,9 +56,7 @@ fn sizes_and_names_that_can_not_be_are_refused_with_the_limit() {
 
 #[test]
 fn a_taken_a_missing_and_a_dotted_path_are_told_apart() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let _map = bpffs.ring(4096);
     for (name, why) in [("ring", "taken"), ("no/ring", "the directory does not exist"), ("ring.1", "dot")] {
@@ -75,9 +68,7 @@ fn a_taken_a_missing_and_a_dotted_path_are_told_apart() {
 
 #[test]
 fn without_rights_the_error_names_the_capability() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let directory = Directory::new();
     let run = run_without_rights(&["create", "--pin", &directory.text("ring"), "--size", "4096"]);
     assert!(run.failed(1).contains("CAP_BPF"), "{run:?}");

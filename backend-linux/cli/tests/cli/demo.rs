@@ -1,6 +1,8 @@
 //! `demo`: every sample accounted for, on the kernel and on the simulation.
 
-use crate::support::{Run, may, run, run_without_rights};
+use user_ringbuf_kit::needs_admin;
+
+use crate::support::{Run, run, run_without_rights};
 
 fn intact(run: &Run, backend: &str, samples: u64) {
     assert_eq!(run.status, 0, "{run:?}");
@@ -29,9 +31,7 @@ const SHAPES: [(&[&str], u64); 6] = [
 
 #[test]
 fn every_sample_reaches_the_kernel_intact() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     for (args, samples) in SHAPES {
         intact(&run(&[&["demo", "--backend", "linux", "--json"], args].concat()), "linux", samples);
     }
@@ -46,9 +46,7 @@ fn every_sample_reaches_the_simulated_kernel_without_rights() {
 
 #[test]
 fn auto_says_which_backend_it_took_and_why() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let linux = run(&["demo", "--samples", "1000", "--json"]);
     intact(&linux, "linux", 1000);
     assert!(linux.stderr.contains("linux"), "{linux:?}");
@@ -59,9 +57,7 @@ fn auto_says_which_backend_it_took_and_why() {
 
 #[test]
 fn the_real_kernel_without_rights_is_an_error_that_names_the_way_round() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let run = run_without_rights(&["demo", "--backend", "linux"]);
     let error = run.failed(1);
     assert!(error.contains("CAP_BPF") && error.contains("--backend sim"), "{error}");

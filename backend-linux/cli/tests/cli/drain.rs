@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use user_ringbuf_kit::needs_admin;
 use user_ringbuf_linux::{DrainOptions, DrainProgram, Map, Mapping, MappingView, Producer, Survey, Verdict};
 
-use crate::support::{Bpffs, Run, command, drain, may, run, run_with, run_without_rights};
+use crate::support::{Bpffs, Run, command, drain, run, run_with, run_without_rights};
 use crate::watchdog::Watchdog;
 
 fn id(map: &Map) -> String {
@@ -29,9 +30,7 @@ fn is_empty(map: &Map) -> bool {
 
 #[test]
 fn what_send_puts_in_drain_prints() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let map = bpffs.ring(4096);
     let path = bpffs.text("ring");
@@ -45,9 +44,7 @@ fn what_send_puts_in_drain_prints() {
 
 #[test]
 fn samples_are_written_as_frames_digits_or_objects() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let map = Map::create("drain_frames", 4096).unwrap();
     let samples: [&[u8]; 3] = [b"a\nb", b"", b"\xff\0"];
     let drained = |args: &[&str]| {
@@ -81,9 +78,7 @@ fn samples_are_written_as_frames_digits_or_objects() {
 
 #[test]
 fn no_sample_is_lost_however_many_there_are_and_however_long_they_are() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     // More than a drain takes, and more than its log holds.
     let map = Map::create("drain_many", 32 << 20).unwrap();
     let mapping = Mapping::new(&map).unwrap();
@@ -109,9 +104,7 @@ fn no_sample_is_lost_however_many_there_are_and_however_long_they_are() {
 
 #[test]
 fn as_many_samples_as_asked_for_and_the_others_stay() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let map = Map::create("drain_some", 4096).unwrap();
     push(&map, &[b"1", b"2", b"3"]);
     let drained = run(&["drain", "--id", &id(&map), "--samples", "2"]);
@@ -157,9 +150,7 @@ impl Following {
 
 #[test]
 fn following_goes_on_until_a_signal_and_says_how_much_it_was() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let map = Map::create("drain_follow", 4096).unwrap();
     for signal in [Signal::INT, Signal::TERM] {
         let mut following = Following::start(&map, &[]);
@@ -180,9 +171,7 @@ fn following_goes_on_until_a_signal_and_says_how_much_it_was() {
 
 #[test]
 fn following_waits_at_a_busy_record_and_says_so() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let map = Map::create("drain_held", 4096).unwrap();
     let mapping = Mapping::new(&map).unwrap();
     let mut producer = Producer::attach(&mapping).unwrap();
@@ -200,9 +189,7 @@ fn following_waits_at_a_busy_record_and_says_so() {
 
 #[test]
 fn what_stops_the_kernel_is_told_with_what_to_do() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let map = Map::create("drain_stuck", 4096).unwrap();
     let mapping = Mapping::new(&map).unwrap();
     let mut producer = Producer::attach(&mapping).unwrap();
@@ -224,9 +211,7 @@ fn what_stops_the_kernel_is_told_with_what_to_do() {
 
 #[test]
 fn another_drain_of_the_same_ring_is_noticed_and_waited_for() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let map = Map::create("drain_twice", 4096).unwrap();
     let samples: Vec<Vec<u8>> = (0..200).map(|number: u32| number.to_string().into_bytes()).collect();
     push(&map, &samples.iter().map(Vec::as_slice).collect::<Vec<_>>());
@@ -258,9 +243,7 @@ fn another_drain_of_the_same_ring_is_noticed_and_waited_for() {
 
 #[test]
 fn the_flags_say_whether_a_waiting_producer_is_woken() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     use user_ringbuf_linux::{EpollWaiter, Recheck};
     let woken = |args: &[&str], full: bool| {
         let map = Map::create("drain_flags", 4096).unwrap();
@@ -282,9 +265,7 @@ fn the_flags_say_whether_a_waiting_producer_is_woken() {
 
 #[test]
 fn a_closed_pipe_ends_it_quietly() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let map = Map::create("drain_pipe", 1 << 20).unwrap();
     push(&map, &vec![&b"0123456789"[..]; 30_000]);
     let mut following = Following::start(&map, &[]);
@@ -308,9 +289,7 @@ fn a_closed_pipe_ends_it_quietly() {
 #[test]
 fn without_rights_the_error_names_the_capability() {
     use std::os::unix::fs::PermissionsExt;
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let map = bpffs.ring(4096);
     std::fs::set_permissions(bpffs.path(""), PermissionsExt::from_mode(0o755)).unwrap();

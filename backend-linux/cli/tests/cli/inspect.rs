@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
+use user_ringbuf_kit::needs_admin;
 use user_ringbuf_linux::{DetachedSample, Map, Mapping, Producer};
 
-use crate::support::{Bpffs, Directory, Run, drain, may, run, run_without_rights};
+use crate::support::{Bpffs, Directory, Run, drain, run, run_without_rights};
 
 fn json(map: &Map, more: &[&str]) -> serde_json::Value {
     let id = map.id().to_string();
@@ -27,9 +28,7 @@ fn mixed(mapping: &Mapping) -> DetachedSample<&Mapping> {
 
 #[test]
 fn an_object_has_all_counts_positions_and_records() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let map = Map::create("looked_at", 4096).unwrap();
     let empty = json(&map, &[]);
     assert_eq!((&empty["verdict"], &empty["free"]), (&"empty".into(), &map.size().into()));
@@ -69,9 +68,7 @@ fn an_object_has_all_counts_positions_and_records() {
 
 #[test]
 fn a_picture_marks_head_tail_and_records_and_has_no_colour_where_it_is_no_terminal() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let map = bpffs.ring(4096);
     let mapping = Mapping::new(&map).unwrap();
@@ -93,9 +90,7 @@ fn a_picture_marks_head_tail_and_records_and_has_no_colour_where_it_is_no_termin
 
 #[test]
 fn records_that_wrap_are_drawn_at_both_ends() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let map = Map::create("wraps", 4096).unwrap();
     let mapping = Mapping::new(&map).unwrap();
     let mut producer = Producer::attach(&mapping).unwrap();
@@ -110,9 +105,7 @@ fn records_that_wrap_are_drawn_at_both_ends() {
 
 #[test]
 fn watching_looks_again_and_says_for_how_long_nothing_changed() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let map = Map::create("watched", 4096).unwrap();
     let mapping = Mapping::new(&map).unwrap();
     let _busy = mixed(&mapping);
@@ -128,9 +121,7 @@ fn watching_looks_again_and_says_for_how_long_nothing_changed() {
 
 #[test]
 fn a_ring_of_64_mib_full_of_the_smallest_samples_is_counted_whole() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let map = Map::create("large", 64 << 20).unwrap();
     let mapping = Mapping::new(&map).unwrap();
     let mut producer = Producer::attach(&mapping).unwrap();
@@ -145,9 +136,7 @@ fn a_ring_of_64_mib_full_of_the_smallest_samples_is_counted_whole() {
 
 #[test]
 fn what_is_no_ring_or_not_ours_is_an_error() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let directory = Directory::new();
     for command in [&["inspect"][..], &["repair", "--dry-run"], &["repair", "--producer-is-gone"]] {

@@ -4,9 +4,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use user_ringbuf_kit::needs_admin;
 use user_ringbuf_linux::{Map, Mapping, Producer};
 
-use crate::support::{Bpffs, Run, drain, may, run, run_without_rights};
+use crate::support::{Bpffs, Run, drain, run, run_without_rights};
 
 /// Lists the rings with this name.
 fn list(name: &str, more: &[&str]) -> Run {
@@ -34,9 +35,7 @@ fn abandon(map: &Map) {
 
 #[test]
 fn a_ring_is_listed_with_its_size_verdict_producer_holders_and_pins() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let map = Map::create("list_one", 4096).unwrap();
     std::fs::create_dir(bpffs.path("below")).unwrap();
@@ -76,9 +75,7 @@ fn a_ring_is_listed_with_its_size_verdict_producer_holders_and_pins() {
 
 #[test]
 fn a_stuck_ring_is_named_and_makes_the_exit_status_1() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let maps = [(); 3].map(|()| Map::create("list_stuck", 4096).unwrap());
     assert_eq!(list("list_stuck", &[]).status, 0);
     abandon(&maps[1]);
@@ -101,9 +98,7 @@ fn a_stuck_ring_is_named_and_makes_the_exit_status_1() {
 
 #[test]
 fn a_watched_ring_that_nothing_drains_becomes_stuck_and_one_that_moves_has_rates() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let map = Map::create("list_watch", 4096).unwrap();
     let mapping = Mapping::new(&map).unwrap();
     let mut producer = Producer::attach(&mapping).unwrap();
@@ -138,9 +133,7 @@ fn a_watched_ring_that_nothing_drains_becomes_stuck_and_one_that_moves_has_rates
 
 #[test]
 fn pins_that_are_not_utf_8_are_escaped() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let map = Map::create("list_bytes", 4096).unwrap();
     map.pin(bpffs.path("").join(std::ffi::OsStr::from_bytes(b"a\x1b\xffb"))).unwrap();
@@ -152,9 +145,7 @@ fn pins_that_are_not_utf_8_are_escaped() {
 
 #[test]
 fn of_a_thousand_rings_the_stuck_one_is_named() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     // Pins keep them, so that this process need not hold a thousand descriptors.
     let bpffs = Bpffs::mount();
     let mut stuck = 0;
@@ -179,9 +170,7 @@ fn of_a_thousand_rings_the_stuck_one_is_named() {
 
 #[test]
 fn rings_that_come_and_go_meanwhile_are_no_error() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -205,9 +194,7 @@ fn rings_that_come_and_go_meanwhile_are_no_error() {
 
 #[test]
 fn without_rights_the_capability_is_named() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let run = run_without_rights(&["list", "--json"]);
     let error = run.failed(1);
     assert!(error.contains("cannot list the rings: not permitted: it needs CAP_SYS_ADMIN"), "{error}");
@@ -216,9 +203,7 @@ fn without_rights_the_capability_is_named() {
 
 #[test]
 fn a_ring_is_found_by_its_name_if_it_is_the_only_one() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let one = Map::create("by_name", 4096).unwrap();
     let found = run(&["inspect", "--name", "by_name", "--json"]);
     assert_eq!((found.status, &found.json()["id"]), (0, &json!(one.id())));

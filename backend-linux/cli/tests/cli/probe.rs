@@ -1,12 +1,12 @@
 //! `probe`: what it shows with rights and without.
 
-use crate::support::{may, run, run_without_rights};
+use user_ringbuf_kit::needs_admin;
+
+use crate::support::{run, run_without_rights};
 
 #[test]
 fn a_probe_with_rights_says_yes_to_everything() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let run = run(&["probe", "--json"]);
     assert_eq!((run.status, run.stderr.as_str()), (0, ""));
     let json = run.json();

@@ -6,9 +6,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use user_ringbuf_kit::needs_admin;
 use user_ringbuf_linux::{Claimant, Map, Mapping, Producer};
 
-use crate::support::{Bpffs, Run, command, drain, may, run, run_with, run_without_rights};
+use crate::support::{Bpffs, Run, command, drain, run, run_with, run_without_rights};
 
 /// The environment variable with the id of the ring in which this test program is to hold a busy record.
 const HOLD: &str = "USER_RINGBUF_TEST_HOLD";
@@ -91,9 +92,7 @@ fn repair(map: &Map, more: &[&str]) -> Run {
 
 #[test]
 fn no_producer_a_living_one_and_a_killed_one_are_three_answers_and_repair_keeps_to_them() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let map = Map::create("claimed", 4096).unwrap();
     let none = look(&map);
     assert_eq!((&none["producer"], &none["verdict"]), (&json!({"state": "none"}), &"empty".into()));
@@ -145,9 +144,7 @@ fn without_proc(args: &[&str]) -> Run {
 
 #[test]
 fn without_proc_a_claim_is_still_seen_and_nobody_is_named() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let map = Map::create("no_proc", 4096).unwrap();
     let id = map.id().to_string();
     let none = without_proc(&["inspect", "--id", &id, "--json"]).json();
@@ -171,9 +168,7 @@ fn without_proc_a_claim_is_still_seen_and_nobody_is_named() {
 #[test]
 fn without_rights_a_claim_is_still_seen_and_what_can_not_be_looked_at_is_counted() {
     use std::os::unix::fs::PermissionsExt;
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let map = bpffs.ring(4096);
     let path = bpffs.text("ring");
@@ -190,9 +185,7 @@ fn without_rights_a_claim_is_still_seen_and_what_can_not_be_looked_at_is_counted
 
 #[test]
 fn a_producer_can_not_draw_on_the_terminal_with_its_name() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let map = Map::create("named", 4096).unwrap();
     let holder = Holder::with(&map, &[(NAME, "\x1b[31m\"red")]);
     let look = look(&map);
@@ -207,9 +200,7 @@ fn a_producer_can_not_draw_on_the_terminal_with_its_name() {
 
 #[test]
 fn a_repair_has_the_claim_while_it_works() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let map = Map::create("long_repair", 64 << 10).unwrap();
     let mapping = Mapping::new(&map).unwrap();
     let mut producer = Producer::attach(&mapping).unwrap();
@@ -238,9 +229,7 @@ fn a_repair_has_the_claim_while_it_works() {
 
 #[test]
 fn who_holds_the_ring_open_is_named_and_the_command_itself_is_not() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let map = Map::create("held_open", 4096).unwrap();
     let name = std::fs::read_to_string(format!("/proc/{}/comm", std::process::id())).unwrap();
     let seen = look(&map);
@@ -258,9 +247,7 @@ fn who_holds_the_ring_open_is_named_and_the_command_itself_is_not() {
 
 #[test]
 fn a_ring_that_is_held_open_without_a_claim_is_sent_to_and_standard_error_says_by_whom() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let map = Map::create("held_open", 4096).unwrap();
     let sent = run_with(&["send", "--id", &map.id().to_string()], b"x\n");
     let note = format!("(pid {})", std::process::id());

@@ -1,8 +1,9 @@
 //! `repair`: only if the user confirms, only what a dry run showed, and samples that can be reached are kept.
 
+use user_ringbuf_kit::needs_admin;
 use user_ringbuf_linux::{Map, Mapping, Producer};
 
-use crate::support::{drain, may, run, run_with};
+use crate::support::{drain, run, run_with};
 
 /// A ring whose producer is gone with two records busy, between samples.
 fn abandoned() -> Map {
@@ -29,9 +30,7 @@ fn without_confirmation_it_is_wrong_usage_that_says_why() {
 
 #[test]
 fn a_dry_run_says_what_a_repair_would_do_and_does_not() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let map = abandoned();
     let id = map.id().to_string();
     for word in [&[][..], &["--producer-is-gone"]] {
@@ -45,9 +44,7 @@ fn a_dry_run_says_what_a_repair_would_do_and_does_not() {
 
 #[test]
 fn a_repair_names_what_it_did_and_frees_the_ring() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let map = abandoned();
     let id = map.id().to_string();
     let json = run(&["repair", "--id", &id, "--producer-is-gone", "--json", "--records", "1"]).json();
@@ -68,9 +65,7 @@ fn a_repair_names_what_it_did_and_frees_the_ring() {
 
 #[test]
 fn sending_into_an_abandoned_ring_names_inspect_and_repair() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let map = abandoned();
     let id = map.id().to_string();
     let refused = run_with(&["send", "--id", &id], b"x\n");

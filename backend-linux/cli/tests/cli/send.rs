@@ -4,15 +4,14 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use user_ringbuf_kit::needs_admin;
 use user_ringbuf_linux::{DrainOptions, DrainProgram, Map};
 
-use crate::support::{Bpffs, Directory, Run, command, drain, may, run_with, run_without_rights};
+use crate::support::{Bpffs, Directory, Run, command, drain, run_with, run_without_rights};
 
 #[test]
 fn lines_come_out_in_the_kernel_by_path_and_by_id() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let map = bpffs.ring(4096);
     let run = run_with(&["send", "--pin", &bpffs.text("ring")], b"a\nbb\n");
@@ -31,9 +30,7 @@ fn lines_come_out_in_the_kernel_by_path_and_by_id() {
 
 #[test]
 fn nothing_in_is_nothing_out() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let map = bpffs.ring(4096);
     for framing in ["lines", "u32"] {
@@ -45,9 +42,7 @@ fn nothing_in_is_nothing_out() {
 
 #[test]
 fn frames_carry_newlines_and_a_cut_one_is_an_error() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let map = bpffs.ring(4096);
     let args = ["send", "--pin", &bpffs.text("ring"), "--framing", "u32", "--json"];
@@ -62,9 +57,7 @@ fn frames_carry_newlines_and_a_cut_one_is_an_error() {
 
 #[test]
 fn lines_that_are_too_large_are_skipped_by_number_and_length() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let map = bpffs.ring(4096);
     let input = [&b"a\n"[..], &[b'x'; 4089], b"\nb\n", &[b'y'; 300_000]].concat();
@@ -94,9 +87,7 @@ fn lines() -> (Vec<u8>, Vec<Vec<u8>>) {
 
 #[test]
 fn a_full_ring_fails_drops_or_waits_as_asked() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let (mut input, lines) = lines();
     // The last line ends with its newline too, so that it never comes after a pause.
     input.push(b'\n');
@@ -146,9 +137,7 @@ fn send_while_draining(map: &Map, path: &str, input: &[u8], every: Duration) -> 
 
 #[test]
 fn what_an_interactive_pipe_loses_is_named_while_it_pauses() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let (input, _) = lines();
     let bpffs = Bpffs::mount();
     let _map = bpffs.ring(4096);
@@ -183,9 +172,7 @@ fn what_an_interactive_pipe_loses_is_named_while_it_pauses() {
 
 #[test]
 fn an_interactive_pipe_is_visible_line_by_line() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let map = bpffs.ring(4096);
     let mut child = command()
@@ -216,9 +203,7 @@ fn an_interactive_pipe_is_visible_line_by_line() {
 
 #[test]
 fn a_ring_that_is_not_there_is_told_apart_from_what_is_no_ring() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let directory = Directory::new();
     std::fs::write(directory.path("file"), b"").unwrap();
@@ -239,9 +224,7 @@ fn a_ring_that_is_not_there_is_told_apart_from_what_is_no_ring() {
 
 #[test]
 fn without_rights_a_ring_by_id_is_refused_and_the_capability_named() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let map = Map::create("cli_test", 1).unwrap();
     let run = run_without_rights(&["send", "--id", &map.id().to_string()]);
     assert!(run.failed(1).contains("CAP_SYS_ADMIN"), "{run:?}");
@@ -249,9 +232,7 @@ fn without_rights_a_ring_by_id_is_refused_and_the_capability_named() {
 
 #[test]
 fn a_ring_that_may_not_be_opened_says_so() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let _map = bpffs.ring(4096);
     let run = run_without_rights(&["send", "--pin", &bpffs.text("ring")]);

@@ -9,7 +9,6 @@ use user_ringbuf_kit::bpffs;
 use user_ringbuf_linux::{DrainOptions, DrainProgram, Map};
 
 pub(crate) use user_ringbuf_kit::bpffs::Directory;
-pub(crate) use user_ringbuf_kit::rights::may_admin as may;
 
 /// What a run printed, and its exit status.
 #[derive(Debug)]

@@ -4,9 +4,10 @@ use std::io::Write;
 use std::process::{Child, ChildStdin, Stdio};
 use std::time::{Duration, Instant};
 
-use user_ringbuf_linux::{DrainOptions, DrainProgram, Map};
+use user_ringbuf_kit::needs_admin;
+use user_ringbuf_linux::Map;
 
-use crate::support::{Bpffs, Run, command, may, run_with};
+use crate::support::{Bpffs, Run, command, drain, run_with};
 
 /// A `send` whose standard input stays open.
 struct Sending {
@@ -39,34 +40,16 @@ impl Sending {
     }
 }
 
-/// A drain program, and what came through it.
-struct Drainer {
-    program: DrainProgram,
-}
-
-impl Drainer {
-    fn of(map: &Map) -> Self {
-        Self { program: DrainProgram::load(map, usize::try_from(map.size()).unwrap()).unwrap() }
-    }
-
-    /// Drains once. A ring that is jammed fails here.
-    fn drain(&mut self) -> Vec<Vec<u8>> {
-        let drained = self.program.run(&DrainOptions::new()).unwrap();
-        drained.returned().unwrap();
-        drained.samples().map(<[u8]>::to_vec).collect()
-    }
-
-    /// Drains until something comes.
-    fn wait(&mut self) -> Vec<Vec<u8>> {
-        let patience = Instant::now() + Duration::from_secs(20);
-        loop {
-            let samples = self.drain();
-            if !samples.is_empty() {
-                return samples;
-            }
-            assert!(Instant::now() < patience, "nothing came");
-            std::thread::sleep(Duration::from_millis(1));
+/// Drains until something comes.
+fn drain_patiently(map: &Map) -> Vec<Vec<u8>> {
+    let patience = Instant::now() + Duration::from_secs(20);
+    loop {
+        let samples = drain(map);
+        if !samples.is_empty() {
+            return samples;
         }
+        assert!(Instant::now() < patience, "nothing came");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -76,37 +59,31 @@ fn claimed_by(child: &Child) -> String {
 
 #[test]
 fn a_second_send_is_refused_while_the_first_one_runs_and_nothing_is_lost() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let map = bpffs.ring(4096);
     let path = bpffs.text("ring");
-    let mut drainer = Drainer::of(&map);
     for round in 0..100 {
         let line = |number| format!("round {round}, line {number}").into_bytes();
         let mut first = Sending::start(&path);
         first.write(&[line(1), b"\n".to_vec()].concat());
-        assert_eq!(drainer.wait(), [line(1)]);
+        assert_eq!(drain_patiently(&map), [line(1)]);
         let second = run_with(&["send", "--pin", &path], b"of the second\n");
         let error = second.failed(1);
         assert!(error.contains(&claimed_by(&first.child)) && error.contains(&path), "{error}");
         first.write(&[line(2), b"\n".to_vec(), line(3)].concat());
         let first = first.end();
         assert_eq!((first.status, first.unnoted().as_str()), (0, ""));
-        assert_eq!(drainer.drain(), [line(2), line(3)]);
+        assert_eq!(drain(&map), [line(2), line(3)]);
     }
 }
 
 #[test]
 fn of_two_sends_that_start_at_once_one_goes_through_and_the_other_says_who_holds_the_ring() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let map = bpffs.ring(4096);
     let path = bpffs.text("ring");
-    let mut drainer = Drainer::of(&map);
     for round in 0..100 {
         let mut both = [Sending::start(&path), Sending::start(&path)];
         // Neither comes to the end of its input, so one ends only by being refused.
@@ -127,19 +104,16 @@ fn of_two_sends_that_start_at_once_one_goes_through_and_the_other_says_who_holds
         sending.write(&line);
         let sent = sending.end();
         assert_eq!((sent.status, sent.unnoted().as_str()), (0, ""));
-        assert_eq!(drainer.drain(), [line]);
+        assert_eq!(drain(&map), [line]);
     }
 }
 
 #[test]
 fn two_sends_that_end_when_they_like_lose_nothing_and_jam_nothing() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let map = bpffs.ring(4096);
     let path = bpffs.text("ring");
-    let mut drainer = Drainer::of(&map);
     for round in 0..100 {
         let lines = |sender: usize| (0..5).map(move |line| format!("{round} {sender} {line}").into_bytes());
         let mut both = [Sending::start(&path), Sending::start(&path)];
@@ -157,7 +131,7 @@ fn two_sends_that_end_when_they_like_lose_nothing_and_jam_nothing() {
                 assert!(run.failed(1).contains(&format!("claimed by user-ringbuf (pid {other})")), "{run:?}");
             }
         }
-        let mut drained = drainer.drain();
+        let mut drained = drain(&map);
         drained.sort();
         assert!(!sent.is_empty() && drained == sent, "{drained:?} {sent:?}");
     }

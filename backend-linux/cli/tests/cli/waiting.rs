@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use user_ringbuf_kit::needs_admin;
 use user_ringbuf_linux::Map;
 
-use crate::support::{Bpffs, Directory, Run, command, drain, may, run, run_with};
+use crate::support::{Bpffs, Directory, Run, command, drain, run, run_with};
 use crate::watchdog::Watchdog;
 
 /// A `send` whose standard input stays open.
@@ -75,9 +76,7 @@ fn drained(map: &Map, count: usize) {
 
 #[test]
 fn a_ring_that_nothing_drains_is_named_after_a_second_and_gets_the_rest_once_it_is_drained() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let map = bpffs.ring(4096);
     let path = bpffs.text("ring");
@@ -97,9 +96,7 @@ fn a_ring_that_nothing_drains_is_named_after_a_second_and_gets_the_rest_once_it_
 
 #[test]
 fn a_timeout_ends_the_waiting_and_tells_what_went_in() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let map = Map::create("send_timeout", 4096).unwrap();
     let id = map.id().to_string();
     let began = Instant::now();
@@ -117,9 +114,7 @@ fn a_timeout_ends_the_waiting_and_tells_what_went_in() {
 
 #[test]
 fn a_signal_ends_it_and_it_tells_how_many_samples_went_in() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let map = Map::create("send_signal", 4096).unwrap();
     let id = map.id().to_string();
     for (signal, name) in [(Signal::INT, "SIGINT"), (Signal::TERM, "SIGTERM")] {
@@ -168,9 +163,7 @@ fn signals_are_caught(pid: u32) -> bool {
 
 #[test]
 fn a_pin_that_leads_to_another_ring_stops_it() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let (map, path) = (bpffs.ring(4096), bpffs.text("ring"));
     for lines in [1, 300] {
@@ -206,9 +199,7 @@ fn a_pin_that_leads_to_another_ring_stops_it() {
 
 #[test]
 fn a_pin_that_is_removed_is_told_once_and_sending_goes_on() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let (map, path) = (bpffs.ring(4096), bpffs.text("ring"));
     let mut sending = Sending::start(&["--pin", &path]);
@@ -229,9 +220,7 @@ fn a_pin_that_is_removed_is_told_once_and_sending_goes_on() {
 
 #[test]
 fn watching_says_that_the_pin_was_removed_or_replaced() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let (map, path) = (bpffs.ring(4096), bpffs.text("ring"));
     let mut child = command()
@@ -264,9 +253,7 @@ fn watching_says_that_the_pin_was_removed_or_replaced() {
 
 #[test]
 fn thousands_of_lines_that_are_too_long_are_told_in_ranges() {
-    if !may() {
-        return;
-    }
+    needs_admin!();
     let map = Map::create("send_too_long", 4096).unwrap();
     let id = map.id().to_string();
     let long = |count: usize| [vec![b'x'; 4089], b"\n".to_vec()].concat().repeat(count);

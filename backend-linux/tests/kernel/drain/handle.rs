@@ -4,9 +4,7 @@ use super::*;
 
 #[test]
 fn a_program_goes_on_after_its_map_handle_is_gone() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let map = Map::create("gone", 4096).unwrap();
     let mut program = DrainProgram::load(&map, 4096).unwrap();
     let mut ring = RawProducer::new(&map);
@@ -17,9 +15,7 @@ fn a_program_goes_on_after_its_map_handle_is_gone() {
 
 #[test]
 fn two_programs_keep_their_logs_apart() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let map = Map::create("two", 4096).unwrap();
     let mut one = DrainProgram::load(&map, 4096).unwrap();
     let mut two = DrainProgram::load(&map, 4096).unwrap();
@@ -33,9 +29,7 @@ fn two_programs_keep_their_logs_apart() {
 
 #[test]
 fn loading_without_rights_names_the_capability_and_running_needs_none() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let map = Map::create("rights", 4096).unwrap();
     let mut ring = RawProducer::new(&map);
     let mut program = DrainProgram::load(&map, 4096).unwrap();
@@ -52,9 +46,7 @@ fn loading_without_rights_names_the_capability_and_running_needs_none() {
 
 #[test]
 fn the_verifiers_words_stand_in_the_error() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     // A handle under which another map was put in the descriptor's place.
     let impostor = Map::create("replaced", 4096).unwrap();
     let array = objects::map(2, 4, 8, 1);
@@ -75,9 +67,7 @@ fn the_verifiers_words_stand_in_the_error() {
 
 #[test]
 fn the_log_is_frozen_against_writes_from_user_space() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let map = Map::create("frozen", 4096).unwrap();
     let capacity = 12_344;
     let program = DrainProgram::load(&map, capacity).unwrap();
@@ -94,9 +84,7 @@ fn the_log_is_frozen_against_writes_from_user_space() {
 
 #[test]
 fn the_programs_descriptor_outlives_its_log() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let map = Map::create("taken", 4096).unwrap();
     let program = OwnedFd::from(DrainProgram::load(&map, 4096).unwrap());
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd())).unwrap();

@@ -4,9 +4,7 @@ use super::*;
 
 #[test]
 fn discarded_records_are_skipped_busy_or_not() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (mut ring, mut program) = setup(4096, 4096);
     ring.write(DISCARD, b"gone");
     ring.write(0, b"first");
@@ -23,9 +21,7 @@ fn discarded_records_are_skipped_busy_or_not() {
 
 #[test]
 fn a_busy_record_holds_up_what_lies_behind_it() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (mut ring, mut program) = setup(4096, 4096);
     ring.write(0, b"before");
     let busy = ring.write(BUSY, b"late");
@@ -40,9 +36,7 @@ fn a_busy_record_holds_up_what_lies_behind_it() {
 
 #[test]
 fn a_sample_above_the_dynptr_limit_is_too_big_forever() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (mut ring, mut program) = setup(1 << 25, 4096);
     ring.write(0, b"before");
     let at = ring.next;
@@ -61,9 +55,7 @@ fn a_sample_above_the_dynptr_limit_is_too_big_forever() {
 
 #[test]
 fn unknown_flags_are_invalid_and_consume_nothing() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (mut ring, mut program) = setup(4096, 4096);
     ring.send(b"stays");
     for flags in [4, 1 << 31, 1 << 63, u64::MAX] {
@@ -78,9 +70,7 @@ fn unknown_flags_are_invalid_and_consume_nothing() {
 
 #[test]
 fn a_drain_stops_after_as_many_samples_as_asked() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (mut ring, mut program) = setup(4096, 4096);
     for byte in 0..6_u8 {
         ring.send(&[byte]);
@@ -96,9 +86,7 @@ fn a_drain_stops_after_as_many_samples_as_asked() {
 
 #[test]
 fn a_drain_within_a_drain_is_busy() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let map = Map::create("nested", 4096).unwrap();
     let mut program = DrainProgram::load_troublesome(&map, 4096).unwrap();
     let mut ring = RawProducer::new(&map);
@@ -114,9 +102,7 @@ fn a_drain_within_a_drain_is_busy() {
 #[test]
 fn a_slow_callback_takes_its_time_and_keeps_other_drains_out() {
     const SAMPLES: u32 = 10;
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let map = Map::create("slow", 4096).unwrap();
     let mut slow = DrainProgram::load_troublesome(&map, 4096).unwrap();
     let mut other = DrainProgram::load(&map, 4096).unwrap();
@@ -152,9 +138,7 @@ fn a_slow_callback_takes_its_time_and_keeps_other_drains_out() {
 #[test]
 fn two_drainers_at_once_share_the_samples_out() {
     const SAMPLES: u32 = 20_000;
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let map = Map::create("share", 4096).unwrap();
     let mut ring = RawProducer::new(&map);
     let done = std::sync::atomic::AtomicBool::new(false);

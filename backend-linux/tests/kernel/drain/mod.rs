@@ -9,10 +9,11 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
+use user_ringbuf_kit::needs_bpf;
 use user_ringbuf_kit::objects;
 use user_ringbuf_kit::random;
 use user_ringbuf_kit::raw::{BUSY, DISCARD, RawProducer};
-use user_ringbuf_kit::rights::{may_bpf, without_rights};
+use user_ringbuf_kit::rights::without_rights;
 use user_ringbuf_linux::{BpfCommand, Capability, DrainError, DrainOptions, DrainProgram, Map, MapError, WakeupFlags};
 
 /// The most records that the kernel takes in one drain.

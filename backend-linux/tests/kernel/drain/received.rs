@@ -4,9 +4,7 @@ use super::*;
 
 #[test]
 fn samples_arrive_in_order_with_their_exact_length_and_bytes() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (mut ring, mut program) = setup(1 << 20, 1 << 20);
     let sent: Vec<_> = [3, 0, 1, 7, 8, 9, 8, 8, 0, 0, 4096, 4097, 40, 40, 4095, 65536].map(pattern).into();
     for sample in &sent {
@@ -24,9 +22,7 @@ fn samples_arrive_in_order_with_their_exact_length_and_bytes() {
 
 #[test]
 fn every_length_up_to_a_page_and_each_near_a_power_of_two_arrives_intact() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (mut ring, mut program) = setup(1 << 25, (1 << 25) + 64);
     let edges = (12..=24).flat_map(|bits| {
         let edge = 1_usize << bits;
@@ -55,9 +51,7 @@ fn every_length_up_to_a_page_and_each_near_a_power_of_two_arrives_intact() {
 
 #[test]
 fn the_longest_sample_fits_a_log_made_for_it() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (mut ring, mut program) = setup(1 << 25, DrainProgram::log_bytes(1, LONGEST));
     let sample = pattern(LONGEST);
     ring.send(&sample);
@@ -68,9 +62,7 @@ fn the_longest_sample_fits_a_log_made_for_it() {
 
 #[test]
 fn a_record_that_wraps_arrives_whole_again_and_again() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (mut ring, mut program) = setup(4096, 8192);
     for round in 0..200 {
         let sample = pattern(1000 + round % 7);
@@ -82,9 +74,7 @@ fn a_record_that_wraps_arrives_whole_again_and_again() {
 
 #[test]
 fn a_record_as_large_as_the_ring_arrives() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (mut ring, mut program) = setup(4096, 4096);
     for _ in 0..3 {
         let sample = pattern(4096 - 8);
@@ -95,9 +85,7 @@ fn a_record_as_large_as_the_ring_arrives() {
 
 #[test]
 fn an_empty_ring_yields_nothing_and_forgets_the_last_run() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (mut ring, mut program) = setup(4096, 4096);
     ring.send(b"once");
     assert_eq!(program.run(&QUIET).unwrap().samples().len(), 1);
@@ -108,9 +96,7 @@ fn an_empty_ring_yields_nothing_and_forgets_the_last_run() {
 
 #[test]
 fn one_drain_takes_at_most_131072_records_and_logs_them_all() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let count = usize::try_from(BATCH).unwrap();
     let (mut ring, mut program) = setup(1 << 22, DrainProgram::log_bytes(count, 8));
     for number in 0..BATCH + 5 {
@@ -128,9 +114,7 @@ fn one_drain_takes_at_most_131072_records_and_logs_them_all() {
 
 #[test]
 fn what_does_not_fit_the_log_is_consumed_and_counted_and_nothing_is_logged_behind_it() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     // Room for three samples of 8 bytes.
     let (mut ring, mut program) = setup(1 << 20, DrainProgram::log_bytes(3, 8));
     assert_eq!(program.log_capacity(), 48);
@@ -155,9 +139,7 @@ fn what_does_not_fit_the_log_is_consumed_and_counted_and_nothing_is_logged_behin
 
 #[test]
 fn a_large_sample_that_does_not_fit_leaves_no_trace_in_the_log() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     for log_bytes in [4096, 5000, 8192, 65_536, 100_000] {
         let (mut ring, mut program) = setup(1 << 20, log_bytes);
         let fits = pattern(log_bytes.next_multiple_of(8) - 8);
@@ -173,9 +155,7 @@ fn a_large_sample_that_does_not_fit_leaves_no_trace_in_the_log() {
 
 #[test]
 fn without_a_log_the_ring_is_emptied_all_the_same() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (mut ring, mut program) = setup(4096, 0);
     ring.send(b"one");
     ring.send(b"two");

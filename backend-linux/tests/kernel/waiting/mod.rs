@@ -11,12 +11,11 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::time::{ClockId, clock_gettime};
+use user_ringbuf_kit::needs_bpf;
 use user_ringbuf_linux::{
     BlockingError, DrainOptions, DrainProgram, EpollWaiter, Map, Mapping, Producer, Recheck, RingId, Shared, Spin,
     Wait, Wake, WakeupFlags, Yield,
 };
-
-use user_ringbuf_kit::rights::may_bpf;
 
 const WAKING: DrainOptions = DrainOptions::new();
 const SILENT: DrainOptions = DrainOptions::new().wakeup(WakeupFlags::NEVER);
@@ -75,9 +74,7 @@ fn joined_scoped<T>(thread: ScopedJoinHandle<'_, T>) -> T {
 
 #[test]
 fn a_drain_wakes_who_waits_without_a_deadline() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (map, mut producer, mut program) = half_full();
     let mut waiter = without_recheck(&map);
     let thread = std::thread::spawn(move || producer.reserve_blocking(WANTED, &mut waiter, None).map(|s| s.len()));
@@ -89,9 +86,7 @@ fn a_drain_wakes_who_waits_without_a_deadline() {
 
 #[test]
 fn a_drain_that_only_skips_discarded_records_wakes_too() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let map = Map::create("discards", 4096).unwrap();
     let mut program = DrainProgram::load(&map, 0).unwrap();
     let shared = Shared::attach(Mapping::new(&map).unwrap()).unwrap();
@@ -105,9 +100,7 @@ fn a_drain_that_only_skips_discarded_records_wakes_too() {
 
 #[test]
 fn a_waiter_that_spins_first_finds_a_silent_drain_and_sleeps_afterwards() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (map, mut producer, mut program) = half_full();
     let mut waiter = without_recheck(&map).spin_before_sleeping(PATIENCE);
     let began = Instant::now();
@@ -125,9 +118,7 @@ fn a_waiter_that_spins_first_finds_a_silent_drain_and_sleeps_afterwards() {
 
 #[test]
 fn without_a_recheck_a_silent_drain_is_noticed_by_the_last_try_only() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (map, mut producer, mut program) = half_full();
     let mut waiter = without_recheck(&map);
     let (timeout, began) = (400 * MS, Instant::now());
@@ -144,9 +135,7 @@ fn without_a_recheck_a_silent_drain_is_noticed_by_the_last_try_only() {
 
 #[test]
 fn the_recheck_notices_a_silent_drain() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (map, mut producer, mut program) = half_full();
     let mut waiter = EpollWaiter::new(&map).unwrap();
     let began = Instant::now();
@@ -165,9 +154,7 @@ fn the_recheck_notices_a_silent_drain() {
 
 #[test]
 fn a_drain_between_the_failed_reservation_and_the_wait_is_not_lost() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (map, mut producer, mut program) = half_full();
     let mut waiter = quiet(&map);
     for _ in 0..100 {
@@ -182,9 +169,7 @@ fn a_drain_between_the_failed_reservation_and_the_wait_is_not_lost() {
 
 #[test]
 fn on_a_partly_full_ring_a_wait_sleeps() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (map, mut producer, _program) = half_full();
     let cpu = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
     let mut waiter = EpollWaiter::new(&map).unwrap();
@@ -196,9 +181,7 @@ fn on_a_partly_full_ring_a_wait_sleeps() {
 
 #[test]
 fn waiters_made_before_and_after_the_ring_was_full_are_both_woken_by_one_drain() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let map = Map::create("both", 4096).unwrap();
     let mut program = DrainProgram::load(&map, 0).unwrap();
     let before = without_recheck(&map);
@@ -223,9 +206,7 @@ fn waiters_made_before_and_after_the_ring_was_full_are_both_woken_by_one_drain()
 
 #[test]
 fn a_waiter_keeps_the_map_open() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (map, mut producer, mut program) = half_full();
     let mut waiter = quiet(&map);
     drop(map);
@@ -237,9 +218,7 @@ fn a_waiter_keeps_the_map_open() {
 
 #[test]
 fn what_was_sent_can_be_waited_for_until_the_kernel_has_taken_it() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (map, mut producer, mut program) = half_full();
     let first = producer.position();
     let second = producer.push(b"second").unwrap();
@@ -266,9 +245,7 @@ fn what_was_sent_can_be_waited_for_until_the_kernel_has_taken_it() {
 
 #[test]
 fn a_waiter_works_in_any_event_loop() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (map, mut producer, mut program) = half_full();
     let mut waiter = quiet(&map);
     let readable = |waiter: &EpollWaiter, timeout: Duration| {
@@ -291,9 +268,7 @@ fn a_waiter_works_in_any_event_loop() {
 
 #[test]
 fn spinning_and_yielding_find_room_time_out_and_are_cancelled() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     fn check<W: Wait + Copy>(mut waiter: W, mut cancellable: W, cancelled: &AtomicBool)
     where
         W::Error: std::fmt::Debug + PartialEq,
@@ -322,9 +297,7 @@ fn spinning_and_yielding_find_room_time_out_and_are_cancelled() {
 
 #[test]
 fn the_event_of_the_registration_is_not_taken_for_a_drain_that_wakes() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (map, mut producer, mut program) = half_full();
     let recheck = Recheck::Backoff { first: MS, longest: Duration::from_secs(3600) };
     let mut waiter = EpollWaiter::with_recheck(&map, recheck).unwrap();

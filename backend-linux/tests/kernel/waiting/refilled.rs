@@ -19,9 +19,7 @@ fn full() -> (Map, Shared<Mapping>, DrainProgram, Position) {
 
 #[test]
 fn what_was_consumed_is_noticed_although_the_ring_is_full_again() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let hour = Duration::from_secs(3600);
     for recheck in [Recheck::Never, Recheck::Backoff { first: hour, longest: hour }, Recheck::default()] {
         for _ in 0..5 {

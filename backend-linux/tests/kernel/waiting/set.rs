@@ -29,9 +29,7 @@ fn named(set: &mut RingSet) -> Vec<u64> {
 
 #[test]
 fn a_set_names_the_rings_that_were_drained_and_no_others() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (mut set, mut rings) = quiet_set(5);
     assert_eq!(named(&mut set), [0; 0], "nothing was drained");
     for key in [3, 1] {
@@ -47,9 +45,7 @@ fn a_set_names_the_rings_that_were_drained_and_no_others() {
 
 #[test]
 fn a_drain_of_any_ring_ends_the_wait_and_there_is_room_in_that_one() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (mut set, mut rings) = quiet_set(100);
     let programs: Vec<_> = rings.iter_mut().map(|(.., program)| program).collect();
     std::thread::scope(|scope| {
@@ -69,9 +65,7 @@ fn a_drain_of_any_ring_ends_the_wait_and_there_is_room_in_that_one() {
 
 #[test]
 fn all_of_many_rings_are_named_however_few_at_a_time() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (mut set, mut rings) = quiet_set(200);
     for (.., program) in &mut rings {
         drain(program, WAKING);
@@ -89,9 +83,7 @@ fn all_of_many_rings_are_named_however_few_at_a_time() {
 
 #[test]
 fn a_set_asks_for_a_look_where_drains_wake_nobody_also_beside_one_that_does() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let pause = 30 * MS;
     let mut set = RingSet::with_recheck(Recheck::Backoff { first: pause, longest: pause }).unwrap();
     let (loud, silent) = (half_full(), half_full());
@@ -113,9 +105,7 @@ fn a_set_asks_for_a_look_where_drains_wake_nobody_also_beside_one_that_does() {
 
 #[test]
 fn a_set_keeps_its_time_and_can_be_cancelled() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (mut set, _rings) = quiet_set(2);
     let mut keys = [0; 8];
     let began = Instant::now();
@@ -131,9 +121,7 @@ fn a_set_keeps_its_time_and_can_be_cancelled() {
 
 #[test]
 fn a_ring_stays_in_the_set_when_its_map_is_closed_and_goes_when_removed() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let (mut set, mut rings) = quiet_set(2);
     let (map, producer, mut program) = rings.remove(0);
     let ring = map.try_clone().unwrap();
@@ -154,9 +142,7 @@ fn a_ring_stays_in_the_set_when_its_map_is_closed_and_goes_when_removed() {
 
 #[test]
 fn what_a_set_can_not_do_is_refused() {
-    if !may_bpf() {
-        return;
-    }
+    needs_bpf!();
     let mut set = RingSet::with_recheck(Recheck::Never).unwrap();
     assert_eq!(set.wait(&mut [0], 0, None), Err(RingSetError::Empty), "it would never end");
     let (map, ..) = half_full();

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use user_ringbuf_sim::{
-    BeyondSample, BlockingError, Corruption, Header, Position, Raw, ReserveError, RingMemory, RingSize,
+use user_ringbuf_core::{
+    BeyondSample, BlockingError, Corruption, Header, Position, Raw, ReserveError, RingMemory, RingSize, Role,
 };
-use user_ringbuf_sim::{FakeKernel, HeapMemory, RawAccess, RingImage, Script, ScriptedConsumer};
+use user_ringbuf_sim::{FakeKernel, Fate, HeapMemory, Hooked, RawAccess, RingImage, Script, ScriptedConsumer, Step};
 
 const SIZE: u32 = 128;
 
@@ -149,6 +149,7 @@ fn wrong_positions_and_impossible_lengths_are_refused_before_a_byte_is_written()
     for (consumer, producer, why) in [
         (0, 4, Corruption::UnalignedProducer { producer: 4 }),
         (4, 8, Corruption::UnalignedConsumer { consumer: 4 }),
+        (4, 4, Corruption::UnalignedConsumer { consumer: 4 }),
         (8, 0, out(8, 0)),
         (0, 136, out(0, 136)),
         (0, u64::MAX - 7, out(0, u64::MAX - 7)),
@@ -195,4 +196,22 @@ fn a_wait_until_consumed_ends_when_the_kernel_has_drained_that_far() {
     memory.set_producer(1 << 30);
     let waited = raw.wait_consumed(Position::new(200), &mut none.waiter(), Some(timeout));
     assert!(matches!(waited, Err(BlockingError::Reserve(ReserveError::Corrupted(_)))));
+}
+
+#[test]
+fn positions_that_move_while_a_raw_handle_waits_are_not_compared() {
+    let memory = HeapMemory::new(64).unwrap();
+    memory.set_producer(48);
+    let raw = Raw::new(Hooked::new(&memory, |step| {
+        // Between the two loads of the consumer position 48 bytes are consumed, and 48 more reserved.
+        if step == Step::Load(Role::LoadConsumer) && memory.snapshot().producer == 96 {
+            memory.set_consumer(48);
+        } else if step == Step::Load(Role::LoadConsumer) {
+            memory.set_producer(96);
+        }
+        Fate::Happens
+    }));
+    let none = ScriptedConsumer::new(&memory, Script::never());
+    let waited = raw.wait_consumed(Position::new(48), &mut none.waiter(), Some(Duration::ZERO));
+    assert!(matches!(waited, Err(BlockingError::TimedOut { .. })), "{waited:?}");
 }
