@@ -361,7 +361,7 @@ impl<M: RingMemory> Shared<M> {
         &self.memory
     }
 
-    #[inline]
+    #[inline(always)]
     fn reserve_with<N: RingMemory>(&self, memory: N, len: usize) -> Result<DetachedSample<N>, ReserveError> {
         let size = self.memory.size();
         let len = size.sample_len(len).ok_or(ReserveError::TooLarge { len, max: size.max_sample_len() })?;
@@ -369,7 +369,7 @@ impl<M: RingMemory> Shared<M> {
     }
 
     /// Reserves a record through `memory`, a reference to this producer's or a clone of it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn reserve_record<N: RingMemory>(
         &self,
         memory: N,
@@ -431,12 +431,9 @@ impl<M: RingMemory> Shared<M> {
     /// record ends, and `taken` the word when it took that.
     #[inline]
     fn finish(&self, end: Position, taken: Reservations) {
-        // A thread that found none in flight need not look for those that finished before. Threads that joined since
-        // publish nothing while this one is in flight.
+        // Threads that joined since publish nothing while this one is in flight. If any joined or left, the exchange fails
+        // and says so.
         let mut found = taken;
-        if taken.in_flight() > 1 {
-            found = Reservations(self.memory.load_word(&self.reservations.0, Role::ObserveInFlight));
-        }
         loop {
             if found.in_flight() == 1 {
                 // Pairs with the acquire load of producer_pos in the kernel's peek: all headers up to there are
