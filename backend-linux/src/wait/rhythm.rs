@@ -90,8 +90,10 @@ impl Rhythm {
             return;
         };
         let closely = width <= self.period / 4;
-        // Several periods may have passed in which nobody waited, but none between two looks.
-        let periods = self.periods(last, if self.again() { self.missed } else { self.looked });
+        // Several periods may have passed in which nobody waited, but none between two looks. A look may be late by half a
+        // period, a drain is not early by more than a quarter.
+        let until = if self.again() { self.missed } else { self.looked.saturating_sub(self.period / 4) };
+        let periods = self.periods(last, until);
         let due = last.saturating_add(self.period.saturating_mul(periods));
         let drain = match self.known {
             Known::Nothing => {
@@ -141,7 +143,7 @@ impl Rhythm {
     /// A drain was `due`, and the looks around it say that it was `about` then. Returns when to count from.
     fn follow(&mut self, due: u64, about: u64, finds: u8) -> u64 {
         let late = self.again() && self.missed > due;
-        let off = if late { about.saturating_sub(due) } else { due.saturating_sub(self.looked) };
+        let off = if late { self.missed.saturating_sub(due) } else { due.saturating_sub(self.looked) };
         if off > self.period / 4 {
             // Perhaps just this once.
             self.surprise(2);
@@ -150,7 +152,8 @@ impl Rhythm {
         self.surprises = self.surprises.saturating_sub(1);
         if late {
             let (periods, period) = self.since_anchor(about);
-            if periods >= FAR_ENOUGH {
+            let closely = self.looked.saturating_sub(self.missed) <= self.period / 8;
+            if closely && periods >= FAR_ENOUGH {
                 (self.anchor, self.period) = (about, period);
             }
             self.known = Known::Settled { finds: 0 };
@@ -250,7 +253,12 @@ mod tests {
     /// A consumer that drains every `period`, and a producer that waits for each drain, with the default pauses.
     /// Each sleep is `late`: it lasts longer than it was asked to. Returns the delays from a drain to the look that found
     /// it, and how many looks there were in all.
-    fn follow(period: Duration, drains: u32, late: Duration, jitter: impl Fn(u32) -> Duration) -> (Vec<Duration>, u32) {
+    fn follow(
+        period: Duration,
+        drains: u32,
+        late: impl Fn(u32) -> Duration,
+        jitter: impl Fn(u32) -> Duration,
+    ) -> (Vec<Duration>, u32) {
         let mut rhythm = Rhythm::default();
         let mut now = Duration::from_secs(5);
         let start = now;
@@ -260,7 +268,7 @@ mod tests {
             let drain = start + period * next + jitter(next);
             let mut round = 0;
             while now < drain {
-                now += look(&mut rhythm, round, now) + late;
+                now += look(&mut rhythm, round, now) + late(looks);
                 rhythm.looks(now, true);
                 looks += 1;
                 round += 1;
@@ -284,7 +292,7 @@ mod tests {
         for micros in [1_000, 3_000, 7_777, 10_000, 33_000, 100_000] {
             for late in [0, 70] {
                 let period = Duration::from_micros(micros);
-                let (delays, looks) = follow(period, 200, Duration::from_micros(late), |_| Duration::ZERO);
+                let (delays, looks) = follow(period, 200, |_| Duration::from_micros(late), |_| Duration::ZERO);
                 let median = median(delays);
                 assert!(median <= period / 20, "{median:?} of {period:?}");
                 // Those that the longest pause asks for, and some to learn the period.
@@ -299,7 +307,7 @@ mod tests {
         for micros in [2_000, 10_000] {
             let period = Duration::from_micros(micros);
             let jitter = |nth: u32| period * (nth * 7919 % 100) / 1000;
-            let (delays, looks) = follow(period, 300, Duration::from_micros(70), jitter);
+            let (delays, looks) = follow(period, 300, |_| Duration::from_micros(70), jitter);
             let median = median(delays);
             assert!(median <= period / 10, "{median:?}");
             assert!(looks <= 300 * 5 / 4 + 60, "{looks} looks");
@@ -310,10 +318,22 @@ mod tests {
     fn a_drain_that_is_late_now_and_then_leaves_the_rhythm_as_it_was() {
         let period = Duration::from_millis(10);
         let late = |nth: u32| if nth % 25 == 0 { period * 6 / 10 } else { Duration::ZERO };
-        let (delays, looks) = follow(period, 400, Duration::ZERO, late);
+        let (delays, looks) = follow(period, 400, |_| Duration::ZERO, late);
         let found = delays.iter().filter(|delay| **delay <= period / 10).count();
         assert!(found >= delays.len() * 17 / 20, "{found} of {}", delays.len());
         assert!(looks <= 400 * 8 / 5, "{looks} looks");
+    }
+
+    #[test]
+    fn a_look_that_is_late_now_and_then_leaves_the_rhythm_as_it_was() {
+        let period = Duration::from_millis(10);
+        for percent in [45, 60] {
+            let late = |look: u32| if look % 20 == 0 { period * percent / 100 } else { Duration::ZERO };
+            let (delays, looks) = follow(period, 400, late, |_| Duration::ZERO);
+            let found = delays.iter().filter(|delay| **delay <= period / 10).count();
+            assert!(found >= delays.len() * 17 / 20, "{found} of {}, {percent} % late", delays.len());
+            assert!(looks <= 400 * 3 / 2, "{looks} looks, {percent} % late");
+        }
     }
 
     #[test]
@@ -342,7 +362,7 @@ mod tests {
     fn a_consumer_without_rhythm_is_found_no_later_than_by_doubling_and_the_longest_pause() {
         // Each distance is between 1 and 60 ms, and none follows from the one before.
         let at = |nth: u32| Duration::from_micros((1..=nth).map(|n| u64::from(n * 48_271 % 59_000) + 1000).sum());
-        let (delays, _) = follow(Duration::ZERO, 200, Duration::ZERO, at);
+        let (delays, _) = follow(Duration::ZERO, 200, |_| Duration::ZERO, at);
         assert!(delays.iter().all(|delay| *delay <= Duration::from_millis(20)));
     }
 
@@ -354,7 +374,7 @@ mod tests {
         }) {
             // From the hundredth drain on it drains every `to`.
             let at = |nth: u32| from * nth.min(100) + to * nth.saturating_sub(100);
-            let (delays, _) = follow(Duration::ZERO, 400, Duration::ZERO, at);
+            let (delays, _) = follow(Duration::ZERO, 400, |_| Duration::ZERO, at);
             let median = median(delays[delays.len() - 100..].to_vec());
             assert!(median <= to / 10, "{median:?}, from {from:?} to {to:?}");
         }
