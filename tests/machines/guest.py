@@ -137,7 +137,7 @@ def in_a_guest(row: Row, kernel: Path, files: Path, log: Path) -> tuple[str, str
             break
     how = accelerator.split(",")[0]
     if guest is None:
-        return how, f"the kernel did not reach init within {BOOT_LIMIT} s, or ended before"
+        return how, f"the kernel did not reach its first process within {limit} s, or ended before"
     try:
         guest.wait(row.limit)
     except subprocess.TimeoutExpired:
