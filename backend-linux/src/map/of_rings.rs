@@ -332,3 +332,44 @@ impl AsFd for MapOfRings {
         borrow(&self.fd)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::error::Error;
+    use std::string::ToString;
+
+    use super::*;
+    use crate::Errno;
+    use crate::bpf::BpfError;
+    use crate::map::Capability;
+
+    #[test]
+    fn the_errors_name_the_value_and_the_limit() {
+        let texts = [
+            (
+                MapOfRingsError::WrongType { found: 1 },
+                "a map of type BPF_MAP_TYPE_HASH (1), not an array or a hash of maps (12, 13)",
+            ),
+            (MapOfRingsError::KeySize { len: 8, key_size: 4 }, "a key of 8 bytes: the map's keys have 4"),
+            (MapOfRingsError::IndexTooLarge { index: 4, len: 4 }, "index 4: the array has 4 entries"),
+            (MapOfRingsError::Full { max: 2 }, "the hash is full: the limit is 2 rings"),
+            (
+                MapOfRingsError::Sizes { key_size: 0, max_entries: 9 },
+                "the kernel refuses keys of 0 bytes and 9 entries",
+            ),
+        ];
+        for (error, text) in texts {
+            assert_eq!(error.to_string(), text);
+            assert!(error.source().is_none());
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_map_is_passed_on_with_its_cause() {
+        let refused = BpfError { command: BpfCommand::MapCreate, errno: Errno::PERM };
+        let inner = MapError::NotPermitted { error: refused, needs: Capability::Bpf };
+        let error = MapOfRingsError::from(inner);
+        assert_eq!(error.to_string(), inner.to_string());
+        assert_eq!(error.source().and_then(|cause| cause.downcast_ref()), Some(&refused));
+    }
+}

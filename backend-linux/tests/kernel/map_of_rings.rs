@@ -1,7 +1,5 @@
 //! Maps of maps whose inner maps are rings.
 
-use std::error::Error;
-
 use user_ringbuf_kit::bpffs::Bpffs;
 use user_ringbuf_kit::objects;
 use user_ringbuf_kit::{needs_admin, needs_bpf};
@@ -79,26 +77,4 @@ fn what_a_map_of_rings_can_not_do_is_refused() {
     assert_eq!(other.insert(&key(0), &ring), Err(MapOfRingsError::OtherInnerMaps));
     let file = std::fs::File::open("/dev/null").unwrap();
     assert_eq!(MapOfRings::from_fd(file.into()).unwrap_err(), MapOfRingsError::Map(MapError::NotAMap));
-}
-
-#[test]
-fn the_errors_name_the_value_and_the_limit_and_where_they_come_from() {
-    let texts = [
-        (
-            MapOfRingsError::WrongType { found: 1 },
-            "a map of type BPF_MAP_TYPE_HASH (1), not an array or a hash of maps (12, 13)",
-        ),
-        (MapOfRingsError::KeySize { len: 8, key_size: 4 }, "a key of 8 bytes: the map's keys have 4"),
-        (MapOfRingsError::IndexTooLarge { index: 4, len: 4 }, "index 4: the array has 4 entries"),
-        (MapOfRingsError::Full { max: 2 }, "the hash is full: the limit is 2 rings"),
-        (MapOfRingsError::Sizes { key_size: 0, max_entries: 9 }, "the kernel refuses keys of 0 bytes and 9 entries"),
-        (MapOfRingsError::Map(MapError::NotAMap), &MapError::NotAMap.to_string()),
-    ];
-    for (error, text) in texts {
-        assert_eq!(error.to_string(), text);
-    }
-    let missing = MapOfRings::from_pin("/sys/fs/bpf/no/such/pin").unwrap_err();
-    let MapOfRingsError::Map(inner) = missing else { panic!("{missing:?}") };
-    assert_eq!(missing.source().map(ToString::to_string), inner.source().map(ToString::to_string));
-    assert!(missing.source().is_some() && MapOfRingsError::KeyTaken.source().is_none());
 }
