@@ -53,9 +53,9 @@ impl Options {
         }
     }
 
-    /// Whether cases that take long are measured at length: only if cases were chosen.
+    /// Whether cases that take long are measured at length: only if cases were chosen, or for the page.
     pub(crate) fn at_length(&self) -> bool {
-        !self.case.is_empty() && !self.quick
+        (!self.case.is_empty() || self.page.is_some()) && !self.quick
     }
 
     /// Whether a case, or a row of it, was asked for. A case is wanted if one of its rows may be.

@@ -9,7 +9,7 @@ pub(crate) mod rings;
 mod rows;
 mod slices;
 mod threads;
-mod waiting;
+pub(crate) mod waiting;
 pub(crate) mod whole_way;
 
 use anyhow::Result;

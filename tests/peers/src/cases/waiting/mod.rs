@@ -14,6 +14,9 @@ mod spin;
 mod waits;
 mod wake;
 
+pub(crate) use pace::PERIODS;
+pub(crate) use spin::SPINS;
+
 use anyhow::Result;
 
 use crate::options::Options;

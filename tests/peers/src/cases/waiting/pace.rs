@@ -21,7 +21,7 @@ use crate::report::{Goal, Table};
 use crate::ring::TestRing;
 
 /// In microseconds.
-const PERIODS: [u64; 7] = [100, 1000, 2000, 4000, 8000, 10_000, 100_000];
+pub(crate) const PERIODS: [u64; 7] = [100, 1000, 2000, 4000, 8000, 10_000, 100_000];
 /// Turns of each contender.
 const TURNS: u32 = 3;
 /// Waits per turn, at least: long stretches, so that there is a rhythm to follow.

@@ -15,7 +15,7 @@ use crate::report::Table;
 use crate::ring::TestRing;
 
 /// In microseconds; the first does not spin.
-const SPINS: [u64; 4] = [0, 20, 100, 500];
+pub(crate) const SPINS: [u64; 4] = [0, 20, 100, 500];
 const PAUSES: std::ops::Range<u64> = 10..400;
 /// Waits per round and contender.
 const WAITS: usize = 5;

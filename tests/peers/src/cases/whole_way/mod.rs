@@ -9,6 +9,8 @@ mod clocked;
 pub(crate) mod picture;
 mod through;
 
+pub(crate) use through::RINGS;
+
 use anyhow::Result;
 use user_ringbuf_linux::WakeupFlags;
 

@@ -19,7 +19,7 @@ use crate::report::{Row, Table, Unit};
 use crate::ring::TestRing;
 use crate::stats::{median, nanoseconds_each};
 
-pub(super) const RINGS: [(&str, u64); 4] =
+pub(crate) const RINGS: [(&str, u64); 4] =
     [("4KiB", 4 << 10), ("64KiB", 64 << 10), ("1MiB", 1 << 20), ("16MiB", 16 << 20)];
 /// 0 is libbpf.
 pub(super) const BATCHES: [u64; 4] = [1, 32, 1024, 0];
