@@ -85,9 +85,9 @@ fn a_record_as_large_as_the_ring_arrives() {
     if !may_bpf() {
         return;
     }
-    let (mut ring, mut program) = setup(4096, 4096);
+    let (mut ring, mut program) = setup(65536, 65536);
     for _ in 0..3 {
-        let sample = pattern(4096 - 8);
+        let sample = pattern(65536 - 8);
         ring.send(&sample);
         assert!(program.run(&QUIET).unwrap().samples().eq([&sample[..]]));
     }
