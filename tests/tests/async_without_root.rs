@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use std::sync::Arc;
+use user_ringbuf_kit::patience;
 use user_ringbuf_linux::{
     AsyncIoProducer, AsyncIoShared, AsyncProducer, AsyncShared, Position, Producer, Reactor, Recheck, Shared,
     TokioProducer, TokioShared,
@@ -16,7 +17,6 @@ use user_ringbuf_sim::{FakeKernel, HeapMemory};
 type Memory = Arc<HeapMemory>;
 
 /// Long enough for a slow machine, and far longer than any pause below.
-const PATIENCE: Duration = Duration::from_secs(20);
 const EVERY_MS: Recheck = Recheck::Backoff { first: Duration::from_millis(1), longest: Duration::from_millis(1) };
 
 /// Wakes by sending a message.
@@ -37,7 +37,7 @@ fn wait<T>(future: impl Future<Output = T>, meanwhile: impl FnOnce()) -> T {
     assert!(future.as_mut().poll(&mut context).is_pending());
     meanwhile();
     loop {
-        woken.recv_timeout(PATIENCE).expect("the task is woken");
+        woken.recv_timeout(patience()).expect("the task is woken");
         if let Poll::Ready(done) = future.as_mut().poll(&mut context) {
             return done;
         }

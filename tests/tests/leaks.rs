@@ -67,9 +67,9 @@ fn nothing_stays_open_or_mapped_after_a_drop_or_a_failure() {
     });
 
     leaves_nothing("a wait that times out, and one that is cancelled", || {
-        let map = Map::create("waits", 4096).unwrap();
+        let map = Map::create("waits", 65536).unwrap();
         let mut producer = Producer::attach(Mapping::new(&map).unwrap()).unwrap();
-        producer.push(&[0; 4088]).unwrap();
+        producer.push(&[0; 65528]).unwrap();
         let mut waiter = EpollWaiter::new(&map).unwrap();
         let canceller = waiter.canceller().unwrap().try_clone().unwrap();
         producer.reserve_blocking(8, &mut waiter, Some(Duration::from_millis(1))).unwrap_err();
@@ -78,9 +78,9 @@ fn nothing_stays_open_or_mapped_after_a_drop_or_a_failure() {
     });
 
     leaves_nothing("a task that gives up", || {
-        let map = Map::create("tasks", 4096).unwrap();
+        let map = Map::create("tasks", 65536).unwrap();
         let shared = Shared::attach(Mapping::new(&map).unwrap()).unwrap();
-        shared.push(&[0; 4088]).unwrap();
+        shared.push(&[0; 65528]).unwrap();
         let ring = AsyncIoShared::new(shared, &map).unwrap();
         let mut reserving = Box::pin(ring.reserve(8));
         async_io::block_on(poll_fn(|cx| {

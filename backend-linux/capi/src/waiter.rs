@@ -157,7 +157,7 @@ impl Wait for Waiter<'_> {
         }
         let pause = if self.woken { LONGEST_PAUSE_MS } else { LONGEST_PAUSE_MS.min(1 << round.min(10)) };
         let left = until.map_or(u32::MAX, |until| {
-            let nanoseconds = until.as_nanos().saturating_sub(self.now().as_nanos());
+            let nanoseconds = nanoseconds(until).saturating_sub(nanoseconds(self.now()));
             // Rounded up: a wait that ends early would check once too often.
             u32::try_from(nanoseconds.div_ceil(1_000_000)).unwrap_or(u32::MAX)
         });
@@ -168,4 +168,9 @@ impl Wait for Waiter<'_> {
         self.woken = events.iter().take(usize::try_from(count).unwrap_or(0)).any(|event| event.u64 == MAP);
         Ok(if queue.cancelled.load(Ordering::Acquire) { Wake::Cancelled } else { Wake::Look })
     }
+}
+
+/// At most 584 years. Not `as_nanos`: dividing 128 bits takes Rust's own helper, which on ppc64el doesn't link without std.
+fn nanoseconds(time: Duration) -> u64 {
+    time.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(time.subsec_nanos()))
 }

@@ -64,8 +64,40 @@ impl Report for Found {
             None => writeln!(out, "may create rings             yes"),
             Some(obstacle) => {
                 writeln!(out, "may create rings             no: {obstacle}")?;
+                if self.map_type == Support::No.name() {
+                    return Ok(());
+                }
                 writeln!(out, "\nA process that is handed a ring's file descriptor needs no capability to produce.")
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(map_type: Support) -> String {
+        let found = Found {
+            kernel: String::from("5.10.0"),
+            page_size: 4096,
+            map_type: map_type.name(),
+            drain_helper: map_type.name(),
+            jit: Support::Yes.name(),
+            jit_enable: Some(1),
+            jit_obstacle: None,
+            may_create: false,
+            obstacle: Some(String::from("why")),
+        };
+        let mut out = Vec::new();
+        found.words(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_needs_no_capability_is_told_only_where_the_kernel_has_rings() {
+        assert!(words(Support::Yes).contains("needs no capability"));
+        assert!(words(Support::Unknown).contains("needs no capability"));
+        assert!(words(Support::No).ends_with("may create rings             no: why\n"), "{}", words(Support::No));
     }
 }

@@ -1,8 +1,8 @@
 //! Who is woken for whom: tasks that are polled by hand, and a reactor that is.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -78,7 +78,7 @@ impl Reactor for ByHand {
 #[test]
 fn who_fetches_an_edge_wakes_the_one_who_became_the_first_meanwhile() {
     guarded(|| {
-        let map = Map::create("tasks", 4096).unwrap();
+        let map = Map::create("tasks", RING).unwrap();
         let mut program = DrainProgram::load(&map, 0).unwrap();
         let shared = Shared::attach(Mapping::new(&map).unwrap()).unwrap();
         shared.push(&[0; HALF]).unwrap();
@@ -131,8 +131,29 @@ over_each_reactor! {
         }
     }
 
+    fn without_a_recheck_nothing_tells_of_a_silent_drain<R>() {
+        let (_map, ring, mut program) = half_full::<R>(Recheck::Never);
+        let woken = Arc::<Count>::default();
+        let mut waits: Task = Box::pin(async { ring.reserve(WANTED).await.map(drop) });
+        // The registration may leave an event.
+        while {
+            assert!(!poll_with(&mut waits, &woken), "there is no room");
+            sleep(50 * MS);
+            woken.take() > 0
+        } {}
+        drain(&mut program, SILENT);
+        sleep(200 * MS);
+        assert_eq!(woken.take(), 0, "nothing tells it of the drain");
+        ring.shared().push(b"something to drain").unwrap();
+        drain(&mut program, WAKING);
+        while woken.take() == 0 {
+            sleep(MS);
+        }
+        assert!(poll_with(&mut waits, &woken));
+    }
+
     fn those_whose_time_has_not_come_are_left_alone<R>() {
-        let map = Map::create("tasks", 4096).unwrap();
+        let map = Map::create("tasks", RING).unwrap();
         let mut program = DrainProgram::load(&map, 0).unwrap();
         let shared = Shared::attach(Mapping::new(&map).unwrap()).unwrap();
         let ring = R::block_on(async { AsyncShared::<_, R::Reactor>::with_recheck(shared, &map, Recheck::Never) });
@@ -164,7 +185,7 @@ over_each_reactor! {
         drain(&mut program, WAKING);
         let began = Instant::now();
         while !tasks.is_empty() {
-            assert!(began.elapsed() < PATIENCE / 2, "{} tasks were not woken", tasks.len());
+            assert!(began.elapsed() < patience() / 2, "{} tasks were not woken", tasks.len());
             tasks.retain_mut(|(task, waker)| waker.take() == 0 || !poll_with(task, waker));
             sleep(MS);
         }
@@ -173,7 +194,7 @@ over_each_reactor! {
     fn many_who_wait_beside_a_busy_drain_all_get_what_they_wait_for<R>() {
         const TASKS: usize = 4;
         const SAMPLES: usize = 3000;
-        let map = Map::create("tasks", 4096).unwrap();
+        let map = Map::create("tasks", RING).unwrap();
         let mut program = DrainProgram::load(&map, 0).unwrap();
         let shared = Shared::attach(Mapping::new(&map).unwrap()).unwrap();
         let ring = R::block_on(async { AsyncShared::<_, R::Reactor>::with_recheck(shared, &map, Recheck::Never) });
@@ -183,7 +204,7 @@ over_each_reactor! {
                 scope.spawn(move || {
                     R::block_on(async {
                         for n in 0..SAMPLES {
-                            let end = ring.push(&[0; 1500]).await?;
+                            let end = ring.push(&[0; 24_000]).await?;
                             if n % 5 == 0 {
                                 ring.wait_consumed(end).await?;
                             }
@@ -195,7 +216,11 @@ over_each_reactor! {
             // Drains only what is there, so that a task which misses its wake is not helped by the next drain for long.
             let mut drained = 0;
             while drained < TASKS * SAMPLES {
-                drained += usize::try_from(drain(&mut program, WAKING)).unwrap();
+                let samples = usize::try_from(drain(&mut program, WAKING)).unwrap();
+                if samples > 0 {
+                    goes_on();
+                }
+                drained += samples;
                 std::thread::yield_now();
             }
             for task in tasks {

@@ -2,12 +2,13 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::Mutex;
 use std::task::Poll;
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
-use user_ringbuf_kit::needs_bpf;
 use user_ringbuf_kit::raw::RawRing;
+use user_ringbuf_kit::{needs_bpf, patience};
 use user_ringbuf_linux::{
     AsyncError, AsyncIoProducer, AsyncIoShared, AsyncProducer, AsyncSet, AsyncShared, BlockingError, DrainOptions,
     DrainProgram, EpollWaiter, Map, Mapping, Producer, Reactor, ReactorError, Recheck, ReserveError, RingId, Shared,
@@ -33,12 +34,13 @@ mod waiting;
 const WAKING: DrainOptions = DrainOptions::new();
 const SILENT: DrainOptions = DrainOptions::new().wakeup(WakeupFlags::NEVER);
 
-/// Leaves half of a 4096-byte ring free.
-const HALF: usize = 2048 - 8;
+/// A ring's size in bytes: a page, or several, wherever Linux runs.
+const RING: u64 = 65536;
+/// Leaves half of it free.
+const HALF: usize = 32768 - 8;
 /// Takes more than half of it.
-const WANTED: usize = 3000;
+const WANTED: usize = 48_000;
 
-const PATIENCE: Duration = Duration::from_secs(20);
 const MS: Duration = Duration::from_millis(1);
 
 trait Runtime {
@@ -69,13 +71,21 @@ impl Runtime for AsyncIo {
     }
 }
 
+/// When a test that may take long was last seen to go on.
+static GOES_ON: Mutex<Option<Instant>> = Mutex::new(None);
+
+fn goes_on() {
+    *GOES_ON.lock().unwrap() = Some(Instant::now());
+}
+
 /// Runs a test where it may run, and ends it if it hangs.
 fn guarded(test: fn()) {
     needs_bpf!();
     let thread = std::thread::spawn(test);
     let began = Instant::now();
     while !thread.is_finished() {
-        assert!(began.elapsed() < PATIENCE, "a task still waits");
+        let last = GOES_ON.lock().unwrap().map_or(began, |last| last.max(began));
+        assert!(last.elapsed() < patience(), "a task still waits");
         sleep(MS);
     }
     if let Err(panic) = thread.join() {
@@ -87,7 +97,7 @@ type Ring<R> = AsyncShared<Mapping, <R as Runtime>::Reactor>;
 
 /// A ring that is half full, so that the map polls as writable, and has no room for [`WANTED`] bytes.
 fn half_full<R: Runtime>(recheck: Recheck) -> (Map, Ring<R>, DrainProgram) {
-    let map = Map::create("tasks", 4096).unwrap();
+    let map = Map::create("tasks", RING).unwrap();
     let program = DrainProgram::load(&map, 0).unwrap();
     let shared = Shared::attach(Mapping::new(&map).unwrap()).unwrap();
     shared.push(&[0; HALF]).unwrap();

@@ -5,7 +5,7 @@ use super::*;
 /// Half-full rings in one set.
 fn rings_in<R: Runtime>(set: &AsyncSet<R::Reactor>, count: usize) -> Vec<(Map, Ring<R>, DrainProgram)> {
     let ring = |_| {
-        let map = Map::create("in_a_set", 4096).unwrap();
+        let map = Map::create("in_a_set", RING).unwrap();
         let program = DrainProgram::load(&map, 0).unwrap();
         let shared = Shared::attach(Mapping::new(&map).unwrap()).unwrap();
         shared.push(&[0; HALF]).unwrap();
@@ -93,7 +93,7 @@ over_each_reactor! {
         let ring = AsyncShared::in_set(shared, &map, &set).unwrap();
         drop((set, rings));
         R::block_on(ring.push(&[0; WANTED])).unwrap();
-        let map_of_another = Map::create("another", 4096).unwrap();
+        let map_of_another = Map::create("another", RING).unwrap();
         let set = self::set::<R>(Recheck::Never);
         let Err(refused) = AsyncShared::in_set(ring.into_shared(), &map_of_another, &set) else { panic!("another map") };
         assert!(matches!(refused.error(), ReactorError::OtherRing { .. }), "{refused}");
@@ -115,7 +115,7 @@ fn a_ring_in_a_set_takes_one_descriptor_beside_its_map() {
     let before = descriptors();
     let rings: Vec<_> = (0..100)
         .map(|_| {
-            let map = Map::create("in_a_set", 4096).unwrap();
+            let map = Map::create("in_a_set", RING).unwrap();
             let shared = Shared::attach(Mapping::new(&map).unwrap()).unwrap();
             (AsyncShared::in_set(shared, &map, &set).unwrap(), map)
         })

@@ -8,10 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use crate::patience;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
-
-/// Seconds after which a child counts as hung, and SIGALRM ends it.
-const PATIENCE: u32 = 20;
 
 /// How a child ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,12 +34,13 @@ pub struct Forked {
 /// # Panics
 /// If the kernel refuses.
 pub fn fork(work: impl FnOnce()) -> Forked {
+    let seconds = u32::try_from(patience().as_secs()).expect("less than a century");
     // SAFETY: the child has this thread only. It runs `work`, for which the C library's allocator is in order after a
     // fork, and leaves by `_exit`.
     let pid = unsafe { libc::fork() };
     if pid == 0 {
         // SAFETY: ends the process by SIGALRM if it takes too long.
-        unsafe { libc::alarm(PATIENCE) };
+        unsafe { libc::alarm(seconds) };
         let status = match catch_unwind(AssertUnwindSafe(work)) {
             Ok(()) => 0,
             Err(panic) => {
@@ -128,7 +127,7 @@ impl Line {
     #[expect(clippy::new_without_default, reason = "it opens descriptors")]
     pub fn new() -> Self {
         let (one, other) = UnixStream::pair().expect("a pair of sockets");
-        one.set_read_timeout(Some(Duration::from_secs(PATIENCE.into()))).expect("a timeout above 0");
+        one.set_read_timeout(Some(patience())).expect("a timeout above 0");
         Self(one, other)
     }
 
@@ -165,7 +164,7 @@ pub fn forever() -> ! {
 pub fn soon(what: &str, mut is: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is() {
-        assert!(began.elapsed() < Duration::from_secs(PATIENCE.into()), "not {what}");
+        assert!(began.elapsed() < patience(), "not {what}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }

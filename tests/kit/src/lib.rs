@@ -8,15 +8,19 @@
 //! - [`raw`] is a ring's bytes through a second mapping, and a producer that writes them by hand.
 //! - [`bpffs`] is a place for pins, and [`objects`] are BPF objects of other kinds.
 //! - [`fork`] runs work in another process; [`usage`] tells what this one holds and uses.
+//! - [`patience()`] is how long a test waits for what must happen.
 //! - [`stamp`] marks samples so that any mix-up shows, and [`random`] makes bytes that repeat with a seed.
 
 pub mod bpffs;
 pub mod fork;
 pub mod interpreter;
 pub mod objects;
+mod patience;
 pub mod random;
 pub mod raw;
 pub mod rights;
 pub mod seccomp;
 pub mod stamp;
 pub mod usage;
+
+pub use patience::patience;

@@ -130,7 +130,7 @@ impl Demo {
                 output.note(format_args!("backend sim, not linux: {}", why.0));
                 Ok(None)
             }
-            (Err(why), _) => bail!("can't run on the real kernel: {} (--backend sim needs no rights)", why.0),
+            (Err(why), _) => bail!("can't run on the real kernel: {} (--backend sim runs anywhere)", why.0),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use user_ringbuf_kit::needs_admin;
+use user_ringbuf_kit::{needs_admin, patience};
 use user_ringbuf_linux::{Claimant, Map, Mapping, Producer};
 
 use crate::support::{Bpffs, Run, command, drain, run, run_with, run_without_rights};
@@ -217,7 +217,7 @@ fn a_repair_has_the_claim_while_it_works() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let patience = Instant::now() + Duration::from_secs(20);
+    let patience = Instant::now() + patience();
     while !matches!(map.claimant().unwrap(), Claimant::Process(holder) if holder.pid() == child.id()) {
         assert!(Instant::now() < patience, "nothing would have kept a producer out");
     }

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use user_ringbuf_kit::needs_admin;
+use user_ringbuf_kit::{needs_admin, patience};
 use user_ringbuf_linux::{DrainOptions, DrainProgram, Map};
 
 use crate::support::{Bpffs, Directory, Run, command, drain, run_with, run_without_rights};
@@ -59,11 +59,11 @@ fn frames_carry_newlines_and_a_cut_one_is_an_error() {
 fn lines_that_are_too_large_are_skipped_by_number_and_length() {
     needs_admin!();
     let bpffs = Bpffs::mount();
-    let map = bpffs.ring(4096);
-    let input = [&b"a\n"[..], &[b'x'; 4089], b"\nb\n", &[b'y'; 300_000]].concat();
+    let map = bpffs.ring(65536);
+    let input = [&b"a\n"[..], &[b'x'; 65529], b"\nb\n", &[b'y'; 300_000]].concat();
     let run = run_with(&["send", "--pin", &bpffs.text("ring"), "--json"], &input);
     let error = run.failed(1);
-    assert!(error.contains("line 2 skipped: 4089 bytes, the limit of this ring is 4088"), "{error}");
+    assert!(error.contains("line 2 skipped: 65529 bytes, the limit of this ring is 65528"), "{error}");
     assert!(error.contains("line 4 skipped: 300000 bytes"), "{error}");
     assert!(
         error.ends_with("not everything was sent: 2 lines skipped as too long\n"),
@@ -72,16 +72,16 @@ fn lines_that_are_too_large_are_skipped_by_number_and_length() {
     assert_eq!(
         run.json()["too_large_ranges"],
         serde_json::json!([
-            {"first": 2, "last": 2, "shortest": 4089, "longest": 4089},
+            {"first": 2, "last": 2, "shortest": 65529, "longest": 65529},
             {"first": 4, "last": 4, "shortest": 300_000, "longest": 300_000},
         ])
     );
     assert_eq!(drain(&map), [b"a", b"b"]);
 }
 
-/// 1000 numbered lines, of which a ring of 4096 bytes holds 256.
+/// 1000 numbered lines, of which a ring of 65536 bytes holds 256.
 fn lines() -> (Vec<u8>, Vec<Vec<u8>>) {
-    let lines: Vec<Vec<u8>> = (0..1000).map(|number| format!("{number:08}").into_bytes()).collect();
+    let lines: Vec<Vec<u8>> = (0..1000).map(|number| format!("{number:0248}").into_bytes()).collect();
     (lines.join(&b'\n'), lines)
 }
 
@@ -92,12 +92,12 @@ fn a_full_ring_fails_drops_or_waits_as_asked() {
     // The last line ends with its newline too, so that it never comes after a pause.
     input.push(b'\n');
     let bpffs = Bpffs::mount();
-    let map = bpffs.ring(4096);
+    let map = bpffs.ring(65536);
     let path = bpffs.text("ring");
 
     let run = run_with(&["send", "--pin", &path, "--on-full", "fail", "--json"], &input);
     let error = run.failed(1);
-    assert!(error.contains("line 257 (8 bytes) does not fit"), "{error}");
+    assert!(error.contains("line 257 (248 bytes) does not fit"), "{error}");
     assert_eq!(run.json()["samples"], 256);
     assert_eq!(drain(&map), lines[..256]);
 
@@ -118,7 +118,7 @@ fn a_full_ring_fails_drops_or_waits_as_asked() {
 /// Sends, and drains every so often until the sender has ended.
 fn send_while_draining(map: &Map, path: &str, input: &[u8], every: Duration) -> (Run, Vec<Vec<u8>>) {
     // One drain may take more than the ring holds, since the sender goes on meanwhile.
-    let mut program = DrainProgram::load(map, DrainProgram::log_bytes(1000, 8)).unwrap();
+    let mut program = DrainProgram::load(map, DrainProgram::log_bytes(1000, 248)).unwrap();
     let mut samples = Vec::new();
     std::thread::scope(|scope| {
         let sender = scope.spawn(|| run_with(&["send", "--pin", path, "--json"], input));
@@ -140,7 +140,7 @@ fn what_an_interactive_pipe_loses_is_named_while_it_pauses() {
     needs_admin!();
     let (input, _) = lines();
     let bpffs = Bpffs::mount();
-    let _map = bpffs.ring(4096);
+    let _map = bpffs.ring(65536);
     let mut child = command()
         .args(["send", "--pin", &bpffs.text("ring"), "--on-full", "drop"])
         .stdin(Stdio::piped())
@@ -160,7 +160,7 @@ fn what_an_interactive_pipe_loses_is_named_while_it_pauses() {
             let _ = said.send(line);
         }
     });
-    let named = hear.recv_timeout(Duration::from_secs(20));
+    let named = hear.recv_timeout(patience());
     drop(stdin);
     assert_eq!(child.wait().unwrap().code(), Some(0));
     reader.join().unwrap();
@@ -185,7 +185,7 @@ fn an_interactive_pipe_is_visible_line_by_line() {
     let mut stdin = child.stdin.take().unwrap();
     for line in [&b"one"[..], b"two", b"three"] {
         stdin.write_all(&[line, b"\nunfini"].concat()).unwrap();
-        let patience = Instant::now() + Duration::from_secs(20);
+        let patience = Instant::now() + patience();
         let samples = loop {
             let samples = drain(&map);
             if !samples.is_empty() || Instant::now() > patience {

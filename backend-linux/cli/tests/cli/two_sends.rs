@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Child, ChildStdin, Stdio};
 use std::time::{Duration, Instant};
 
-use user_ringbuf_kit::needs_admin;
+use user_ringbuf_kit::{needs_admin, patience};
 use user_ringbuf_linux::Map;
 
 use crate::support::{Bpffs, Run, command, drain, run_with};
@@ -42,7 +42,7 @@ impl Sending {
 
 /// Drains until something comes.
 fn drain_patiently(map: &Map) -> Vec<Vec<u8>> {
-    let patience = Instant::now() + Duration::from_secs(20);
+    let patience = Instant::now() + patience();
     loop {
         let samples = drain(map);
         if !samples.is_empty() {
@@ -87,7 +87,7 @@ fn of_two_sends_that_start_at_once_one_goes_through_and_the_other_says_who_holds
     for round in 0..100 {
         let mut both = [Sending::start(&path), Sending::start(&path)];
         // Neither comes to the end of its input, so one ends only by being refused.
-        let patience = Instant::now() + Duration::from_secs(20);
+        let patience = Instant::now() + patience();
         let refused = loop {
             if let Some(at) = both.iter_mut().position(|one| one.child.try_wait().unwrap().is_some()) {
                 break at;

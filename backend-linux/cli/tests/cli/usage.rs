@@ -31,7 +31,7 @@ fn wrong_usage_exits_2_and_prints_nothing_on_standard_output() {
         &["drain", "--id", "1", "--samples", "0"],
         &["drain", "--id", "1", "--name", "x"],
         &["demo", "--samples", "-1"],
-        &["demo", "--size", "4089", "--ring", "4096"],
+        &["demo", "--size", "65529", "--ring", "65536"],
         &["demo", "--size", "1.5"],
         &["demo", "--backend", "dreams"],
         &["probe", "--hard"],

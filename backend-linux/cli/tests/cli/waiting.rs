@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use user_ringbuf_kit::needs_admin;
+use user_ringbuf_kit::{needs_admin, patience};
 use user_ringbuf_linux::Map;
 
 use crate::support::{Bpffs, Directory, Run, command, drain, run, run_with};
@@ -60,11 +60,11 @@ impl Sending {
 }
 
 fn numbered(count: u32) -> Vec<u8> {
-    (0..count).flat_map(|number| format!("{number:08}\n").into_bytes()).collect()
+    (0..count).flat_map(|number| format!("{number:0248}\n").into_bytes()).collect()
 }
 
 fn drained(map: &Map, count: usize) {
-    let patience = Instant::now() + Duration::from_secs(20);
+    let patience = Instant::now() + patience();
     let mut samples = 0;
     while samples < count {
         samples += drain(map).len();
@@ -78,13 +78,13 @@ fn drained(map: &Map, count: usize) {
 fn a_ring_that_nothing_drains_is_named_after_a_second_and_gets_the_rest_once_it_is_drained() {
     needs_admin!();
     let bpffs = Bpffs::mount();
-    let map = bpffs.ring(4096);
+    let map = bpffs.ring(65536);
     let path = bpffs.text("ring");
     let mut sending = Sending::start(&["--pin", &path, "--json"]);
     let began = Instant::now();
     sending.stdin.write_all(&numbered(300)).unwrap();
     let note = sending.note();
-    assert!(note.contains("line 257 (8 bytes) has been waiting for room for 1 s: the ring is full"), "{note}");
+    assert!(note.contains("line 257 (248 bytes) has been waiting for room for 1 s: the ring is full"), "{note}");
     assert!(note.contains(&format!("`user-ringbuf inspect --pin {path} --watch`")), "{note}");
     assert!(began.elapsed() >= Duration::from_secs(1));
     drained(&map, 300);
@@ -97,12 +97,12 @@ fn a_ring_that_nothing_drains_is_named_after_a_second_and_gets_the_rest_once_it_
 #[test]
 fn a_timeout_ends_the_waiting_and_tells_what_went_in() {
     needs_admin!();
-    let map = Map::create("send_timeout", 4096).unwrap();
+    let map = Map::create("send_timeout", 65536).unwrap();
     let id = map.id().to_string();
     let began = Instant::now();
     let run = run_with(&["send", "--id", &id, "--timeout", "0.3", "--json"], &numbered(300));
     assert!(began.elapsed() >= Duration::from_millis(300));
-    assert!(run.failed(1).contains("line 257 (8 bytes) found no room within 0.3 s"), "{run:?}");
+    assert!(run.failed(1).contains("line 257 (248 bytes) found no room within 0.3 s"), "{run:?}");
     let json = run.json();
     assert_eq!(json["samples"], 256);
     assert!(json["error"].as_str().unwrap().contains("within 0.3 s"), "{json}");
@@ -115,14 +115,14 @@ fn a_timeout_ends_the_waiting_and_tells_what_went_in() {
 #[test]
 fn a_signal_ends_it_and_it_tells_how_many_samples_went_in() {
     needs_admin!();
-    let map = Map::create("send_signal", 4096).unwrap();
+    let map = Map::create("send_signal", 65536).unwrap();
     let id = map.id().to_string();
     for (signal, name) in [(Signal::INT, "SIGINT"), (Signal::TERM, "SIGTERM")] {
         // While it waits for input, and while it waits for room.
         for (lines, sent) in [(2, 2), (300, 256)] {
             let mut sending = Sending::start(&["--id", &id, "--json"]);
             sending.stdin.write_all(&numbered(lines)).unwrap();
-            let patience = Instant::now() + Duration::from_secs(20);
+            let patience = Instant::now() + patience();
             while run(&["inspect", "--id", &id, "--json"]).json()["ready"] != sent {
                 assert!(Instant::now() < patience);
             }
@@ -140,7 +140,7 @@ fn a_signal_ends_it_and_it_tells_how_many_samples_went_in() {
     }
     let sending = Sending::start(&["--id", &id]);
     // It watches for signals by the time that it has the claim.
-    let patience = Instant::now() + Duration::from_secs(20);
+    let patience = Instant::now() + patience();
     while !signals_are_caught(sending.child.id()) {
         assert!(Instant::now() < patience);
     }
@@ -165,17 +165,17 @@ fn signals_are_caught(pid: u32) -> bool {
 fn a_pin_that_leads_to_another_ring_stops_it() {
     needs_admin!();
     let bpffs = Bpffs::mount();
-    let (map, path) = (bpffs.ring(4096), bpffs.text("ring"));
+    let (map, path) = (bpffs.ring(65536), bpffs.text("ring"));
     for lines in [1, 300] {
         let mut sending = Sending::start(&["--pin", &path, "--json"]);
         sending.stdin.write_all(&numbered(lines)).unwrap();
-        let first = Instant::now() + Duration::from_secs(20);
+        let first = Instant::now() + patience();
         while run(&["inspect", "--id", &map.id().to_string(), "--json"]).json()["ready"].as_u64() < Some(1) {
             assert!(Instant::now() < first);
         }
         // As a loader does that starts again.
         std::fs::remove_file(&path).unwrap();
-        let other = bpffs.ring(4096);
+        let other = bpffs.ring(65536);
         let note = loop {
             let note = sending.note();
             // Removed and not replaced yet, or waiting for room.
@@ -201,7 +201,7 @@ fn a_pin_that_leads_to_another_ring_stops_it() {
 fn a_pin_that_is_removed_is_told_once_and_sending_goes_on() {
     needs_admin!();
     let bpffs = Bpffs::mount();
-    let (map, path) = (bpffs.ring(4096), bpffs.text("ring"));
+    let (map, path) = (bpffs.ring(65536), bpffs.text("ring"));
     let mut sending = Sending::start(&["--pin", &path]);
     sending.stdin.write_all(b"one\n").unwrap();
     drained(&map, 1);
@@ -222,7 +222,7 @@ fn a_pin_that_is_removed_is_told_once_and_sending_goes_on() {
 fn watching_says_that_the_pin_was_removed_or_replaced() {
     needs_admin!();
     let bpffs = Bpffs::mount();
-    let (map, path) = (bpffs.ring(4096), bpffs.text("ring"));
+    let (map, path) = (bpffs.ring(65536), bpffs.text("ring"));
     let mut child = command()
         .args(["inspect", "--pin", &path, "--watch", "--every", "20", "--json"])
         .stdout(Stdio::piped())
@@ -230,7 +230,7 @@ fn watching_says_that_the_pin_was_removed_or_replaced() {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut wait_for = |state: Value| {
-        let patience = Instant::now() + Duration::from_secs(20);
+        let patience = Instant::now() + patience();
         loop {
             let look: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
             assert_eq!(look["id"], map.id(), "it is still the ring that was opened");
@@ -243,7 +243,7 @@ fn watching_says_that_the_pin_was_removed_or_replaced() {
     wait_for(json!({"state": "here"}));
     std::fs::remove_file(&path).unwrap();
     wait_for(json!({"state": "gone"}));
-    let other = bpffs.ring(4096);
+    let other = bpffs.ring(65536);
     wait_for(json!({"state": "replaced", "id": other.id()}));
     child.kill().unwrap();
     child.wait().unwrap();
@@ -256,7 +256,8 @@ fn thousands_of_lines_that_are_too_long_are_told_in_ranges() {
     needs_admin!();
     let map = Map::create("send_too_long", 4096).unwrap();
     let id = map.id().to_string();
-    let long = |count: usize| [vec![b'x'; 4089], b"\n".to_vec()].concat().repeat(count);
+    let limit = usize::try_from(map.size()).unwrap() - 8;
+    let long = |count: usize| [vec![b'x'; limit + 1], b"\n".to_vec()].concat().repeat(count);
     let input = [b"a\n".to_vec(), long(2000), b"b\n".to_vec()].concat();
     // From a file, which never pauses.
     let directory = Directory::new();
@@ -270,8 +271,11 @@ fn thousands_of_lines_that_are_too_long_are_told_in_ranges() {
     let said = run.unnoted();
     assert_eq!(
         said,
-        "user-ringbuf: lines 2 to 2001 skipped: 4089 bytes, the limit of this ring is 4088\n\
-         user-ringbuf: not everything was sent: 2000 lines skipped as too long\n"
+        format!(
+            "user-ringbuf: lines 2 to 2001 skipped: {} bytes, the limit of this ring is {limit}\n\
+             user-ringbuf: not everything was sent: 2000 lines skipped as too long\n",
+            limit + 1
+        )
     );
     assert_eq!(run.json()["too_large"], 2000);
     assert_eq!(drain(&map), [b"a", b"b"]);

@@ -2,11 +2,11 @@
 
 use std::process::Child;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use user_ringbuf_kit::patience;
 
-/// Kills a process after half a minute, unless this is dropped before.
+/// Kills a process after more than the tests' patience, unless this is dropped before.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
     _alive: Sender<()>,
@@ -18,7 +18,7 @@ impl Watchdog {
         let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).unwrap();
         let (alive, gone) = channel();
         std::thread::spawn(move || {
-            if gone.recv_timeout(Duration::from_secs(30)) == Err(RecvTimeoutError::Timeout) {
+            if gone.recv_timeout(patience() * 3 / 2) == Err(RecvTimeoutError::Timeout) {
                 let _ = pidfd_send_signal(process, Signal::KILL);
             }
         });

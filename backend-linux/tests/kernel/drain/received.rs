@@ -75,9 +75,9 @@ fn a_record_that_wraps_arrives_whole_again_and_again() {
 #[test]
 fn a_record_as_large_as_the_ring_arrives() {
     needs_bpf!();
-    let (mut ring, mut program) = setup(4096, 4096);
+    let (mut ring, mut program) = setup(65536, 65536);
     for _ in 0..3 {
-        let sample = pattern(4096 - 8);
+        let sample = pattern(65536 - 8);
         ring.send(&sample);
         assert!(program.run(&QUIET).unwrap().samples().eq([&sample[..]]));
     }

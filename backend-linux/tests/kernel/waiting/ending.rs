@@ -8,9 +8,9 @@ use user_ringbuf_kit::needs_bpf;
 use user_ringbuf_linux::{BlockingError, Canceller, EpollWaiter, MAX_TIMEOUT, Recheck, ReserveError};
 
 use super::{
-    HALF, MS, PATIENCE, SILENT, WAKING, WANTED, drain, half_full, in_time, joined, joined_scoped, quiet,
-    without_recheck,
+    HALF, MS, SILENT, WAKING, WANTED, drain, half_full, in_time, joined, joined_scoped, quiet, without_recheck,
 };
+use user_ringbuf_kit::patience;
 use user_ringbuf_kit::raw::RawRing;
 
 #[test]
@@ -34,7 +34,7 @@ fn the_deadline_ends_a_wait_and_not_earlier() {
         let error = producer.reserve_blocking(WANTED, &mut waiter, Some(timeout)).unwrap_err();
         assert_eq!(error, BlockingError::TimedOut { timeout });
         assert!(began.elapsed() >= timeout, "{:?}", began.elapsed());
-        assert!(began.elapsed() < PATIENCE);
+        assert!(began.elapsed() < patience());
     }
 }
 
@@ -47,7 +47,7 @@ fn cancelling_ends_a_wait_before_during_and_until_reset() {
     canceller.cancel().unwrap();
     canceller.cancel().unwrap();
     for _ in 0..2 {
-        let error = producer.reserve_blocking(WANTED, &mut waiter, Some(PATIENCE)).unwrap_err();
+        let error = producer.reserve_blocking(WANTED, &mut waiter, Some(patience())).unwrap_err();
         assert_eq!(error, BlockingError::Cancelled, "once cancelled, it stays so");
     }
     assert!(producer.reserve_blocking(8, &mut waiter, None).is_ok(), "what needs no wait is not cancelled");
@@ -81,7 +81,7 @@ fn one_canceller_ends_the_waits_of_several_and_takes_that_back_for_all() {
     let shared = &shared;
     std::thread::scope(|scope| {
         let threads = waiters.map(|mut waiter| {
-            scope.spawn(move || (shared.reserve_blocking(WANTED, &mut waiter, Some(PATIENCE)).map(drop), waiter))
+            scope.spawn(move || (shared.reserve_blocking(WANTED, &mut waiter, Some(patience())).map(drop), waiter))
         });
         sleep(20 * MS);
         assert!(!threads.iter().any(|thread| thread.is_finished()));
@@ -145,7 +145,7 @@ fn signals_neither_end_nor_prolong_a_wait() {
             if began.elapsed() > timeout + 200 * MS {
                 drain(&mut program, WAKING);
             }
-            assert!(began.elapsed() < PATIENCE);
+            assert!(began.elapsed() < patience());
         }
         let (first, took, second) = joined_scoped(thread);
         assert_eq!(first, Err(BlockingError::TimedOut { timeout }));

@@ -7,9 +7,9 @@ use super::*;
 /// Far longer than it takes to look, far shorter than forever.
 const SOON: Duration = Duration::from_secs(2);
 
-/// A ring of 4096 bytes, full of samples of 56 bytes, and where the first of them ends.
+/// A ring that is full of samples of 56 bytes, and where the first of them ends.
 fn full() -> (Map, Shared<Mapping>, DrainProgram, Position) {
-    let map = Map::create("refilled", 4096).unwrap();
+    let map = Map::create("refilled", RING).unwrap();
     let program = DrainProgram::load(&map, 0).unwrap();
     let shared = Shared::attach(Mapping::new(&map).unwrap()).unwrap();
     let first = shared.push(&[0; 56]).unwrap();

@@ -95,7 +95,7 @@ fn a_set_asks_for_a_look_where_drains_wake_nobody_also_beside_one_that_does() {
     let mut looks = 0;
     // The loud ring's events come far more often than the pause is long.
     while looks < 3 {
-        assert!(began.elapsed() < PATIENCE, "the loud ring hid the looks");
+        assert!(began.elapsed() < patience(), "the loud ring hid the looks");
         drain(&mut program, WAKING);
         producer.push(b"more").unwrap();
         looks += u32::from(set.wait(&mut keys, 0, Some(MS)).unwrap().look);
