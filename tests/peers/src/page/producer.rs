@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 
-use super::{figure, find, ours, size};
+use super::figures::{figure, find, ours, size};
 use crate::cases::publish::RINGS;
 use crate::cases::rings::FIGURES;
 use crate::report::{Row, Table, Unit};
 
 const HANDLES: [(&str, &str); 3] = [("ref", "`&mapping`"), ("by_value", "`mapping.by_value()`"), ("arc", "`Arc`")];
 
-pub(super) fn figures(table: &Table) -> Result<String> {
+pub(super) fn tables(table: &Table) -> Result<String> {
     let mut text = String::new();
     writeln!(
         text,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 
-use super::{figure, find};
+use super::figures::{figure, find, size};
 use crate::cases::waiting::{PERIODS, SPINS};
 use crate::cases::whole_way::RINGS;
 use crate::report::{Row, Table, Unit};
@@ -20,7 +20,7 @@ pub(super) fn through(table: &Table) -> Result<String> {
     let shown = |each: f64, drain: f64| format!("{:.0} ({drain:.0})", 1e3 / each);
     for (mode, name) in MODES {
         for (ring, bytes) in RINGS {
-            write!(text, "| {name} | {} |", super::size(bytes))?;
+            write!(text, "| {name} | {} |", size(bytes))?;
             for batch in [1, 32, 1024] {
                 // A batch has to fit.
                 let [each, drain] =
