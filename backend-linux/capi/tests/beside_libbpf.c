@@ -21,7 +21,7 @@ static void both_libraries_work_on_one_ring(void)
 	struct ring ring;
 	uint32_t len;
 
-	ring_make(&ring, 4096);
+	ring_make(&ring, SIZE);
 	struct uringbuf *ours = uringbuf_new(ring.fd, NULL);
 	CHECK(ours != NULL);
 #ifdef ONLY_OURS

@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The size of the tests' rings: as small as a ring may be where pages are largest. */
+enum { SIZE = 65536 };
+
 /* Ends the program: later tests can't rely on the state that a failed one leaves. */
 #define CHECK(condition)                                                                                     \
 	do {                                                                                                 \

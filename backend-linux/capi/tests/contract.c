@@ -37,8 +37,6 @@ typedef struct user_ring_buffer handle;
 #define FREE user_ring_buffer__free
 #endif
 
-enum { SIZE = 4096 };
-
 static struct ring ring;
 static struct pages pages;
 static handle *rb;
@@ -175,7 +173,7 @@ static void what_is_no_sample_is_neither_submitted_nor_discarded(void)
 	begin(SIZE);
 	char *sample = RESERVE(rb, 8), *later = RESERVE(rb, 8);
 	memset(sample, 0, 8);
-	void *wrong[] = { NULL, foreign, sample + 1, sample + 4, sample - 4096, (char *)sample + 2 * SIZE, (void *)-1 };
+	void *wrong[] = { NULL, foreign, sample + 1, sample + 4, sample - SIZE, (char *)sample + 2 * SIZE, (void *)-1 };
 	for (size_t n = 0; n < sizeof(wrong) / sizeof(*wrong); n++) {
 		errno = 0;
 		SUBMIT(rb, wrong[n]);

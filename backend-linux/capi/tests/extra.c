@@ -16,8 +16,6 @@
 
 #include "check.h"
 
-enum { SIZE = 4096 };
-
 static struct ring ring;
 static struct pages pages;
 static struct uringbuf *rb;
@@ -66,7 +64,7 @@ static void a_batch_is_published_at_once_or_not_at_all(void)
 {
 	char bytes[SIZE] = { 0 };
 	struct iovec three[] = { { "one", 3 }, { NULL, 0 }, { "three", 5 } };
-	struct iovec large[] = { { bytes, 2000 }, { bytes, 2100 } };
+	struct iovec large[] = { { bytes, SIZE / 2 - 48 }, { bytes, SIZE / 2 + 52 } };
 	struct iovec wrong[] = { { "one", 3 }, { NULL, 1 } };
 	uint32_t len;
 
@@ -78,8 +76,8 @@ static void a_batch_is_published_at_once_or_not_at_all(void)
 	CHECK_FAILS(uringbuf_push_batch(rb, three, SIZE_MAX), EINVAL);
 	CHECK_FAILS(uringbuf_push_batch(rb, wrong, 2), EINVAL);
 	CHECK_FAILS(uringbuf_push_batch(rb, large, 2), E2BIG);
-	large[0].iov_len = 2072;
-	large[1].iov_len = 2000;
+	large[0].iov_len = SIZE / 2 + 24;
+	large[1].iov_len = SIZE / 2 - 48;
 	/* It fits an empty ring, and this one is not. */
 	CHECK_FAILS(uringbuf_push_batch(rb, large, 2), ENOSPC);
 	CHECK_EQ(*pages.producer, 40);

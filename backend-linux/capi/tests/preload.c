@@ -9,8 +9,6 @@
 
 #include "check.h"
 
-enum { SIZE = 4096 };
-
 static const char *name_of(int error)
 {
 	return error == 0 ? "no error" : strerrorname_np(error);

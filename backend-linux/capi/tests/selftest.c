@@ -43,7 +43,7 @@ static void the_kernel_protects_the_consumer_page_and_lends_the_rest(void)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
 
-	begin(4096 * 4);
+	begin(4 * SIZE);
 	CHECK(mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, ring.fd, 0) == MAP_FAILED);
 	CHECK_EQ(errno, EPERM);
 	void *consumer = mmap(NULL, page, PROT_READ, MAP_SHARED, ring.fd, 0);
@@ -64,7 +64,7 @@ static void by_hand(uint32_t len, uint64_t position, int error)
 {
 	struct pages pages;
 
-	begin(4096);
+	begin(SIZE);
 	pages_map(&pages, &ring);
 	memcpy(pages.data, &len, sizeof(len));
 	__atomic_store_n(pages.producer, position + 8, __ATOMIC_RELEASE);
@@ -79,12 +79,12 @@ static void misaligned_wrong_and_overlong_records_are_refused_by_the_kernel(void
 {
 	by_hand((1 << 5) + 7, (1 << 5) + 7, -EINVAL);
 	by_hand(1 << 5, (1 << 5) - 8, -EINVAL);
-	by_hand(4096, 4096, -E2BIG);
+	by_hand(SIZE, SIZE, -E2BIG);
 }
 
 static void samples_that_are_written_are_drained(void)
 {
-	begin(4096);
+	begin(SIZE);
 	CHECK_EQ(ring_drain(&ring, 0), 0);
 	CHECK_EQ(write_sample(SAMPLE, 1), 0);
 	CHECK_EQ(write_sample(SAMPLE, 2), 0);
@@ -94,10 +94,10 @@ static void samples_that_are_written_are_drained(void)
 
 static void one_sample_may_fill_the_ring(void)
 {
-	begin(4096);
-	CHECK_EQ(write_sample(4096 - 8, 3), 0);
+	begin(SIZE);
+	CHECK_EQ(write_sample(SIZE - 8, 3), 0);
 	CHECK_EQ(ring_drain(&ring, 0), 1);
-	CHECK_EQ(write_sample(4096 - 7, 3), -E2BIG);
+	CHECK_EQ(write_sample(SIZE - 7, 3), -E2BIG);
 	end();
 }
 
@@ -105,7 +105,7 @@ static void odd_sizes_are_aligned(void)
 {
 	uint32_t len;
 
-	begin(4096);
+	begin(SIZE);
 	for (uint32_t size = 0; size < 32; size++)
 		CHECK_EQ(write_sample(size, (int)size), 0);
 	CHECK_EQ(ring_drain(&ring, 0), 32);
@@ -121,11 +121,11 @@ static void a_full_ring_says_so_and_keeps_what_it_has(void)
 {
 	int count = 0, error;
 
-	begin(4096);
+	begin(SIZE);
 	while ((error = write_sample(SAMPLE, count)) == 0)
 		count++;
 	CHECK_EQ(error, -ENOSPC);
-	CHECK_EQ(count, 4096 / (SAMPLE + 8));
+	CHECK_EQ(count, SIZE / (SAMPLE + 8));
 	CHECK_EQ(ring_drain(&ring, 0), count);
 	CHECK_EQ(write_sample(SAMPLE, 0), 0);
 	end();
@@ -136,7 +136,7 @@ static void discarded_samples_are_skipped_and_their_room_comes_back(void)
 	int discarded = 0, written = 0;
 	void *sample;
 
-	begin(4096);
+	begin(SIZE);
 	while ((sample = user_ring_buffer__reserve(rb, SAMPLE)) != NULL) {
 		user_ring_buffer__discard(rb, sample);
 		discarded++;
@@ -157,7 +157,7 @@ static void many_laps_lose_nothing(void)
 	uint64_t number = 0, next = 0;
 	uint32_t len;
 
-	begin(4096);
+	begin(SIZE);
 	for (int lap = 0; lap < 200; lap++) {
 		uint64_t *sample;
 		while ((sample = user_ring_buffer__reserve(rb, SAMPLE)) != NULL) {
@@ -175,7 +175,7 @@ static void many_laps_lose_nothing(void)
 
 static void a_blocked_reservation_ends_with_a_kick(void)
 {
-	begin(4096);
+	begin(SIZE);
 	while (write_sample(SAMPLE, 1) == 0)
 		;
 	CHECK_EQ(errno, ENOSPC);

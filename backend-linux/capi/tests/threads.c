@@ -82,7 +82,7 @@ static void threads_submit_in_any_order_beside_reservations(void)
 	pthread_t threads[SUBMITTERS];
 	uint64_t next = 0;
 
-	ring_make(&ring, 4096);
+	ring_make(&ring, SIZE);
 	rb = uringbuf_new(ring.fd, NULL);
 	CHECK(rb != NULL);
 	for (int n = 0; n < SUBMITTERS; n++)

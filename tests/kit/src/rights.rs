@@ -26,7 +26,7 @@ pub fn may_admin() -> bool {
     allowed_or_skipped(CapabilitySet::SYS_ADMIN, "CAP_SYS_ADMIN")
 }
 
-/// Ends the test unless [`may_bpf`](rights::may_bpf).
+/// Ends the test unless [`may_bpf`](crate::rights::may_bpf).
 #[macro_export]
 macro_rules! needs_bpf {
     () => {
@@ -36,7 +36,7 @@ macro_rules! needs_bpf {
     };
 }
 
-/// Ends the test unless [`may_admin`](rights::may_admin).
+/// Ends the test unless [`may_admin`](crate::rights::may_admin).
 #[macro_export]
 macro_rules! needs_admin {
     () => {
