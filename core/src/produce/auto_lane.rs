@@ -134,13 +134,8 @@ impl<S: Deref<Target = Shared<M>>, M: RingMemory + Clone> AutoLane<S, M> {
         let len = size.sample_len(len).ok_or(ReserveError::TooLarge { len, max: size.max_sample_len() })?;
         let lane = u64::from(self.pace.stretch);
         let late = lane > 0 && self.shared.reserved_behind(self.end) > OTHERS * lane;
-        if let Some(record) = &mut self.record
-            && !late
-            && record.begin(len)
-        {
-            return Ok(());
-        }
-        self.take(len, late)
+        let begun = !late && self.record.as_mut().is_some_and(|record| record.begin(len));
+        if begun { Ok(()) } else { self.take(len, late) }
     }
 
     /// The sample that was begun.
