@@ -42,8 +42,9 @@ struct Report {
     ring: u32,
     seconds: f64,
     ns_a_sample: f64,
-    /// When the first of the threads was done, as a share of the time that the last one took. All send as much.
-    first_done: f64,
+    /// When the first of the threads was done, as a share of the time that the last one took. All send as much, unless they
+    /// send one after another.
+    first_done: Option<f64>,
 }
 
 fn main() -> ExitCode {
@@ -76,7 +77,7 @@ fn stress(args: &Args, mode: Api, bytes: u64) -> anyhow::Result<bool> {
     let order = Order { map: &map, mapping: &mapping, first_producer: 0, counts: &sent, submitted: &note_first };
     send_drained(mode, order, &mut drainer, |sample| tally.note(sample))?;
     let seconds = began.elapsed().as_secs_f64();
-    let first_done = done.get().map_or(1.0, |done| done.as_secs_f64() / seconds);
+    let first_done = done.get().filter(|_| mode.is_concurrent()).map(|done| done.as_secs_f64() / seconds);
     let counts = tally.counts(&sent);
     if let Some(wrong) = tally.first_wrong() {
         eprintln!("the first fault: {wrong}");
