@@ -19,6 +19,7 @@ fn rings_are_put_looked_up_replaced_and_removed_by_key() {
     let [one, two] = [ring(), Map::create("larger", 64 * 1024).unwrap()];
     let array = MapOfRings::create_array("cpus", 4, &one).unwrap();
     let hash = MapOfRings::create_hash("connections", 4, 4, &one).unwrap();
+    assert!(array.id() != hash.id() && ![one.id(), two.id(), 0].contains(&array.id()));
     for outer in [&array, &hash] {
         assert_eq!((outer.key_size(), outer.max_entries()), (4, 4));
         assert_eq!(outer.id_at(&key(3)), Err(MapOfRingsError::KeyMissing));
