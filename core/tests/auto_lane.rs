@@ -105,6 +105,7 @@ fn a_sample_that_is_dropped_or_shortened_leaves_nothing_busy_behind_it() {
     let mut alone = AutoLane::new(&shared);
     alone.reserve(100).unwrap().discard();
     let mut sample = alone.reserve(100).unwrap();
+    assert_eq!(sample.len(), 100);
     sample.write(0, b"short").unwrap();
     sample.submit_len(5).unwrap();
     let beyond = alone.reserve(8).unwrap().submit_len(9);

@@ -11,8 +11,9 @@ use super::rhythm::Rhythm;
 /// from `first` to `longest`. So room is found late by at most about the time already waited, and by at most `longest`,
 /// and a second of waiting costs about 1 s / `longest` looks. Once an [`EpollWaiter`](super::EpollWaiter) has seen such a
 /// consumer drain at a steady pace of a millisecond or more, it looks once shortly after the next drain is due, and again
-/// if that was too early, still at most `longest` apart: room is found within a tenth of the period. While drains do wake,
-/// only the longest pause is used.
+/// if that was too early, still at most `longest` apart: room is found within a tenth of the period if the sleeps end in
+/// time (in a virtual machine, from a period of some milliseconds up). While drains do wake, only the longest pause is
+/// used.
 ///
 /// # Minimum kernel version
 /// Linux 6.1.

@@ -4,7 +4,7 @@
 //! give a rough period; looks in steps of a tenth of it give the period itself, and two looks around each of the next
 //! drains give it exactly. From then on one look finds each drain, a twentieth of the period or less after it was due.
 //! Such a look doesn't tell when the drain was, so each look is made a little earlier than the last, until one comes too
-//! early: then the next look, a twentieth of the period later, tells. That takes one look more for every tenth drain, and
+//! early: then the next look, a twentieth of the period later, tells. That is one more look per ten drains, and
 //! follows a consumer whose pace drifts or jitters.
 //!
 //! Nothing is taken for granted: a consumer that keeps surprising is followed by doubled pauses again, and it takes longer

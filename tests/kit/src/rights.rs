@@ -1,8 +1,8 @@
 //! Whether a test may run against the real kernel, and threads without rights.
 //!
 //! Every kernel test begins with [`needs_bpf!`](crate::needs_bpf) or [`needs_admin!`](crate::needs_admin). Where rights
-//! or the map type are missing, the test says so on standard error and returns. With `USER_RINGBUF_REQUIRE_KERNEL=1` it fails instead, so that no skipped test
-//! counts as passed where the kernel is expected.
+//! or the map type are missing, the test says so on standard error and returns. With `USER_RINGBUF_REQUIRE_KERNEL=1` it
+//! fails instead, so that no skipped test counts as passed where the kernel is expected.
 
 use std::io::{ErrorKind, Write};
 

@@ -121,8 +121,8 @@ pub(super) const LANE: Model = Model {
 /// Two threads have sent by turns, so each has a lane with room for one more sample. Each sends that, and one of them goes
 /// on to its next record.
 ///
-/// At most 1 preemption: with 2 the model takes longer than five minutes. The models of a shared producer and of a lane,
-/// of which this is made, have more.
+/// At most 2 preemptions, which take eight seconds: the models of a shared producer and of a lane, of which this is made,
+/// have more.
 pub(super) const AUTO_LANES: Model = Model {
     name: "auto-lanes",
     about: "two threads whose handles take lanes by themselves: both threads' samples come out, each thread's in order",
