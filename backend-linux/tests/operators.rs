@@ -1,42 +1,29 @@
 //! What tools for operators need: the ids of all maps, who holds and claims them, and drains that lose nothing.
 
+use user_ringbuf_kit::{needs_admin, needs_bpf, soon};
 use user_ringbuf_linux::{Claimant, DrainOptions, DrainProgram, Map, MapError, Mapping, OpenMaps, Producer};
 
-/// A ring, where this process may make one and see all others; else a test says that it is skipped.
-fn ring(size: u64) -> Option<Map> {
-    let made = Map::create("operators", size).and_then(|map| Map::from_id(map.id()).map(|_| map));
-    let required = std::env::var_os("USER_RINGBUF_REQUIRE_KERNEL").is_some_and(|value| value == "1");
-    match made {
-        Ok(map) => Some(map),
-        Err(error) if required => panic!("USER_RINGBUF_REQUIRE_KERNEL=1, but no ring can be made or opened: {error}"),
-        Err(error) => {
-            eprintln!("skipped: no ring can be made or opened: {error}");
-            None
-        }
-    }
+fn ring(size: u64) -> Map {
+    Map::create("operators", size).unwrap()
 }
 
 #[test]
 fn every_map_is_listed_once_in_ascending_order() {
-    let Some(first) = ring(1) else { return };
-    let second = ring(1).unwrap();
+    needs_admin!();
+    let (first, second) = (ring(1), ring(1));
     let ids = Map::ids().collect::<Result<Vec<u32>, MapError>>().unwrap();
     assert!(ids.is_sorted_by(|one, next| one < next), "{ids:?}");
     assert!(ids.contains(&first.id()) && ids.contains(&second.id()), "{ids:?}");
     let id = second.id();
     drop(second);
     // The kernel frees a map a moment after its last descriptor is closed.
-    let gone = (0..1000).any(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(2));
-        !Map::ids().any(|listed| listed == Ok(id))
-    });
-    assert!(gone);
+    soon("gone", || !Map::ids().any(|listed| listed == Ok(id)));
 }
 
 #[test]
 fn one_walk_finds_who_holds_and_who_claims_each_ring() {
-    let Some(claimed) = ring(1) else { return };
-    let free = ring(1).unwrap();
+    needs_admin!();
+    let (claimed, free) = (ring(1), ring(1));
     let mapping = Mapping::new(&claimed).unwrap();
     let twice = claimed.try_clone().unwrap();
     let open = OpenMaps::scan().unwrap();
@@ -44,7 +31,7 @@ fn one_walk_finds_who_holds_and_who_claims_each_ring() {
         let ours = open.holders(map.id()).filter(|holder| holder.pid() == std::process::id()).count();
         assert_eq!(ours, 1, "however many descriptors it has");
     }
-    let found = map_holders(&claimed);
+    let found: Vec<_> = claimed.holders().unwrap().found.iter().map(|holder| holder.pid()).collect();
     assert_eq!(open.holders(claimed.id()).map(|holder| holder.pid()).collect::<Vec<_>>(), found);
     assert!(matches!(open.claimant(&claimed), Ok(Claimant::Process(holder)) if holder.pid() == std::process::id()));
     assert_eq!(open.claimant(&free), Ok(Claimant::Nobody));
@@ -56,13 +43,10 @@ fn one_walk_finds_who_holds_and_who_claims_each_ring() {
     assert_eq!(open.holders(u32::MAX).count(), 0);
 }
 
-fn map_holders(map: &Map) -> Vec<u32> {
-    map.holders().unwrap().found.iter().map(|holder| holder.pid()).collect()
-}
-
 #[test]
 fn a_drain_stops_before_its_log_might_not_hold_a_sample() {
-    let Some(map) = ring(64 * 1024) else { return };
+    needs_bpf!();
+    let map = ring(64 * 1024);
     let mapping = Mapping::new(&map).unwrap();
     let mut producer = Producer::attach(&mapping).unwrap();
     let longest = 1000;

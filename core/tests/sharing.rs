@@ -107,7 +107,9 @@ fn producers_turn_into_one_another_and_give_their_memory_back() {
     assert_eq!(sizes, (64, 56));
     producer.push(b"two").unwrap();
     assert!(Shared::attach(&memory).is_err(), "it has a producer");
-    let given_back = producer.into_shared().into_memory();
+    let shared = producer.into_shared();
+    assert_eq!(Producer::attach(&memory).unwrap_err(), AttachError::AlreadyAttached, "the claim goes along");
+    let given_back = shared.into_memory();
     let given_back = Producer::attach(given_back).unwrap().into_memory();
     Shared::attach(given_back).unwrap().push(b"six").unwrap();
     assert_eq!(FakeKernel::new(&memory).collect(0).1, [b"one", b"two", b"six"]);

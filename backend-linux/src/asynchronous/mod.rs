@@ -15,6 +15,7 @@ mod reactor;
 mod rings;
 mod set;
 mod shared;
+mod sync;
 mod waiting;
 mod wake_fd;
 

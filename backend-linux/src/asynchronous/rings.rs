@@ -7,22 +7,28 @@ use core::fmt;
 use core::time::Duration;
 use std::boxed::Box;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::vec::Vec;
 
 use rustix::fd::OwnedFd;
 use user_ringbuf_core::{Position, RingPositions};
 
 use super::line::{Kinds, Line};
+use super::sync::{Mutex, MutexGuard};
 use super::{ReactorError, WakeFd};
 use crate::map::Map;
 use crate::mapping::ConsumerPage;
 use crate::wait::{Pace, Recheck, WaiterError, duplicate, monotonic};
 
 /// Tells how far the consumer has come: by a page of the watch's own, so that a map's memory need not outlive its tasks.
-struct Consumer(Box<dyn Fn() -> Position + Send + Sync>);
+pub(super) struct Consumer(Box<dyn Fn() -> Position + Send + Sync>);
 
 impl Consumer {
+    #[cfg(all(test, user_ringbuf_loom))]
+    pub(super) fn at(position: Position) -> Self {
+        Self(Box::new(move || position))
+    }
+
     fn position(&self) -> Position {
         (self.0)()
     }
@@ -101,7 +107,12 @@ impl Rings {
         Ok(self.insert(None, Consumer(Box::new(move || memory.load_consumer())), fd)?)
     }
 
-    fn insert(&self, map: Option<OwnedFd>, consumer: Consumer, fd: &WakeFd) -> Result<Arc<Ring>, WaiterError> {
+    pub(super) fn insert(
+        &self,
+        map: Option<OwnedFd>,
+        consumer: Consumer,
+        fd: &WakeFd,
+    ) -> Result<Arc<Ring>, WaiterError> {
         let mut schedule = self.schedule();
         let key = schedule.next_key;
         if let Some(map) = &map {

@@ -10,7 +10,6 @@
 
 use core::future::poll_fn;
 use core::task::{Context, Poll};
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 
@@ -18,6 +17,7 @@ use user_ringbuf_core::{BlockingError, ReserveError, RingId, RingPositions};
 
 use super::line::{Place, Service};
 use super::rings::{Ring, Rings};
+use super::sync::{AtomicU8, AtomicUsize, Ordering};
 use super::wake_fd::AT_ONCE;
 use super::{AsyncError, Reactor, ReactorError, WakeFd};
 use crate::map::Map;
@@ -267,3 +267,6 @@ pub(super) fn waited_or_not_yet(
         Err(_) => Ok(None),
     }
 }
+
+#[cfg(all(test, user_ringbuf_loom))]
+mod models;

@@ -87,7 +87,6 @@ impl Edges {
     }
 
     /// Ends the registration of a map.
-    #[cfg(feature = "alloc")]
     pub(crate) fn remove(&self, map: &OwnedFd) -> Result<(), WaiterError> {
         epoll::delete(borrow(&self.epoll), borrow(map)).map_err(named("epoll_ctl(EPOLL_CTL_DEL)"))
     }

@@ -23,8 +23,9 @@ use crate::map::Map;
 /// Sleeps until a drain wakes, until the time is up, until it is time to look ([`Recheck`]), or until cancelled.
 ///
 /// One waiter serves one waiting thread at a time, for any number of waits. Making one takes five system calls and
-/// three descriptors. A wait makes the system calls `epoll_pwait2` and, on machines without a vDSO, `clock_gettime`;
-/// none allocates. Signals don't end a wait: the deadline stands.
+/// three descriptors. A wait makes the system calls `epoll_pwait2` and, on machines without a vDSO, `clock_gettime`; a wait
+/// for room on a shared producer, and giving way, make `epoll_ctl` too. None allocates. Signals don't end a wait: the
+/// deadline stands.
 ///
 /// It keeps the map open itself, so a wait continues if the caller's handle is closed in the meantime.
 ///
@@ -44,8 +45,10 @@ pub struct EpollWaiter {
     /// When to stop spinning, and how many rounds went by in doing so.
     spinning: Option<(Duration, u32)>,
     map_id: u32,
+    /// Bytes reserved since the last turn.
+    taken: u64,
     /// Ours, so that the registration lives whatever becomes of the caller's.
-    _map: OwnedFd,
+    map: OwnedFd,
 }
 
 impl EpollWaiter {
@@ -94,7 +97,8 @@ impl EpollWaiter {
             spin: Duration::ZERO,
             spinning: None,
             map_id: map.id(),
-            _map: own,
+            taken: 0,
+            map: own,
         })
     }
 
@@ -171,6 +175,37 @@ impl Wait for EpollWaiter {
 
     fn now(&self) -> Duration {
         monotonic()
+    }
+
+    /// Registers the ring anew. A drain wakes all waiters, always in the same order, and those that have been registered
+    /// longest get the room: without this, a thread among 16 got none for a second.
+    ///
+    /// A drain in between is not lost: the registration leaves an edge if a byte is free. Kernel counterpart:
+    /// `ep_insert` puts the instance at the front of the ring's wait queue, and `__wake_up_common` begins there.
+    fn take_turn(&mut self) -> Result<(), WaiterError> {
+        match self.edges.remove(&self.map) {
+            // An earlier turn got no further than this.
+            Ok(()) | Err(WaiterError { errno: Errno::NOENT, .. }) => {}
+            Err(why) => return Err(why),
+        }
+        self.edges.add(&self.map, 0)?;
+        self.pace.registered();
+        self.taken = 0;
+        Ok(())
+    }
+
+    fn took(&mut self, bytes: u32) -> u64 {
+        self.taken = self.taken.saturating_add(bytes.into());
+        self.taken
+    }
+
+    fn give_way(&mut self, until: Duration) -> Result<(), WaiterError> {
+        self.take_turn()?;
+        // The registration's own edge tells only that a byte is free, so it is fetched before the sleep.
+        for sleep in [Duration::ZERO, time_left(until, monotonic())] {
+            self.edges.fetch::<2>(&mut [0; 2], Some(sleep))?;
+        }
+        Ok(())
     }
 
     fn wait(&mut self, round: u32, until: Option<Duration>) -> Result<Wake, WaiterError> {

@@ -61,7 +61,7 @@ pub(crate) struct Pace {
     recheck: Recheck,
     /// The last wait ended by a drain's wake, so the consumer is likely to wake again.
     woken: bool,
-    /// Nothing was fetched yet: the first edge may be that of the registration.
+    /// Nothing was fetched since the registration: the first edge may be its own.
     fresh: bool,
 }
 
@@ -90,10 +90,16 @@ impl Pace {
         pauses[0].min(pauses[1])
     }
 
-    /// How the wait ended: whether an edge was fetched.
+    /// The ring was registered anew.
+    pub(crate) fn registered(&mut self) {
+        self.fresh = true;
+    }
+
+    /// How the wait ended: whether an edge was fetched. One that may be the registration's tells nothing.
     pub(crate) fn note(&mut self, woken: bool) {
-        let fresh = core::mem::take(&mut self.fresh);
-        self.woken = woken && !fresh;
+        if !(core::mem::take(&mut self.fresh) && woken) {
+            self.woken = woken;
+        }
     }
 }
 
@@ -123,6 +129,9 @@ mod tests {
         assert_eq!(pace.pause(0), Some(ms(1)), "this one may be the registration's");
         pace.note(true);
         assert_eq!(pace.pause(0), Some(ms(5)));
+        pace.registered();
+        pace.note(true);
+        assert_eq!(pace.pause(0), Some(ms(5)), "what was known before still holds");
         pace.note(false);
         assert_eq!(pace.pause(0), Some(ms(1)));
     }

@@ -8,7 +8,7 @@ use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
 use user_ringbuf_kit::raw::RawRing;
-use user_ringbuf_kit::{needs_bpf, patience};
+use user_ringbuf_kit::{needs_bpf, patience, soon};
 use user_ringbuf_linux::{
     AsyncError, AsyncIoProducer, AsyncIoShared, AsyncProducer, AsyncSet, AsyncShared, BlockingError, DrainOptions,
     DrainProgram, EpollWaiter, Map, Mapping, Producer, Reactor, ReactorError, Recheck, ReserveError, RingId, Shared,
@@ -95,14 +95,37 @@ fn guarded(test: fn()) {
 
 type Ring<R> = AsyncShared<Mapping, <R as Runtime>::Reactor>;
 
-/// A ring that is half full, so that the map polls as writable, and has no room for [`WANTED`] bytes.
-fn half_full<R: Runtime>(recheck: Recheck) -> (Map, Ring<R>, DrainProgram) {
+/// An empty ring, a producer, and a program that drains it.
+fn sync_ring() -> (Map, Shared<Mapping>, DrainProgram) {
     let map = Map::create("tasks", RING).unwrap();
     let program = DrainProgram::load(&map, 0).unwrap();
     let shared = Shared::attach(Mapping::new(&map).unwrap()).unwrap();
-    shared.push(&[0; HALF]).unwrap();
+    (map, shared, program)
+}
+
+/// An empty ring.
+fn empty<R: Runtime>(recheck: Recheck) -> (Map, Ring<R>, DrainProgram) {
+    let (map, shared, program) = sync_ring();
     let ring = R::block_on(async { AsyncShared::with_recheck(shared, &map, recheck) }).unwrap();
     (map, ring, program)
+}
+
+/// A ring that is half full, so that the map polls as writable, and has no room for [`WANTED`] bytes.
+fn half_full<R: Runtime>(recheck: Recheck) -> (Map, Ring<R>, DrainProgram) {
+    let ring = empty::<R>(recheck);
+    ring.1.shared().push(&[0; HALF]).unwrap();
+    ring
+}
+
+/// What the task brings: it has to wait until `then` was done, and no longer.
+fn waits_until<R: Runtime, T: Send>(then: impl FnOnce(), task: impl Future<Output = T> + Send) -> T {
+    scope(|scope| {
+        let thread = scope.spawn(|| R::block_on(task));
+        sleep(20 * MS);
+        assert!(!thread.is_finished(), "it did not wait");
+        then();
+        thread.join().unwrap()
+    })
 }
 
 fn drain(program: &mut DrainProgram, options: DrainOptions) -> u32 {

@@ -1,13 +1,13 @@
 //! Many rings under one registration.
 
+use user_ringbuf_kit::usage::open_descriptors;
+
 use super::*;
 
 /// Half-full rings in one set.
 fn rings_in<R: Runtime>(set: &AsyncSet<R::Reactor>, count: usize) -> Vec<(Map, Ring<R>, DrainProgram)> {
     let ring = |_| {
-        let map = Map::create("in_a_set", RING).unwrap();
-        let program = DrainProgram::load(&map, 0).unwrap();
-        let shared = Shared::attach(Mapping::new(&map).unwrap()).unwrap();
+        let (map, shared, program) = sync_ring();
         shared.push(&[0; HALF]).unwrap();
         let ring = AsyncShared::in_set(shared, &map, set).unwrap();
         (map, ring, program)
@@ -17,10 +17,6 @@ fn rings_in<R: Runtime>(set: &AsyncSet<R::Reactor>, count: usize) -> Vec<(Map, R
 
 fn set<R: Runtime>(recheck: Recheck) -> AsyncSet<R::Reactor> {
     R::block_on(async { AsyncSet::with_recheck(recheck) }).unwrap()
-}
-
-fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
 over_each_reactor! {
@@ -81,14 +77,8 @@ over_each_reactor! {
         let shared = ring.into_shared();
         assert_eq!(set.len(), 2);
         drain(&mut dropped, WAKING);
-        scope(|scope| {
-            let (_, ring, program) = &mut rings[1];
-            let ring = &*ring;
-            let thread = scope.spawn(move || R::block_on(ring.reserve(WANTED)).map(drop));
-            sleep(20 * MS);
-            drain(program, WAKING);
-            thread.join().unwrap().unwrap();
-        });
+        let (_, ring, program) = &mut rings[1];
+        drop(waits_until::<R, _>(|| _ = drain(program, WAKING), ring.reserve(WANTED)).unwrap());
         // The producer may come back, and the set may go before its producers.
         let ring = AsyncShared::in_set(shared, &map, &set).unwrap();
         drop((set, rings));
@@ -112,7 +102,7 @@ fn a_ring_in_a_set_takes_one_descriptor_beside_its_map() {
         return;
     }
     let set = set::<Tokio>(Recheck::default());
-    let before = descriptors();
+    let before = open_descriptors();
     let rings: Vec<_> = (0..100)
         .map(|_| {
             let map = Map::create("in_a_set", RING).unwrap();
@@ -121,8 +111,8 @@ fn a_ring_in_a_set_takes_one_descriptor_beside_its_map() {
         })
         .collect();
     // The first claim of a process opens a few of its own.
-    let taken = descriptors() - before;
+    let taken = open_descriptors() - before;
     assert!((200..=206).contains(&taken), "{taken} descriptors for 100 maps and their places in the set");
     drop(rings);
-    assert!(descriptors() <= before + 6, "they are closed");
+    assert!(open_descriptors() <= before + 6, "they are closed");
 }

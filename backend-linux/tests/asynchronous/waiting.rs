@@ -6,50 +6,41 @@ over_each_reactor! {
     fn a_drain_wakes_a_waiting_task<R>() {
         let (_map, ring, mut program) = half_full::<R>(Recheck::Never);
         for _ in 0..20 {
-            scope(|scope| {
-                let thread = scope.spawn(|| R::block_on(ring.reserve(WANTED)).map(|sample| sample.submit()));
-                sleep(5 * MS);
-                assert!(!thread.is_finished(), "there was no room");
-                while drain(&mut program, WAKING) == 0 {}
-                thread.join().unwrap().unwrap();
-            });
+            let drained = || while drain(&mut program, WAKING) == 0 {};
+            waits_until::<R, _>(drained, ring.reserve(WANTED)).unwrap().submit();
         }
     }
 
     fn a_task_that_waits_on_a_partly_full_ring_is_left_alone<R>() {
         let (_map, ring, mut program) = half_full::<R>(Recheck::Never);
-        scope(|scope| {
-            let thread = scope.spawn(|| R::block_on(count_polls(ring.reserve(WANTED))));
-            sleep(200 * MS);
+        let drained_late = || {
+            sleep(180 * MS);
             drain(&mut program, WAKING);
-            let (reserved, polls) = thread.join().unwrap();
-            assert!(reserved.is_ok());
-            // async-io polls besides whenever another test keeps its reactor busy; spinning takes thousands.
-            assert!(polls <= 100, "{polls} polls");
-        });
+        };
+        let (reserved, polls) = waits_until::<R, _>(drained_late, count_polls(ring.reserve(WANTED)));
+        assert!(reserved.is_ok());
+        // async-io polls besides whenever another test keeps its reactor busy; spinning takes thousands.
+        assert!(polls <= 100, "{polls} polls");
     }
 
     fn a_silent_drain_is_noticed_by_the_recheck<R>() {
         let (_map, ring, mut program) = half_full::<R>(Recheck::default());
-        scope(|scope| {
-            let thread = scope.spawn(|| R::block_on(count_polls(ring.push(&[0; WANTED]))));
-            sleep(300 * MS);
+        let drained_late = || {
+            sleep(280 * MS);
             drain(&mut program, SILENT);
-            let (pushed, polls) = thread.join().unwrap();
-            assert!(pushed.is_ok());
-            assert!(polls < 200, "{polls} polls: the pauses grow");
-        });
+        };
+        let (pushed, polls) = waits_until::<R, _>(drained_late, count_polls(ring.push(&[0; WANTED])));
+        assert!(pushed.is_ok());
+        assert!(polls < 200, "{polls} polls: the pauses grow");
     }
 
     fn a_look_wakes_after_a_silent_drain<R>() {
         let (_map, ring, mut program) = half_full::<R>(Recheck::Never);
-        scope(|scope| {
-            let thread = scope.spawn(|| R::block_on(ring.reserve(WANTED)).map(drop));
-            sleep(20 * MS);
+        let looked = || {
             drain(&mut program, SILENT);
             ring.look();
-            thread.join().unwrap().unwrap();
-        });
+        };
+        drop(waits_until::<R, _>(looked, ring.reserve(WANTED)).unwrap());
     }
 
     fn a_first_that_is_polled_all_the_while_still_looks_for_the_others<R>() {
@@ -246,22 +237,15 @@ over_each_reactor! {
         let beyond = R::block_on(ring.wait_room(65537)).unwrap_err();
         assert!(matches!(beyond, BlockingError::BeyondRing { bytes: 65537, size: 65536 }), "{beyond}");
         R::block_on(ring.wait_room(32768)).unwrap();
-        scope(|scope| {
-            let thread = scope.spawn(|| R::block_on(ring.wait_room(32769)));
-            sleep(20 * MS);
-            assert!(!thread.is_finished(), "half of the ring is free, and no byte more");
-            drain(&mut program, WAKING);
-            thread.join().unwrap().unwrap();
-        });
+        // Half of the ring is free, and no byte more.
+        waits_until::<R, _>(|| _ = drain(&mut program, WAKING), ring.wait_room(32769)).unwrap();
     }
 
     fn an_exclusive_producer_waits_and_leaves_no_trace_of_a_dropped_future<R>() {
-        let map = Map::create("exclusive", RING).unwrap();
-        let mut program = DrainProgram::load(&map, 0).unwrap();
-        let mut producer = Producer::attach(Mapping::new(&map).unwrap()).unwrap();
-        let end = producer.push(&[0; HALF]).unwrap();
-        let mut producer: AsyncProducer<_, R::Reactor> =
-            R::block_on(async { AsyncProducer::with_recheck(producer, &map, Recheck::Never) }).unwrap();
+        let (map, shared, mut program) = sync_ring();
+        let end = shared.push(&[0; HALF]).unwrap();
+        let producer = R::block_on(async { AsyncProducer::with_recheck(shared.into_producer(), &map, Recheck::Never) });
+        let mut producer: AsyncProducer<_, R::Reactor> = producer.unwrap();
         R::block_on(async {
             {
                 let mut dropped = pin!(producer.reserve(WANTED));
@@ -291,8 +275,7 @@ over_each_reactor! {
 #[test]
 fn without_a_runtime_there_is_an_error_and_no_panic() {
     guarded(|| {
-        let map = Map::create("no_runtime", RING).unwrap();
-        let shared = Shared::attach(Mapping::new(&map).unwrap()).unwrap();
+        let (map, shared, _program) = sync_ring();
         let failed = TokioShared::try_new(shared, &map, Recheck::default()).unwrap_err();
         assert!(matches!(failed.error(), ReactorError::NoRuntime), "{failed}");
         let shared = failed.into_inner();

@@ -1,22 +1,18 @@
 //! The probe with all rights, with none, and with something in between.
 
-use std::os::unix::process::CommandExt;
-
 use rustix::io::Errno;
-use rustix::thread::UnshareFlags;
+use rustix::thread::{UnshareFlags, unshare_unsafe};
+use user_ringbuf_kit::fork::ask;
 use user_ringbuf_kit::needs_bpf;
-use user_ringbuf_linux::{Capability, Obstacle, Support, probe};
-
 use user_ringbuf_kit::rights::without_rights;
 use user_ringbuf_kit::seccomp::without_bpf_call;
+use user_ringbuf_linux::{Capability, Obstacle, Support, probe};
 
 #[test]
 fn with_rights_all_is_there() {
     needs_bpf!();
     let probe = probe();
-    assert_eq!(probe.map_type, Support::Yes);
-    assert_eq!(probe.drain_helper, Support::Yes);
-    assert_eq!(probe.create, Ok(()));
+    assert_eq!((probe.map_type, probe.drain_helper, probe.create), (Support::Yes, Support::Yes, Ok(())));
     assert_eq!(probe.page_size, rustix::param::page_size());
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     assert_eq!(probe.kernel.as_str(), release.trim());
@@ -60,26 +56,13 @@ fn a_seccomp_filter_is_told_from_missing_support() {
 
 #[test]
 fn capabilities_of_a_user_namespace_do_not_count() {
-    const INSIDE: &str = "USER_RINGBUF_TEST_IN_USER_NAMESPACE";
-    if std::env::var_os(INSIDE).is_some() {
-        assert_eq!(probe().create, Err(Obstacle::UserNamespace));
-        return;
-    }
     needs_bpf!();
-    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", "probe::capabilities_of_a_user_namespace_do_not_count"]).env(INSIDE, "1");
-    // SAFETY: between fork and exec only plain system calls are made, and no memory is allocated.
-    unsafe {
-        child.pre_exec(|| {
-            // SAFETY: the child has one thread, and shares nothing with others that it could unshare.
-            rustix::thread::unshare_unsafe(UnshareFlags::NEWUSER)?;
-            // Root inside is root outside, or exec would take the capabilities away.
-            let flags = rustix::fs::OFlags::WRONLY;
-            let map = rustix::fs::open(c"/proc/self/uid_map", flags, rustix::fs::Mode::empty())?;
-            rustix::io::write(&map, b"0 0 1")?;
-            Ok(())
-        })
-    };
-    let output = child.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let created = ask(|| {
+        // SAFETY: the child has one thread, and shares nothing with others that it could unshare.
+        unsafe { unshare_unsafe(UnshareFlags::NEWUSER) }.unwrap();
+        // Root inside is root outside.
+        std::fs::write("/proc/self/uid_map", "0 0 1").unwrap();
+        format!("{:?}", probe().create)
+    });
+    assert_eq!(created, format!("{:?}", Err::<(), _>(Obstacle::UserNamespace)));
 }

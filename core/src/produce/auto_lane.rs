@@ -7,13 +7,14 @@ use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 
 use crate::error::ReserveError;
-use crate::format::layout::{SampleLen, filler_len};
+use crate::format::layout::{RingSize, SampleLen, filler_len};
 use crate::format::position::Position;
 use crate::produce::busy::BusyRecord;
 use crate::produce::payload::{BeyondSample, Payload};
 use crate::produce::shared::Shared;
 use crate::seam::memory::RingMemory;
-use crate::wait::{BlockingError, Until, Wait, block_on, or_not_yet};
+use crate::wait::attempts::{Deadline, or_not_yet};
+use crate::wait::{BlockingError, Wait};
 
 /// How many times a thread's own bytes the others may reserve, for it to count as one that sends as much as they do.
 const OTHERS: u64 = 8;
@@ -36,6 +37,12 @@ const OTHERS: u64 = 8;
 #[derive(Debug)]
 pub struct AutoLane<S, M: RingMemory> {
     shared: S,
+    own: Own<M>,
+}
+
+/// What the thread holds and knows.
+#[derive(Debug)]
+struct Own<M: RingMemory> {
     record: Option<BusyRecord<M>>,
     /// Where the record that this thread reserved last ends.
     end: Position,
@@ -53,7 +60,7 @@ impl<S: Deref<Target = Shared<M>>, M: RingMemory + Clone> AutoLane<S, M> {
     pub fn with_longest(shared: S, longest: u32) -> Self {
         let pace = Pace::new(longest.min(shared.ring_size().bytes()));
         let end = shared.position();
-        Self { shared, record: None, end, pace }
+        Self { shared, own: Own { record: None, end, pace } }
     }
 
     /// Reserves a sample of `len` bytes.
@@ -62,8 +69,12 @@ impl<S: Deref<Target = Shared<M>>, M: RingMemory + Clone> AutoLane<S, M> {
     /// As for [`Shared::reserve`].
     #[inline]
     pub fn reserve(&mut self, len: usize) -> Result<AutoSample<'_, M>, ReserveError> {
-        self.begin(len)?;
-        Ok(self.begun())
+        let (shared, own) = (&*self.shared, &mut self.own);
+        let len = checked(shared.ring_size(), len)?;
+        if !own.goes_on(shared, len) {
+            own.take(shared, len)?;
+        }
+        Ok(own.begun())
     }
 
     /// Reserves a sample, copies `bytes` into it and submits it. Returns the position at which its record ends.
@@ -77,8 +88,8 @@ impl<S: Deref<Target = Shared<M>>, M: RingMemory + Clone> AutoLane<S, M> {
         Ok(sample.submit())
     }
 
-    /// Reserves a sample of `len` bytes, waiting for room as [`Shared::reserve_blocking`] does. While it waits, no lane
-    /// is open.
+    /// Reserves a sample of `len` bytes, waiting for room and letting others go first as [`Shared::reserve_blocking`]
+    /// does. No lane is open meanwhile.
     ///
     /// # Errors
     /// As for [`Shared::reserve_blocking`].
@@ -88,9 +99,16 @@ impl<S: Deref<Target = Shared<M>>, M: RingMemory + Clone> AutoLane<S, M> {
         waiter: &mut W,
         timeout: Option<Duration>,
     ) -> Result<AutoSample<'_, M>, BlockingError<W::Error>> {
-        let ring = self.shared.memory().ring_id();
-        block_on(waiter, ring, timeout, Until::Woken, || or_not_yet(self.begin(len)))?;
-        Ok(self.begun())
+        let (shared, own) = (&*self.shared, &mut self.own);
+        // A mistake shows at once, also while a lane lasts.
+        Deadline::new(waiter, shared.memory().ring_id(), timeout)?;
+        let len = checked(shared.ring_size(), len)?;
+        if !own.goes_on(shared, len) {
+            own.record = None;
+            shared.in_line(waiter, timeout, || or_not_yet(own.take(shared, len)))?;
+        }
+        waiter.took(len.extent());
+        Ok(own.begun())
     }
 
     /// Copies `bytes` into a sample and submits it, waiting for room as [`reserve_blocking`](Self::reserve_blocking)
@@ -112,13 +130,13 @@ impl<S: Deref<Target = Shared<M>>, M: RingMemory + Clone> AutoLane<S, M> {
     /// Gives up the lane, if one is open: the kernel reaches what lies behind it.
     #[inline]
     pub fn release(&mut self) {
-        self.record = None;
+        self.own.record = None;
     }
 
     /// Bytes left in the open lane; 0 if none is open.
     #[inline]
     pub fn left(&self) -> u32 {
-        self.record.as_ref().map_or(0, BusyRecord::extent)
+        self.own.record.as_ref().map_or(0, BusyRecord::extent)
     }
 
     /// The producer that this is a handle on.
@@ -126,16 +144,25 @@ impl<S: Deref<Target = Shared<M>>, M: RingMemory + Clone> AutoLane<S, M> {
     pub fn shared(&self) -> &Shared<M> {
         &self.shared
     }
+}
 
-    /// Makes a sample of `len` bytes the front of the record held.
+fn checked(size: RingSize, len: usize) -> Result<SampleLen, ReserveError> {
+    size.sample_len(len).ok_or(ReserveError::TooLarge { len, max: size.max_sample_len() })
+}
+
+impl<M: RingMemory + Clone> Own<M> {
+    /// Whether the others have reserved too much behind the last lane for it to stay open.
     #[inline]
-    fn begin(&mut self, len: usize) -> Result<(), ReserveError> {
-        let size = self.shared.ring_size();
-        let len = size.sample_len(len).ok_or(ReserveError::TooLarge { len, max: size.max_sample_len() })?;
+    fn is_late(&self, shared: &Shared<M>) -> bool {
         let lane = u64::from(self.pace.stretch);
-        let late = lane > 0 && self.shared.reserved_behind(self.end) > OTHERS * lane;
-        let begun = !late && self.record.as_mut().is_some_and(|record| record.begin(len));
-        if begun { Ok(()) } else { self.take(len, late) }
+        lane > 0 && shared.reserved_behind(self.end) > OTHERS * lane
+    }
+
+    /// Makes a sample of `len` bytes the front of the open lane. Returns `false` if none is open, if it is late, or if too
+    /// little is left.
+    #[inline]
+    fn goes_on(&mut self, shared: &Shared<M>, len: SampleLen) -> bool {
+        !self.is_late(shared) && self.record.as_mut().is_some_and(|record| record.begin(len))
     }
 
     /// The sample that was begun.
@@ -147,20 +174,17 @@ impl<S: Deref<Target = Shared<M>>, M: RingMemory + Clone> AutoLane<S, M> {
         }
     }
 
-    /// Takes the next record: a lane, or the one sample alone, as it is for a thread that was `late` with its last lane.
-    fn take(&mut self, len: SampleLen, late: bool) -> Result<(), ReserveError> {
+    /// Takes the next record: a lane, or the one sample alone, as it is for a thread that was late with its last lane.
+    fn take(&mut self, shared: &Shared<M>, len: SampleLen) -> Result<(), ReserveError> {
+        let stretch = if self.is_late(shared) { 0 } else { self.pace.next(len.extent()) };
         self.record = None;
-        let stretch = if late { 0 } else { self.pace.next(len.extent()) };
-        let memory = || M::clone(self.shared.memory());
-        let lane = if stretch > len.extent() {
-            self.shared.ring_size().sample_len(filler_len(stretch) as usize)
-        } else {
-            None
-        };
-        let (stretch, mut record) = match lane.map(|lane| self.shared.reserve_record(memory(), lane)) {
+        let memory = || M::clone(shared.memory());
+        let lane =
+            if stretch > len.extent() { shared.ring_size().sample_len(filler_len(stretch) as usize) } else { None };
+        let (stretch, mut record) = match lane.map(|lane| shared.reserve_record(memory(), lane)) {
             Some(Ok(record)) => (record.extent(), record),
             // No lane is wanted, or there is no room for one.
-            Some(Err(_)) | None => (0, self.shared.reserve_record(memory(), len)?),
+            Some(Err(_)) | None => (0, shared.reserve_record(memory(), len)?),
         };
         let others = record.start().distance_from(self.end);
         self.end = record.end();

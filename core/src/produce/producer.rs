@@ -18,7 +18,8 @@ use crate::produce::room::{Room, publish};
 use crate::produce::sample::Sample;
 use crate::seam::memory::RingMemory;
 use crate::seam::role::Role;
-use crate::wait::{BlockingError, Until, Wait, block_on, checked_room, or_not_yet};
+use crate::wait::attempts::{Until, block_on, checked_room, or_not_yet};
+use crate::wait::{BlockingError, Wait};
 
 /// The exclusive producer of a ring.
 ///

@@ -15,7 +15,8 @@ use crate::produce::payload::{BeyondSample, taken_up_again};
 use crate::produce::room::{Seen, look_for_room};
 use crate::seam::memory::RingMemory;
 use crate::seam::role::Role;
-use crate::wait::{BlockingError, Until, Wait, block_on, or_not_yet};
+use crate::wait::attempts::{Until, block_on, or_not_yet};
+use crate::wait::{BlockingError, Wait};
 
 /// A handle on a ring into which others may produce too: for the C ABI, and for programs that share a ring with libbpf.
 ///

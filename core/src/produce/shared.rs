@@ -23,14 +23,13 @@
 //!
 //! Kernel counterpart: the acquire load of `producer_pos` in `__bpf_user_ringbuf_peek`.
 
-use core::time::Duration;
-
 use crate::error::{AttachError, AttachFailed, ReserveError};
 use crate::format::layout::{RingSize, SampleLen};
 use crate::format::position::{Corruption, Position};
 use crate::produce::busy::BusyRecord;
 use crate::produce::detached::DetachedSample;
 use crate::produce::lane::Lane;
+use crate::produce::line::Line;
 use crate::produce::opening::Opening;
 use crate::produce::producer::Producer;
 use crate::produce::reservations::Reservations;
@@ -38,7 +37,6 @@ use crate::produce::room::Room;
 use crate::seam::claim::Claimed;
 use crate::seam::memory::RingMemory;
 use crate::seam::role::Role;
-use crate::wait::{BlockingError, Until, Wait, block_on, checked_room, or_not_yet};
 
 /// A producer for many threads: share it by reference, which needs no allocator, or by `Arc`.
 ///
@@ -48,7 +46,7 @@ use crate::wait::{BlockingError, Until, Wait, block_on, checked_room, or_not_yet
 /// The threads of a shared producer do not wait for each other, except for one that [`resume`](Self::resume)s. But the
 /// last one to leave [`reserve`](Self::reserve) publishes for all that were in it at the same time. A thread that is
 /// preempted or stopped within those ten or so instructions hides from the kernel everything that other threads reserve
-/// in the meantime, until it runs again.
+/// in the meantime, until it runs again. If the process is killed before that, samples that they have submitted are lost.
 ///
 /// So a real-time thread must not spin until its sample is consumed if it may run on the same processor as an ordinary
 /// thread that pushes: if it has preempted that thread within `reserve`, neither makes progress. (In one trial this
@@ -66,6 +64,7 @@ pub struct Shared<M: RingMemory> {
     /// A consumer position that some thread saw, plus the ring's size. An old value may overwrite a newer one, which
     /// costs only another load of the consumer position.
     limit: M::Word,
+    line: Line<M::Word>,
 }
 
 /// A word on a cache line of its own. A thread in flight reads the rest of [`Shared`]. On the same line it would have
@@ -109,7 +108,8 @@ impl<M: RingMemory> Shared<M> {
     fn new(memory: Claimed<M>, position: Position, limit: Position) -> Self {
         let reservations = Alone(memory.new_word(Reservations::none_in_flight(position).0));
         let limit = memory.new_word(limit.get());
-        Self { memory, reservations, limit }
+        let line = Line::new(&*memory);
+        Self { memory, reservations, limit, line }
     }
 
     /// Reserves a sample of `len` bytes, which borrows this producer's memory.
@@ -163,84 +163,6 @@ impl<M: RingMemory> Shared<M> {
         M: Clone,
     {
         if len == 0 { Err(ReserveError::EmptyLane) } else { Ok(self.reserve_owned(len)?.into_lane()) }
-    }
-
-    /// Reserves a sample of `len` bytes, waiting for room if necessary: forever if `timeout` is `None`, not at all if
-    /// it is zero. Otherwise there is one last attempt when the time is up. Each waiting thread needs its own waiter.
-    /// It is unspecified which of several waiting threads gets the room.
-    ///
-    /// # Errors
-    /// [`BlockingError`]. An error that waiting can't change, such as [`ReserveError::TooLarge`], is returned at once.
-    pub fn reserve_blocking<W: Wait + ?Sized>(
-        &self,
-        len: usize,
-        waiter: &mut W,
-        timeout: Option<Duration>,
-    ) -> Result<DetachedSample<&M>, BlockingError<W::Error>> {
-        block_on(waiter, self.memory.ring_id(), timeout, Until::Woken, || or_not_yet(self.reserve(len)))
-    }
-
-    /// Copies `bytes` into a sample and submits it, waiting for room as [`reserve_blocking`](Self::reserve_blocking)
-    /// does. Returns the position at which the record ends.
-    ///
-    /// # Errors
-    /// As for [`reserve_blocking`](Self::reserve_blocking).
-    pub fn push_blocking<W: Wait + ?Sized>(
-        &self,
-        bytes: &[u8],
-        waiter: &mut W,
-        timeout: Option<Duration>,
-    ) -> Result<Position, BlockingError<W::Error>> {
-        let mut sample = self.reserve_blocking(bytes.len(), waiter, timeout)?;
-        sample.write_whole(bytes);
-        Ok(sample.submit())
-    }
-
-    /// Waits until `bytes` bytes of the ring are free, as [`Producer::wait_room`] does. Other threads may take them
-    /// first; the reservation that follows is then [`ReserveError::Full`].
-    ///
-    /// # Errors
-    /// As for [`Producer::wait_room`], except [`ReserveError::ForeignProducer`].
-    pub fn wait_room<W: Wait + ?Sized>(
-        &self,
-        bytes: usize,
-        waiter: &mut W,
-        timeout: Option<Duration>,
-    ) -> Result<(), BlockingError<W::Error>> {
-        let size = self.memory.size();
-        let bytes = checked_room(size, bytes)?;
-        block_on(waiter, self.memory.ring_id(), timeout, Until::Woken, || {
-            let (consumer, end) = self.ends();
-            let used = end.occupied(consumer, size)?;
-            Ok((size.bytes() - used >= bytes).then_some(()))
-        })
-    }
-
-    /// Waits until the kernel has taken everything up to `position`, as [`DetachedSample::submit`] returned it. For
-    /// everything so far pass [`position()`](Self::position).
-    ///
-    /// Other threads may fill the ring again at once, and epoll forgets a wake if the ring is full to the last byte
-    /// when it looks. So this operation also looks by itself, after a pause that doubles from 100 microseconds to 20
-    /// milliseconds, whatever the waiter's own re-check is.
-    ///
-    /// # Errors
-    /// [`BlockingError`], including [`BlockingError::NotSubmitted`] for a position that lies ahead, and
-    /// [`ReserveError::Corrupted`] for positions that can't be those of a ring of this size.
-    pub fn wait_consumed<W: Wait + ?Sized>(
-        &self,
-        position: Position,
-        waiter: &mut W,
-        timeout: Option<Duration>,
-    ) -> Result<(), BlockingError<W::Error>> {
-        let end = self.position();
-        if !end.has_reached(position) {
-            return Err(BlockingError::NotSubmitted { position, end });
-        }
-        block_on(waiter, self.memory.ring_id(), timeout, Until::WokenOrSomeTime, || {
-            let (consumer, end) = self.ends();
-            end.occupied(consumer, self.memory.size())?;
-            Ok(consumer.has_reached(position).then_some(()))
-        })
     }
 
     /// Continues from where another producer has left the ring, as [`Producer::resume`] does. Returns the position at
@@ -318,7 +240,7 @@ impl<M: RingMemory> Shared<M> {
     }
 
     /// A consumer position, and the end of what is reserved.
-    fn ends(&self) -> (Position, Position) {
+    pub(crate) fn ends(&self) -> (Position, Position) {
         let size = self.memory.size().bytes_u64();
         let mut consumer = self.memory.load_consumer();
         // Acquire, so that the consumer position loaded next is no older than the one that freed the room.
@@ -359,6 +281,10 @@ impl<M: RingMemory> Shared<M> {
     #[inline]
     pub fn memory(&self) -> &M {
         &self.memory
+    }
+
+    pub(crate) fn line(&self) -> &Line<M::Word> {
+        &self.line
     }
 
     #[inline(always)]

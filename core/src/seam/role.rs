@@ -92,6 +92,10 @@ roles! {
     ///
     /// Release: passes on what the acquire load of `consumer_pos` established.
     StoreLimit = Release, "store-limit", "the other producers' acquire load of the limit";
+    /// A thread joins or leaves the line for room of a shared producer, or the number of those in line is loaded.
+    ///
+    /// Relaxed: the number decides who goes first, and for how long at most; nothing is read through it.
+    CountLine = Relaxed, "count-line", "nothing: the number is only compared";
     /// An observer loads `producer_pos` to walk the records up to it.
     ///
     /// Acquire: the headers up to that position are written.
@@ -136,9 +140,9 @@ mod tests {
     }
 
     #[test]
-    fn only_loads_that_are_compared_and_nothing_else_are_unordered_and_every_other_role_names_its_partner() {
+    fn only_what_is_compared_and_nothing_else_is_unordered_and_every_other_role_names_its_partner() {
         for role in Role::ALL {
-            let compared_only = matches!(role, Role::LoadOwnProducer);
+            let compared_only = matches!(role, Role::LoadOwnProducer | Role::CountLine);
             assert_eq!(role.is_ordered(), !compared_only, "{role}");
             assert_eq!(role.pairs_with().starts_with("nothing: "), compared_only, "{role}");
             assert_eq!(std::format!("{role}"), role.name());

@@ -10,12 +10,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::task::Waker;
 use std::vec::Vec;
 
 use user_ringbuf_core::Position;
+
+use super::sync::{AtomicUsize, Mutex, MutexGuard, Ordering};
 
 /// How a task is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

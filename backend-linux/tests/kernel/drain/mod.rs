@@ -33,3 +33,13 @@ fn setup(ring: u64, log_bytes: usize) -> (RawProducer, DrainProgram) {
 fn pattern(len: usize) -> Vec<u8> {
     random::pattern(len, len)
 }
+
+/// Drains, and sees that these samples come, and all of them are logged.
+#[track_caller]
+fn comes<S: AsRef<[u8]>>(program: &mut DrainProgram, samples: impl IntoIterator<Item = S>) {
+    let drained = program.run(&QUIET).unwrap();
+    let samples: Vec<_> = samples.into_iter().collect();
+    assert_eq!((drained.returned(), drained.unlogged()), (Ok(u32::try_from(samples.len()).unwrap()), 0));
+    let lengths = || samples.iter().map(|sample| sample.as_ref().len()).collect::<Vec<_>>();
+    assert!(drained.samples().eq(samples.iter().map(AsRef::as_ref)), "not these samples of {:?} bytes", lengths());
+}

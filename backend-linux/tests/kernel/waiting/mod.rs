@@ -6,18 +6,17 @@ mod room;
 mod set;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{JoinHandle, ScopedJoinHandle, sleep};
+use std::thread::{ScopedJoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::time::{ClockId, clock_gettime};
-use user_ringbuf_kit::needs_bpf;
+use user_ringbuf_kit::usage::thread_cpu;
+use user_ringbuf_kit::{needs_bpf, patience, soon};
 use user_ringbuf_linux::{
     BlockingError, DrainOptions, DrainProgram, EpollWaiter, Map, Mapping, Producer, Recheck, RingId, Shared, Spin,
     Wait, Wake, WakeupFlags, Yield,
 };
 
-use user_ringbuf_kit::patience;
 const WAKING: DrainOptions = DrainOptions::new();
 const SILENT: DrainOptions = DrainOptions::new().wakeup(WakeupFlags::NEVER);
 
@@ -54,34 +53,39 @@ fn quiet(map: &Map) -> EpollWaiter {
     waiter
 }
 
-fn in_time(what: &str, mut done: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !done() {
-        assert!(began.elapsed() < patience(), "{what}");
-        sleep(MS);
-    }
-}
-
-fn joined<T>(thread: JoinHandle<T>) -> T {
-    in_time("the waiting thread still waits", || thread.is_finished());
-    thread.join().unwrap()
-}
-
 fn joined_scoped<T>(thread: ScopedJoinHandle<'_, T>) -> T {
-    in_time("a waiting thread still waits", || thread.is_finished());
+    soon("over: a waiting thread still waits", || thread.is_finished());
     thread.join().unwrap()
+}
+
+/// What `wait` returns on another thread: it has to wait until `then` was done, and no longer.
+fn waits_until<T: Send + 'static>(then: impl FnOnce(), wait: impl FnOnce() -> T + Send + 'static) -> T {
+    let thread = std::thread::spawn(wait);
+    sleep(20 * MS);
+    assert!(!thread.is_finished(), "it did not wait");
+    then();
+    soon("over: it still waits", || thread.is_finished());
+    thread.join().unwrap()
+}
+
+/// Waits for [`WANTED`] bytes of a half-full ring, which are to come once `then` was done. Returns how long it took.
+fn gets_room(
+    mut producer: Producer<Mapping>,
+    mut waiter: EpollWaiter,
+    timeout: Option<Duration>,
+    then: impl FnOnce(),
+) -> Duration {
+    let began = Instant::now();
+    let wait = move || producer.reserve_blocking(WANTED, &mut waiter, timeout).map(|sample| sample.len());
+    assert_eq!(waits_until(then, wait), Ok(WANTED));
+    began.elapsed()
 }
 
 #[test]
 fn a_drain_wakes_who_waits_without_a_deadline() {
     needs_bpf!();
-    let (map, mut producer, mut program) = half_full();
-    let mut waiter = without_recheck(&map);
-    let thread = std::thread::spawn(move || producer.reserve_blocking(WANTED, &mut waiter, None).map(|s| s.len()));
-    sleep(50 * MS);
-    assert!(!thread.is_finished(), "there was no room");
-    assert_eq!(drain(&mut program, WAKING), 1);
-    assert_eq!(joined(thread), Ok(WANTED));
+    let (map, producer, mut program) = half_full();
+    gets_room(producer, without_recheck(&map), None, || assert_eq!(drain(&mut program, WAKING), 1));
 }
 
 #[test]
@@ -92,23 +96,18 @@ fn a_drain_that_only_skips_discarded_records_wakes_too() {
     let shared = Shared::attach(Mapping::new(&map).unwrap()).unwrap();
     shared.reserve(HALF).unwrap().discard();
     let mut waiter = without_recheck(&map);
-    let thread = std::thread::spawn(move || shared.reserve_blocking(WANTED, &mut waiter, None).map(drop));
-    sleep(20 * MS);
-    assert_eq!(drain(&mut program, WAKING), 0);
-    assert_eq!(joined(thread), Ok(()));
+    let drained = || assert_eq!(drain(&mut program, WAKING), 0);
+    let reserved = waits_until(drained, move || shared.reserve_blocking(WANTED, &mut waiter, None).map(drop));
+    assert_eq!(reserved, Ok(()));
 }
 
 #[test]
 fn a_waiter_that_spins_first_finds_a_silent_drain_and_sleeps_afterwards() {
     needs_bpf!();
-    let (map, mut producer, mut program) = half_full();
-    let mut waiter = without_recheck(&map).spin_before_sleeping(patience());
-    let began = Instant::now();
-    let thread = std::thread::spawn(move || producer.reserve_blocking(WANTED, &mut waiter, Some(patience())).map(drop));
-    sleep(20 * MS);
-    assert_eq!(drain(&mut program, SILENT), 1);
-    assert_eq!(joined(thread), Ok(()));
-    assert!(began.elapsed() < patience() / 2, "only the last try found it");
+    let (map, producer, mut program) = half_full();
+    let waiter = without_recheck(&map).spin_before_sleeping(patience());
+    let took = gets_room(producer, waiter, Some(patience()), || assert_eq!(drain(&mut program, SILENT), 1));
+    assert!(took < patience() / 2, "only the last try found it");
     let (map, mut producer, _program) = half_full();
     let mut waiter = without_recheck(&map).spin_before_sleeping(10 * MS);
     let timeout = Some(50 * MS);
@@ -119,17 +118,9 @@ fn a_waiter_that_spins_first_finds_a_silent_drain_and_sleeps_afterwards() {
 #[test]
 fn without_a_recheck_a_silent_drain_is_noticed_by_the_last_try_only() {
     needs_bpf!();
-    let (map, mut producer, mut program) = half_full();
-    let mut waiter = without_recheck(&map);
-    let (timeout, began) = (400 * MS, Instant::now());
-    let thread = std::thread::spawn(move || {
-        let reserved = producer.reserve_blocking(WANTED, &mut waiter, Some(timeout)).map(drop);
-        (reserved, began.elapsed())
-    });
-    sleep(50 * MS);
-    assert_eq!(drain(&mut program, SILENT), 1);
-    let (reserved, took) = joined(thread);
-    assert_eq!(reserved, Ok(()), "the last try finds the room");
+    let (map, producer, mut program) = half_full();
+    let (waiter, timeout) = (without_recheck(&map), 400 * MS);
+    let took = gets_room(producer, waiter, Some(timeout), || assert_eq!(drain(&mut program, SILENT), 1));
     assert!(took >= timeout, "{took:?}");
 }
 
@@ -139,16 +130,17 @@ fn the_recheck_notices_a_silent_drain() {
     let (map, mut producer, mut program) = half_full();
     let mut waiter = EpollWaiter::new(&map).unwrap();
     let began = Instant::now();
-    let thread = std::thread::spawn(move || {
+    let drained = || {
+        assert_eq!(drain(&mut program, SILENT), 1);
+        soon("the second sample", || drain(&mut program, SILENT) == 1);
+    };
+    let reserved = waits_until(drained, move || {
         producer.reserve_blocking(WANTED, &mut waiter, Some(10 * patience())).map(drop)?;
         // And again, now that the waiter has a history.
         producer.push(&[0; HALF])?;
         producer.reserve_blocking(WANTED, &mut waiter, None).map(drop)
     });
-    sleep(50 * MS);
-    assert_eq!(drain(&mut program, SILENT), 1);
-    in_time("the second sample does not come", || drain(&mut program, SILENT) == 1);
-    assert_eq!(joined(thread), Ok(()));
+    assert_eq!(reserved, Ok(()));
     assert!(began.elapsed() < patience());
 }
 
@@ -171,11 +163,10 @@ fn a_drain_between_the_failed_reservation_and_the_wait_is_not_lost() {
 fn on_a_partly_full_ring_a_wait_sleeps() {
     needs_bpf!();
     let (map, mut producer, _program) = half_full();
-    let cpu = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
     let mut waiter = EpollWaiter::new(&map).unwrap();
-    let before = cpu();
+    let before = thread_cpu();
     producer.reserve_blocking(WANTED, &mut waiter, Some(500 * MS)).unwrap_err();
-    let used = cpu() - before;
+    let used = thread_cpu() - before;
     // Spinning takes all of it. An emulated processor counts time in which it did not run.
     let most = 50 * MS * u32::try_from(patience().as_secs()).unwrap() / 20;
     assert!(used < most.min(250 * MS), "500 ms of waiting took {used:?} of CPU");
@@ -209,13 +200,10 @@ fn waiters_made_before_and_after_the_ring_was_full_are_both_woken_by_one_drain()
 #[test]
 fn a_waiter_keeps_the_map_open() {
     needs_bpf!();
-    let (map, mut producer, mut program) = half_full();
-    let mut waiter = quiet(&map);
+    let (map, producer, mut program) = half_full();
+    let waiter = quiet(&map);
     drop(map);
-    let thread = std::thread::spawn(move || producer.reserve_blocking(WANTED, &mut waiter, Some(patience())).map(drop));
-    sleep(20 * MS);
-    drain(&mut program, WAKING);
-    assert_eq!(joined(thread), Ok(()));
+    gets_room(producer, waiter, Some(patience()), || _ = drain(&mut program, WAKING));
 }
 
 #[test]
@@ -238,11 +226,8 @@ fn what_was_sent_can_be_waited_for_until_the_kernel_has_taken_it() {
 
     let shared = producer.into_shared();
     assert_eq!(shared.wait_consumed(beyond, &mut waiter, None), Err(not_submitted));
-    let thread = std::thread::spawn(move || shared.wait_consumed(shared.position(), &mut waiter, None));
-    sleep(20 * MS);
-    assert!(!thread.is_finished());
-    drain(&mut program, WAKING);
-    assert_eq!(joined(thread), Ok(()));
+    let drained = || _ = drain(&mut program, WAKING);
+    assert_eq!(waits_until(drained, move || shared.wait_consumed(shared.position(), &mut waiter, None)), Ok(()));
 }
 
 #[test]
@@ -300,16 +285,9 @@ fn spinning_and_yielding_find_room_time_out_and_are_cancelled() {
 #[test]
 fn the_event_of_the_registration_is_not_taken_for_a_drain_that_wakes() {
     needs_bpf!();
-    let (map, mut producer, mut program) = half_full();
+    let (map, producer, mut program) = half_full();
     let recheck = Recheck::Backoff { first: MS, longest: Duration::from_secs(3600) };
-    let mut waiter = EpollWaiter::with_recheck(&map, recheck).unwrap();
-    let thread = std::thread::spawn(move || {
-        let began = Instant::now();
-        (producer.reserve_blocking(WANTED, &mut waiter, Some(patience() / 2)).map(drop), began.elapsed())
-    });
-    sleep(20 * MS);
-    drain(&mut program, SILENT);
-    let (reserved, took) = joined(thread);
-    assert_eq!(reserved, Ok(()));
+    let waiter = EpollWaiter::with_recheck(&map, recheck).unwrap();
+    let took = gets_room(producer, waiter, Some(patience() / 2), || _ = drain(&mut program, SILENT));
     assert!(took < patience() / 4, "{took:?}: as if this consumer woke");
 }

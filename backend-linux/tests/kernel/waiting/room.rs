@@ -1,5 +1,7 @@
 //! Waiting for room: for one sample that is copied, and for a whole batch.
 
+use std::sync::atomic::AtomicU64;
+
 use user_ringbuf_linux::{Corruption, ReserveError, record_extent};
 
 use super::*;
@@ -14,19 +16,17 @@ fn a_push_waits_for_its_room_and_returns_where_the_record_ends() {
     let timed_out = Err(BlockingError::TimedOut { timeout });
     assert_eq!(producer.push_blocking(&[1; WANTED], &mut waiter, Some(timeout)), timed_out);
     let start = producer.position();
-    let thread = std::thread::spawn(move || {
-        let end = producer.push_blocking(&[1; WANTED], &mut waiter, None)?;
-        let shared = producer.into_shared();
-        assert_eq!(shared.position(), end);
-        shared.push_blocking(&[2; WANTED], &mut waiter, None).map(|last| [end, last])
+    let drained = || _ = drain(&mut program, WAKING);
+    let (producer, mut waiter, end) = waits_until(drained, move || {
+        let end = producer.push_blocking(&[1; WANTED], &mut waiter, None);
+        (producer, waiter, end)
     });
-    for _ in 0..2 {
-        sleep(20 * MS);
-        assert!(!thread.is_finished(), "there is no room");
-        in_time("the last push was not made", || drain(&mut program, WAKING) == 1);
-    }
+    let shared = producer.into_shared();
+    assert_eq!(Ok(shared.position()), end);
+    let drained = || assert_eq!(drain(&mut program, WAKING), 1);
+    let last = waits_until(drained, move || shared.push_blocking(&[2; WANTED], &mut waiter, None));
     let extent = u64::from(record_extent(48_000));
-    assert_eq!(joined(thread), Ok([start.advance(extent), start.advance(2 * extent)]));
+    assert_eq!((end, last), (Ok(start.advance(extent)), Ok(start.advance(2 * extent))));
     assert_eq!(drain(&mut program, WAKING), 1);
 }
 
@@ -44,7 +44,13 @@ fn a_batch_waits_until_the_whole_of_it_has_room() {
     }
     assert_eq!(producer.wait_room(free + 1, &mut waiter, Some(timeout)), timed_out);
 
-    let thread = std::thread::spawn(move || {
+    let drained = || {
+        assert_eq!(drain(&mut program, WAKING.stop_after(1)), 1);
+        // Room for three of four.
+        sleep(20 * MS);
+        assert_eq!(drain(&mut program, WAKING), 1);
+    };
+    let waited = waits_until(drained, move || {
         let records = [[7; 16376]; 4];
         let bytes = records.len() * usize::try_from(record_extent(16376)).unwrap();
         producer.wait_room(bytes, &mut waiter, None)?;
@@ -55,21 +61,82 @@ fn a_batch_waits_until_the_whole_of_it_has_room() {
         batch.submit().unwrap();
         Ok::<_, BlockingError<_>>((producer, waiter))
     });
-    sleep(20 * MS);
-    assert_eq!(drain(&mut program, WAKING.stop_after(1)), 1);
-    sleep(20 * MS);
-    assert!(!thread.is_finished(), "room for three of four");
-    assert_eq!(drain(&mut program, WAKING), 1);
-    let (producer, mut waiter) = joined(thread).unwrap();
+    let (producer, mut waiter) = waited.unwrap();
 
     let shared = producer.into_shared();
     assert_eq!(shared.wait_room(0, &mut waiter, Some(Duration::ZERO)), Ok(()));
     assert_eq!(shared.wait_room(1, &mut waiter, Some(timeout)), timed_out);
-    let thread = std::thread::spawn(move || shared.wait_room(65536, &mut waiter, None));
-    sleep(20 * MS);
-    assert!(!thread.is_finished());
-    assert_eq!(drain(&mut program, WAKING), 4);
-    assert_eq!(joined(thread), Ok(()));
+    let drained = || assert_eq!(drain(&mut program, WAKING), 4);
+    assert_eq!(waits_until(drained, move || shared.wait_room(65536, &mut waiter, None)), Ok(()));
+}
+
+/// Lets 16 threads send `samples` samples through one ring, each as often as it gets to call `send`, and says how many of
+/// them each has sent.
+fn crowded(samples: u64, send: impl Fn(&Shared<Mapping>, &mut EpollWaiter) -> u64 + Sync) -> [u64; 16] {
+    let map = Map::create("crowded", RING).unwrap();
+    let shared = Shared::attach(Mapping::new(&map).unwrap()).unwrap();
+    let mut program = DrainProgram::load(&map, 0).unwrap();
+    let (sent, sent_by) = (AtomicU64::new(0), [const { AtomicU64::new(0) }; 16]);
+    std::thread::scope(|scope| {
+        let threads = sent_by.each_ref().map(|own| {
+            let (map, shared, sent, send) = (&map, &shared, &sent, &send);
+            scope.spawn(move || {
+                let mut waiter = EpollWaiter::new(map).unwrap();
+                while sent.load(Ordering::Relaxed) < samples {
+                    let more = send(shared, &mut waiter);
+                    sent.fetch_add(more, Ordering::Relaxed);
+                    own.fetch_add(more, Ordering::Relaxed);
+                }
+            })
+        });
+        let mut drained = 0;
+        while threads.iter().any(|thread| !thread.is_finished()) {
+            drained += u64::from(drain(&mut program, WAKING));
+        }
+        drained += u64::from(drain(&mut program, WAKING));
+        assert_eq!(drained, sent.load(Ordering::Relaxed), "samples were lost");
+    });
+    sent_by.map(AtomicU64::into_inner)
+}
+
+#[test]
+fn threads_that_wait_for_a_full_ring_are_all_served() {
+    needs_bpf!();
+    // So many times the ring.
+    let samples = 1000 * RING / u64::from(record_extent(56));
+    let singly = |shared: &Shared<Mapping>, waiter: &mut EpollWaiter| {
+        shared.push_blocking(&[7; 56], waiter, Some(patience())).unwrap();
+        1
+    };
+    let in_lanes = |shared: &Shared<Mapping>, waiter: &mut EpollWaiter| {
+        let mut lane = shared.reserve_blocking(1016, waiter, Some(patience())).unwrap().into_lane();
+        (0..).take_while(|_| lane.push(&[7; 56]).is_ok()).count() as u64
+    };
+    for (how, sent_by) in [("singly", crowded(samples, singly)), ("in lanes", crowded(samples, in_lanes))] {
+        let fewest = sent_by.iter().min().unwrap();
+        assert!(fewest * 4 * sent_by.len() as u64 >= samples, "{how}, a thread starves: {sent_by:?}");
+    }
+}
+
+#[test]
+fn whoever_gives_way_sleeps_until_the_next_drain_that_wakes_or_until_the_time_is_up_though_there_is_room() {
+    needs_bpf!();
+    let (map, mut producer, mut program) = half_full();
+    let mut waiter = without_recheck(&map);
+    // A drain before the call does not end it.
+    drain(&mut program, WAKING);
+    producer.push(b"to be drained").unwrap();
+    assert_eq!((waiter.took(100), waiter.took(28)), (100, 128));
+    let until = waiter.now() + 20 * MS;
+    waiter.give_way(until).unwrap();
+    assert!(waiter.now() >= until);
+    assert_eq!(waiter.took(0), 0, "its next share has begun");
+    let drained = || assert_eq!(drain(&mut program, WAKING), 1);
+    let (gave_way, woken) = waits_until(drained, move || {
+        let until = waiter.now() + patience();
+        (waiter.give_way(until), waiter.now() < until)
+    });
+    assert_eq!((gave_way, woken), (Ok(()), true));
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn a_set_names_the_rings_that_were_drained_and_no_others() {
     for key in [3, 1] {
         assert_eq!(drain(&mut rings[key].2, WAKING), 1);
     }
-    in_time("both are named", || set.wait(&mut [0], 0, NOW).unwrap().rings.len() == 1);
+    soon("both named", || set.wait(&mut [0], 0, NOW).unwrap().rings.len() == 1);
     assert_eq!(named(&mut set).len(), 1, "one was named, where there was a place for one");
     assert_eq!(named(&mut set), [0; 0], "each once");
     assert_eq!(drain(&mut rings[4].2, SILENT), 1);
@@ -71,7 +71,7 @@ fn all_of_many_rings_are_named_however_few_at_a_time() {
         drain(program, WAKING);
     }
     let (mut seen, mut rounds) = (Vec::new(), 0);
-    in_time("all are named", || {
+    soon("all named", || {
         seen.extend(named(&mut set));
         rounds += 1;
         seen.len() >= 200
@@ -85,11 +85,11 @@ fn all_of_many_rings_are_named_however_few_at_a_time() {
 fn a_set_asks_for_a_look_where_drains_wake_nobody_also_beside_one_that_does() {
     needs_bpf!();
     let pause = 30 * MS;
+    let began = Instant::now();
     let mut set = RingSet::with_recheck(Recheck::Backoff { first: pause, longest: pause }).unwrap();
     let (loud, silent) = (half_full(), half_full());
     set.add(&loud.0, 1).unwrap();
     set.add(&silent.0, 2).unwrap();
-    let began = Instant::now();
     let (mut producer, mut program) = (loud.1, loud.2);
     let mut keys = [0; 8];
     let mut looks = 0;
@@ -127,7 +127,7 @@ fn a_ring_stays_in_the_set_when_its_map_is_closed_and_goes_when_removed() {
     let ring = map.try_clone().unwrap();
     drop((map, producer));
     drain(&mut program, WAKING);
-    in_time("it is named", || named(&mut set) == [0]);
+    soon("named", || named(&mut set) == [0]);
     set.remove(&ring).unwrap();
     let other = half_full();
     let id = |map: &Map| RingId::new(map.id().into());
@@ -156,5 +156,5 @@ fn what_a_set_can_not_do_is_refused() {
     set.remove(&map).unwrap();
     assert!(set.is_empty());
     set.add(&map, 9).unwrap();
-    in_time("it is named by its new key", || named(&mut set) == [9]);
+    soon("named by its new key", || named(&mut set) == [9]);
 }

@@ -1,137 +1,13 @@
-//! Waiting for the kernel to drain: deadlines and retries here, sleeping and clocks in the backend.
+//! Attempts, and the waits between them.
 //!
-//! Invariant: every wait follows a failed attempt and is followed by another attempt. So no wake is lost as long as the
-//! backend remembers one that comes between an attempt and the wait. A backend may forget a wake if the ring is full
-//! again by the time it looks, as epoll does. A wait for room has no room then anyway; a wait for consumption, on a
-//! ring that others fill, also looks after some time. Kernel counterpart: `irq_work_queue(&rb->work)` at the end of
-//! `bpf_user_ringbuf_drain`, which wakes those who poll the map, unless the drain passes `BPF_RB_NO_WAKEUP`.
+//! Invariant: every wait follows an attempt that failed and is followed by another. Kernel counterpart: as for `wait`.
 
-use core::fmt;
 use core::time::Duration;
 
 use crate::error::ReserveError;
 use crate::format::layout::RingSize;
-use crate::format::position::{Corruption, Position};
 use crate::seam::memory::RingId;
-
-/// Longest timeout: 2^32 - 1 seconds, about 136 years. `None` waits forever.
-pub const MAX_TIMEOUT: Duration = Duration::from_secs(u32::MAX as u64);
-
-/// Why a wait returned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wake {
-    /// It is time to look again, though there may be nothing new.
-    Look,
-    /// The wait was cancelled.
-    Cancelled,
-}
-
-/// How a backend waits for the kernel to drain.
-pub trait Wait {
-    /// What can go wrong while waiting.
-    type Error;
-
-    /// Returns the ring whose drains end a wait; `None` if this waiter serves every ring, as spinning does. A producer
-    /// of another ring refuses to wait with it ([`BlockingError::OtherRing`]).
-    fn ring(&self) -> Option<RingId>;
-
-    /// Returns the time on a clock that never goes back, since a moment of the backend's choice.
-    fn now(&self) -> Duration;
-
-    /// Waits until the kernel may have drained, until the clock of [`now`](Self::now) reaches `until`, or until
-    /// cancelled. `round` counts the waits of this operation: 0, 1, 2 and so on, for waiters that back off.
-    ///
-    /// It may return at any time. It must return if a drain that wakes has happened since the last wait, even before
-    /// this call, unless the ring is full to the last byte. It must return once `until` has come.
-    ///
-    /// # Errors
-    /// Whatever keeps the backend from waiting.
-    fn wait(&mut self, round: u32, until: Option<Duration>) -> Result<Wake, Self::Error>;
-}
-
-/// Why a blocking operation gave up. Nothing was reserved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum BlockingError<E> {
-    /// The reservation fails for another reason than a full ring, so waiting can't help.
-    Reserve(ReserveError),
-    /// The time is up, and the last attempt failed too.
-    TimedOut {
-        /// The timeout asked for.
-        timeout: Duration,
-    },
-    /// The timeout is longer than [`MAX_TIMEOUT`].
-    TimeoutTooLong {
-        /// The timeout asked for.
-        timeout: Duration,
-        /// Longest timeout allowed: [`MAX_TIMEOUT`].
-        max: Duration,
-    },
-    /// The waiter belongs to another ring than the producer.
-    OtherRing {
-        /// The ring that the waiter was made for.
-        waiter: RingId,
-        /// The ring that the producer works on.
-        producer: RingId,
-    },
-    /// The wait is for more room than the ring has.
-    BeyondRing {
-        /// Bytes asked for.
-        bytes: usize,
-        /// Size of the ring in bytes.
-        size: u32,
-    },
-    /// The wait is for a position that nothing submitted has reached yet.
-    NotSubmitted {
-        /// The position asked for.
-        position: Position,
-        /// Where everything submitted or reserved so far ends.
-        end: Position,
-    },
-    /// The wait was cancelled.
-    Cancelled,
-    /// The backend could not wait.
-    Wait(E),
-}
-
-impl<E: fmt::Display> fmt::Display for BlockingError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Reserve(why) => why.fmt(f),
-            Self::TimedOut { timeout } => write!(f, "the kernel has not drained enough within {timeout:?}"),
-            Self::TimeoutTooLong { timeout, max } => {
-                write!(f, "a timeout of {timeout:?} is too long: {max:?} at most; pass `None` to wait forever")
-            }
-            Self::OtherRing { waiter, producer } => write!(
-                f,
-                "this waiter is for the ring {waiter}, but the producer works on the ring {producer}: make a waiter from \
-                 the producer's own map"
-            ),
-            Self::BeyondRing { bytes, size } => {
-                write!(f, "there will never be room for {bytes} bytes: the ring has {size}")
-            }
-            Self::NotSubmitted { position, end } => {
-                write!(f, "position {position} was not submitted yet: everything so far ends at {end}")
-            }
-            Self::Cancelled => f.write_str("the waiting was cancelled"),
-            Self::Wait(why) => write!(f, "could not wait: {why}"),
-        }
-    }
-}
-
-impl<E: fmt::Debug + fmt::Display> core::error::Error for BlockingError<E> {}
-
-impl<E> From<ReserveError> for BlockingError<E> {
-    fn from(why: ReserveError) -> Self {
-        Self::Reserve(why)
-    }
-}
-
-impl<E> From<Corruption> for BlockingError<E> {
-    fn from(why: Corruption) -> Self {
-        Self::Reserve(ReserveError::Corrupted(why))
-    }
-}
+use crate::wait::{BlockingError, MAX_TIMEOUT, Wait, Wake};
 
 /// What ends a wait between two attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +27,47 @@ impl Until {
     }
 }
 
+/// When to give up: never if the timeout is `None`. The clock is read only when it is needed, so that a ring with room
+/// costs no system call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline {
+    timeout: Option<Duration>,
+    until: Option<Duration>,
+}
+
+impl Deadline {
+    /// Checks the timeout and the waiter, even if no wait turns out to be needed, so that a mistake shows at once.
+    pub(crate) fn new<W: Wait + ?Sized>(
+        waiter: &W,
+        ring: RingId,
+        timeout: Option<Duration>,
+    ) -> Result<Self, BlockingError<W::Error>> {
+        if let Some(timeout) = timeout.filter(|timeout| *timeout > MAX_TIMEOUT) {
+            return Err(BlockingError::TimeoutTooLong { timeout, max: MAX_TIMEOUT });
+        }
+        if let Some(other) = waiter.ring().filter(|other| *other != ring) {
+            return Err(BlockingError::OtherRing { waiter: other, producer: ring });
+        }
+        Ok(Self { timeout, until: None })
+    }
+
+    /// Whether there is no time to wait at all.
+    pub(crate) fn is_now(&self) -> bool {
+        self.timeout == Some(Duration::ZERO)
+    }
+
+    /// Before the first wait: the time runs from now on. Returns when it is up.
+    pub(crate) fn begin<W: Wait + ?Sized>(&mut self, waiter: &W) -> Result<Option<Duration>, BlockingError<W::Error>> {
+        if let (Some(timeout), None) = (self.timeout, self.until) {
+            if timeout.is_zero() {
+                return Err(BlockingError::TimedOut { timeout });
+            }
+            self.until = Some(waiter.now().saturating_add(timeout));
+        }
+        Ok(self.until)
+    }
+}
+
 /// Attempts until one succeeds, and waits in between: forever if `timeout` is `None`, not at all if it is zero,
 /// otherwise until the time is up and one last attempt has failed. An attempt returns `None` for "not yet". `ring` is
 /// the ring that the attempts look at.
@@ -161,34 +78,33 @@ pub(crate) fn block_on<T, W: Wait + ?Sized>(
     wait_until: Until,
     mut attempt: impl FnMut() -> Result<Option<T>, BlockingError<W::Error>>,
 ) -> Result<T, BlockingError<W::Error>> {
-    if let Some(timeout) = timeout.filter(|timeout| *timeout > MAX_TIMEOUT) {
-        return Err(BlockingError::TimeoutTooLong { timeout, max: MAX_TIMEOUT });
-    }
-    // Checked even if no wait turns out to be needed, so that the mistake shows at once.
-    if let Some(other) = waiter.ring().filter(|other| *other != ring) {
-        return Err(BlockingError::OtherRing { waiter: other, producer: ring });
-    }
+    let mut deadline = Deadline::new(waiter, ring, timeout)?;
     if let Some(done) = attempt()? {
         return Ok(done);
     }
-    // The clock is read only now, so that a ring with room costs no system call.
-    let deadline = match timeout {
-        None => None,
-        Some(timeout) if timeout.is_zero() => return Err(BlockingError::TimedOut { timeout }),
-        Some(timeout) => Some((timeout, waiter.now().saturating_add(timeout))),
-    };
+    deadline.begin(waiter)?;
+    keep_trying(waiter, deadline, wait_until, attempt)
+}
+
+/// Waits and attempts until one succeeds, after one that has failed.
+pub(crate) fn keep_trying<T, W: Wait + ?Sized>(
+    waiter: &mut W,
+    deadline: Deadline,
+    wait_until: Until,
+    mut attempt: impl FnMut() -> Result<Option<T>, BlockingError<W::Error>>,
+) -> Result<T, BlockingError<W::Error>> {
     let (mut round, mut pauses, mut look) = (0_u32, 0_u32, None);
     loop {
-        let end = deadline.map(|(_, until)| until);
+        let end = deadline.until;
         look = look.or_else(|| wait_until.pause(pauses).map(|pause| waiter.now().saturating_add(pause)));
         if waiter.wait(round, look.into_iter().chain(end).min()).map_err(BlockingError::Wait)? == Wake::Cancelled {
             return Err(BlockingError::Cancelled);
         }
-        let over = deadline.filter(|(_, until)| waiter.now() >= *until);
+        let over = end.is_some_and(|until| waiter.now() >= until);
         if let Some(done) = attempt()? {
             return Ok(done);
         }
-        if let Some((timeout, _)) = over {
+        if let (true, Some(timeout)) = (over, deadline.timeout) {
             return Err(BlockingError::TimedOut { timeout });
         }
         // A waiter that spins returns many times within one pause.
