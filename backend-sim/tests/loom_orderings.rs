@@ -30,13 +30,10 @@ fn run(model: &'static Model, change: Change, depth: Depth) -> io::Result<Ending
 #[test]
 fn every_weakened_ordering_is_caught_and_every_control_passes() {
     let workers = thread::available_parallelism().map_or(1, usize::from);
-    let table = table::check(Role::ALL, workers, run).expect("every process tells its outcome");
-    for row in &table.rows {
-        let (model, finding) = row.caught.as_ref().unwrap_or_else(|| panic!("nothing notices a relaxed {}", row.role));
-        println!("{}: caught by {}: {finding}", row.role, model.name());
+    let rows = table::check(Role::ALL, workers, run).expect("every process tells its outcome");
+    for row in &rows {
+        println!("{row:?}");
     }
-    for control in &table.controls {
-        assert!(control.failed.is_none(), "{control:?}");
-    }
-    assert!(table.is_clean());
+    let wrong: Vec<_> = rows.iter().filter(|row| !row.is_as_it_must_be()).collect();
+    assert!(wrong.is_empty(), "nothing notices a relaxed role, or a control fails: {wrong:#?}");
 }

@@ -241,4 +241,4 @@ impl<M: KernelMemory, R: Rules + ?Sized> FakeKernel<M, R> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

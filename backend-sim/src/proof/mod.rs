@@ -1,6 +1,6 @@
 //! What this project is tested with. It may change in any release.
 //!
-//! - A [`Program`] is a ring and a list of operations, as bytes for fuzzers and as text for people.
+//! - A [`Program`] is a ring and a list of operations, which fuzzers make up as bytes.
 //! - [`Actor`] is the one interpreter: it does what a program says with the core's producers, under a [`Witness`].
 //! - [`model`] says what each operation results in, without any memory; [`run_on_heap`] and [`run`] hold a ring
 //!   against it.
@@ -22,10 +22,10 @@ pub mod second_reading;
 pub mod targets;
 
 pub use actor::{Actor, DrainWith, Witness};
-pub use fault::{Fault, UnknownFault};
+pub use fault::Fault;
 pub use model::DrainResult;
-pub use program::{DecodeError, Finish, MAX_OPERATIONS, Operation, PLACES, ParseError, Program, Tampering};
-pub use runner::{Bench, Mismatch, SimBench, Totals, run, run_on, run_on_heap, stale_ring};
+pub use program::{Finish, Operation, PLACES, Program, Tampering};
+pub use runner::{Bench, Totals, run, run_on, run_on_heap, stale_ring};
 
 #[cfg(test)]
 mod tests;

@@ -3,17 +3,15 @@
 //! Invariant: from [`Tampering`] to the next repair the model is silent, and only that nothing panics, hangs or reaches
 //! outside is shown; a repair must leave a ring that the model can take up again.
 
-use std::fmt;
 use std::ops::{AddAssign, ControlFlow};
 
 use user_ringbuf_core::{Position, RingMemory, RingSize, repair};
 
 use super::actor::Actor;
-use super::fault::Fault;
 use super::model::{DrainResult, Event, Predictor, Queue};
 use super::program::{Operation, Program, Tampering};
 use crate::accidents::Crash;
-use crate::kernel::{FakeKernel, Rules};
+use crate::kernel::FakeKernel;
 use crate::memory::{HeapMemory, KernelMemory, RawAccess, RingImage};
 
 /// Rings up to this size are compared byte by byte after each operation, larger ones every so often.
@@ -37,51 +35,36 @@ pub trait Bench {
     fn positions(&self) -> (u64, u64);
 
     /// Does damage. `false` if that can't be done here; nothing has changed then.
-    fn damage(&mut self, damage: Tampering) -> bool;
-}
-
-/// The simulated ring as a [`Bench`].
-#[derive(Debug)]
-pub struct SimBench<'m, M> {
-    kernel: FakeKernel<&'m M, dyn Rules>,
-}
-
-impl<'m, M: RawAccess> SimBench<'m, M> {
-    /// This ring, drained by the fake kernel, with a planted fault or none.
     ///
     /// # Safety
-    /// While it lives, no sample of this ring is used as a slice: damage and faults give its bytes away.
-    pub unsafe fn new(memory: &'m M, fault: Option<Fault>) -> Self {
-        // SAFETY: the caller's promise is passed on.
-        Self { kernel: unsafe { FakeKernel::with_fault(memory, fault) } }
-    }
+    /// No sample of this ring is used as a slice: damage gives its bytes away.
+    unsafe fn damage(&mut self, damage: Tampering) -> bool;
 }
 
-impl<M: RawAccess> Bench for SimBench<'_, M> {
+/// A simulated ring.
+impl<M: RawAccess> Bench for FakeKernel<&M> {
     fn drain(&mut self, flags: u64, stop_after: Option<u32>) -> DrainResult {
         let mut samples = Vec::new();
-        let drained = self.kernel.drain(flags, |sample| {
+        let drained = FakeKernel::drain(self, flags, |sample| {
             samples.push(sample.to_vec());
             let enough = stop_after.is_some_and(|most| samples.len() >= most.max(1) as usize);
             if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        DrainResult { returned: drained.returned, samples, woke: Some(drained.woke) }
+        DrainResult { returned: drained.returned, samples, woke: drained.woke }
     }
 
     fn snapshot(&self) -> RingImage {
-        self.kernel.memory().snapshot()
+        self.memory().snapshot()
     }
 
     fn positions(&self) -> (u64, u64) {
-        let memory = self.kernel.memory();
-        (memory.kernel_load_consumer(), memory.kernel_load_producer())
+        (self.memory().kernel_load_consumer(), self.memory().kernel_load_producer())
     }
 
-    fn damage(&mut self, damage: Tampering) -> bool {
-        let memory = self.kernel.memory();
-        let (consumer, producer) = self.positions();
+    unsafe fn damage(&mut self, damage: Tampering) -> bool {
+        let (memory, (consumer, producer)) = (self.memory(), self.positions());
         match damage {
-            // SAFETY: no sample is used as a slice, as promised to `new`.
+            // SAFETY: the caller's promise is passed on.
             Tampering::Producer(by) => unsafe { memory.set_producer(producer.wrapping_add_signed(by)) },
             // SAFETY: as above.
             Tampering::Consumer(by) => unsafe { memory.set_consumer(consumer.wrapping_add_signed(by)) },
@@ -94,25 +77,6 @@ impl<M: RawAccess> Bench for SimBench<'_, M> {
         true
     }
 }
-
-/// Where a ring and the model went different ways.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mismatch {
-    /// The number of the operation, from 0; the number of operations if it was found at the end.
-    pub at: usize,
-    /// The operation, as text.
-    pub operation: String,
-    /// What was found, and what was expected.
-    pub what: String,
-}
-
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "operation {} ({}): {}", self.at, self.operation, self.what)
-    }
-}
-
-impl std::error::Error for Mismatch {}
 
 /// What a program came to. Sums of these show that a run was not an empty one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -158,40 +122,27 @@ impl Totals {
 /// Runs `program` on a simulated ring on the heap.
 ///
 /// # Errors
-/// [`Mismatch`] where the ring does not do as the model says.
+/// Where the ring does not do as the model says, in words.
 ///
 /// # Panics
 /// If the heap has no room for the ring.
-///
-/// ```
-/// use user_ringbuf_sim::proof::{Program, run_on_heap};
-///
-/// let program: Program = "ring 16 from 8
-///     push 8
-///     push 0
-///     drain flags=0 stop=none".parse()?;
-/// let totals = run_on_heap(&program)?;
-/// assert_eq!((totals.submitted, totals.refused, totals.drained), (1, 1, 1));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub fn run_on_heap(program: &Program) -> Result<Totals, Mismatch> {
+pub fn run_on_heap(program: &Program) -> Result<Totals, String> {
     let mut memory = HeapMemory::new(program.size.bytes_u64()).unwrap_or_else(|why| panic!("{why}"));
-    run_on(program, &mut memory, None)
+    run_on(program, &mut memory)
 }
 
-/// Runs `program` on `memory`, a simulated ring of the program's size, drained by the fake kernel with this fault.
+/// Runs `program` on `memory`, a simulated ring of the program's size, drained by the fake kernel.
 ///
 /// # Errors
-/// [`Mismatch`] where the ring does not do as the model says.
-pub fn run_on<M>(program: &Program, memory: &mut M, fault: Option<Fault>) -> Result<Totals, Mismatch>
-where
-    M: RingMemory + RawAccess,
-{
-    let restored = memory.restore(&stale_ring(program.size, program.start));
-    restored.map_err(|why| Mismatch { at: 0, operation: String::from("the ring"), what: why.to_string() })?;
+/// Where the ring does not do as the model says, in words.
+///
+/// # Panics
+/// If the ring has another size.
+pub fn run_on<M: RingMemory + RawAccess>(program: &Program, memory: &mut M) -> Result<Totals, String> {
+    memory.restore(&stale_ring(program.size, program.start)).unwrap_or_else(|why| panic!("{why}"));
     let memory = &*memory;
     // SAFETY: the ring was borrowed exclusively, so there is no sample but the runner's, which fills them by writes.
-    unsafe { run(program, memory, &mut SimBench::new(memory, fault)) }
+    unsafe { run(program, memory, &mut FakeKernel::new(memory)) }
 }
 
 /// An empty ring whose bytes all look like submitted records: what is read where nothing was written gives itself away.
@@ -204,12 +155,12 @@ pub fn stale_ring(size: RingSize, start: u64) -> RingImage {
 /// `bench`.
 ///
 /// # Errors
-/// [`Mismatch`] where the ring does not do as the model says.
+/// Where the ring does not do as the model says, in words.
 ///
 /// # Safety
 /// There is no producer of this ring and no sample or lane of one, in this process or another, before it returns:
 /// programs kill their producers, and repair what those leave.
-pub unsafe fn run<M: RingMemory, B: Bench>(program: &Program, memory: &M, bench: &mut B) -> Result<Totals, Mismatch> {
+pub unsafe fn run<M: RingMemory, B: Bench>(program: &Program, memory: &M, bench: &mut B) -> Result<Totals, String> {
     let crash = Crash::never();
     let mut run = Run {
         memory,
@@ -221,13 +172,11 @@ pub unsafe fn run<M: RingMemory, B: Bench>(program: &Program, memory: &M, bench:
         totals: Totals::default(),
         dies_after: None,
     };
-    run.begin().map_err(|what| Mismatch { at: 0, operation: String::from("the first attach"), what })?;
-    for (at, operation) in program.operations.iter().enumerate() {
-        let number = at as u64;
-        run.operation(number, operation).map_err(|what| Mismatch { at, operation: operation.to_string(), what })?;
+    run.begin().map_err(|what| format!("the first attach: {what}"))?;
+    for (n, operation) in (0..).zip(&program.operations) {
+        run.operation(n, operation).map_err(|what| format!("operation {n}, {operation:?}: {what}"))?;
     }
-    let at = program.operations.len();
-    run.compare(true).map_err(|what| Mismatch { at, operation: String::from("the end"), what })?;
+    run.compare(true).map_err(|what| format!("at the end: {what}"))?;
     Ok(run.totals)
 }
 
@@ -272,7 +221,8 @@ impl<M: RingMemory, B: Bench> Run<'_, '_, M, B> {
             Operation::Crash { after } => self.dies_after = Some(*after),
             Operation::Repair => self.start_again(&self.predictor.clone())?,
             Operation::Tamper(damage) => {
-                if self.bench.damage(*damage) {
+                // SAFETY: the caller of `run` promises that there are no other samples, and the actor fills its by writes.
+                if unsafe { self.bench.damage(*damage) } {
                     self.predictor = None;
                 }
             }
@@ -287,8 +237,7 @@ impl<M: RingMemory, B: Bench> Run<'_, '_, M, B> {
         self.totals.count(&found);
         let Some(predictor) = &mut self.predictor else { return Ok(()) };
         self.totals.compared += 1;
-        let mut expected = predictor.step(n, operation);
-        forget_unknown_wakes(&mut expected, &found);
+        let expected = predictor.step(n, operation);
         if found == expected { Ok(()) } else { Err(format!("it gave {found:?}, expected {expected:?}")) }
     }
 
@@ -365,14 +314,5 @@ impl<M: RingMemory, B: Bench> Run<'_, '_, M, B> {
         }
         self.actor.compare(predictor)?;
         if thoroughly || queue.size().bytes() <= SMALL { queue.compare(&self.bench.snapshot()) } else { Ok(()) }
-    }
-}
-
-/// Where a bench can't know whether a drain woke a waiter, nothing is expected.
-fn forget_unknown_wakes(expected: &mut [Event], found: &[Event]) {
-    for (expected, found) in expected.iter_mut().zip(found) {
-        if let (Event::Drained(expected), Event::Drained(DrainResult { woke: None, .. })) = (expected, found) {
-            expected.woke = None;
-        }
     }
 }

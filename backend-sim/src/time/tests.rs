@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use user_ringbuf_core::{BlockingError, Producer, RingId, Shared, Wait, Wake};
+use user_ringbuf_core::{BlockingError, Producer};
 
 use super::*;
-use crate::kernel::{FakeKernel, KernelError, Trigger, Watch};
+use crate::kernel::{KernelError, Trigger};
 use crate::memory::{HeapMemory, KernelMemory};
 
 fn ms(millis: u64) -> Duration {
@@ -206,47 +206,6 @@ fn a_waiter_for_another_ring_is_refused_and_does_not_wait_forever() {
     assert_eq!(producer.reserve_blocking(8, &mut other.waiter(), None).map(drop), refused);
     assert_eq!(producer.wait_consumed(producer.position(), &mut other.waiter(), None), refused);
     assert_eq!(producer.reserve_blocking(8, &mut ours.waiter(), None).map(drop), Ok(()));
-}
-
-/// At each wait, one sample is drained, and the ring is full again before epoll is asked.
-struct RefilledAtOnce<'k, 'm> {
-    shared: &'k Shared<&'m HeapMemory>,
-    kernel: &'k FakeKernel<&'m HeapMemory>,
-    watch: Watch<'k, &'m HeapMemory>,
-    clock: VirtualClock,
-}
-
-impl Wait for RefilledAtOnce<'_, '_> {
-    type Error = NeverWoken;
-
-    fn ring(&self) -> Option<RingId> {
-        Some(self.kernel.memory().kernel_ring_id())
-    }
-
-    fn now(&self) -> Duration {
-        self.clock.now()
-    }
-
-    fn wait(&mut self, _round: u32, until: Option<Duration>) -> Result<Wake, NeverWoken> {
-        assert!(self.kernel.drain(0, |_| std::ops::ControlFlow::Break(())).woke);
-        self.shared.push(&[0; 8]).unwrap();
-        if !self.watch.event() {
-            self.clock.advance_to(until.ok_or(NeverWoken { waited_until: self.now() })?);
-        }
-        Ok(Wake::Look)
-    }
-}
-
-#[test]
-fn what_was_consumed_is_noticed_although_the_ring_is_full_again() {
-    let memory = full();
-    let kernel = FakeKernel::new(&memory);
-    let shared = Shared::attach(&memory).unwrap();
-    let clock = VirtualClock::new();
-    let mut waiter =
-        RefilledAtOnce { shared: &shared, kernel: &kernel, watch: kernel.watch(Trigger::Edge), clock: clock.clone() };
-    assert_eq!(shared.wait_consumed(shared.position(), &mut waiter, None), Ok(()));
-    assert!(clock.now() < ms(20), "{:?}", clock.now());
 }
 
 #[test]

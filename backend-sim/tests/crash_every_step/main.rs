@@ -14,7 +14,7 @@ use user_ringbuf_sim::proof::model::{Predictor, Queue};
 use user_ringbuf_sim::{Crash, FakeKernel, HeapMemory, KernelMemory, RawAccess, RingImage};
 use user_ringbuf_sim::{Header, Producer, Repair, RingSize, repair};
 
-use deeds::{DEEDS, Deed};
+use deeds::{Deed, deeds};
 use journal::{Journal, Memory, SIZE};
 
 fn attach(memory: Memory<'_>) -> Producer<Memory<'_>> {
@@ -108,12 +108,8 @@ fn a_new_producer_goes_on(memory: &HeapMemory) {
     }
 }
 
-struct Tried {
-    triples: usize,
-    held_up: usize,
-}
-
-fn die_at_each_step(deed: &Deed, state: &RingState) -> Tried {
+/// Returns how many steps were tried, and how many of them held up the ring.
+fn die_at_each_step(deed: &Deed, state: &RingState) -> (u64, u64) {
     let before = Predictor::new(match deed.raw {
         None => Queue::from_image(&state.image).unwrap(),
         // What finds no room is left out one by one in a program, and together here.
@@ -122,8 +118,17 @@ fn die_at_each_step(deed: &Deed, state: &RingState) -> Tried {
     let held = before.submitted().len();
     let after = deed.predicted(before);
     let samples = &after[held..];
-    let all = Journal::new(Crash::never());
-    deed.run(&ring(&state.image), &all);
+    // Alive to the end, it leaves nothing to repair, and everything that found room arrives.
+    let (memory, all) = (ring(&state.image), Journal::new(Crash::never()));
+    deed.run(&memory, &all);
+    assert_eq!(repair_busy_records(&memory), 0, "{} on a ring that is {}", deed.name, state.name);
+    let has_room = state.image.producer - state.image.consumer < SIZE / 2;
+    if has_room || deed.raw.is_none() {
+        assert_eq!(all.submitted(samples, deed.publishes_late), samples, "{}", deed.name);
+    }
+    if has_room {
+        assert_eq!(samples.len(), deed.submits, "{} on a ring that is {}", deed.name, state.name);
+    }
     let steps = all.crash.steps();
     let mut held_up = 0;
     for k in 0..=steps {
@@ -150,41 +155,29 @@ fn die_at_each_step(deed: &Deed, state: &RingState) -> Tried {
         if k == 0 {
             assert!(submitted.is_empty(), "{place}");
         }
-        held_up += usize::from(released > 0);
+        held_up += u64::from(released > 0);
 
         assert_eq!(memory.kernel_load_consumer(), memory.kernel_load_producer(), "{place}: jammed");
         a_new_producer_goes_on(&memory);
     }
-    // Alive to the end, it leaves nothing to repair, and everything that found room arrives.
-    let memory = ring(&state.image);
-    let journal = Journal::new(Crash::never());
-    deed.run(&memory, &journal);
-    assert_eq!(repair_busy_records(&memory), 0, "{} on a ring that is {}", deed.name, state.name);
-    let has_room = state.image.producer - state.image.consumer < SIZE / 2;
-    if has_room || deed.raw.is_none() {
-        assert_eq!(journal.submitted(samples, deed.publishes_late), samples, "{}", deed.name);
-    }
-    if has_room {
-        assert_eq!(samples.len(), deed.submits, "{} on a ring that is {}", deed.name, state.name);
-    }
-    Tried { triples: usize::try_from(steps).unwrap() + 1, held_up }
+    (steps + 1, held_up)
 }
 
 #[test]
 fn a_producer_that_dies_after_any_step_leaves_whole_samples_or_nothing() {
-    let states = states();
+    let (deeds, states) = (deeds(), states());
     let mut triples = 0;
     println!("{:<38} {:>7} {:>8}", "operation", "triples", "held up");
-    for deed in DEEDS {
+    for deed in &deeds {
         let tried = states.iter().map(|state| die_at_each_step(deed, state));
-        let (of_this, held_up) = tried.fold((0, 0), |(t, h), tried| (t + tried.triples, h + tried.held_up));
+        let (of_this, held_up) = tried.fold((0, 0), |sum, tried| (sum.0 + tried.0, sum.1 + tried.1));
         println!("{:<38} {of_this:>7} {held_up:>8}", deed.name);
         assert_eq!(held_up > 0, !deed.publishes_late, "{}: only early publishing can hold up", deed.name);
         triples += of_this;
     }
     println!(
         "{} operations, {} states, {triples} triples (operation, state, step), all clean",
-        DEEDS.len(),
+        deeds.len(),
         states.len()
     );
     assert!(triples > 1500, "{triples}");

@@ -52,6 +52,16 @@ pub struct Actor<'m, M: RingMemory, W: Witness> {
     places: [Option<Held<Watched<'m, M, W>>>; PLACES as usize],
 }
 
+/// Does the same with a producer of either kind.
+macro_rules! with_any {
+    ($handle:expr, $producer:ident => $does:expr) => {
+        match $handle {
+            AnyProducer::Exclusive($producer) => $does,
+            AnyProducer::Shared($producer) => $does,
+        }
+    };
+}
+
 /// Lets go of a sample of any kind.
 macro_rules! end {
     ($sample:expr, $finish:expr) => {
@@ -92,17 +102,12 @@ impl<'m, M: RingMemory, W: Witness> Actor<'m, M, W> {
     pub fn compare(&self, predictor: &Predictor) -> Result<(), String> {
         let queue = &predictor.queue;
         let ends = [queue.consumer(), queue.first_end(), queue.producer()].map(Position::new);
-        let (room, found, consumed) = match &self.handle {
-            None => return Ok(()),
-            Some(AnyProducer::Exclusive(producer)) => {
-                let room = (producer.used(), producer.free());
-                (Some(room), producer.position(), ends.map(|end| producer.is_consumed(end)))
-            }
-            Some(AnyProducer::Shared(shared)) => (None, shared.position(), ends.map(|end| shared.is_consumed(end))),
-        };
-        let room = room.map(|(used, free)| (used.map(u64::from), free.map(u64::from)));
+        let Some(handle) = &self.handle else { return Ok(()) };
+        let (room, found) = with_any!(handle, producer => ((producer.used(), producer.free()), producer.position()));
+        let consumed = with_any!(handle, producer => ends.map(|end| producer.is_consumed(end)));
+        let room = (room.0.map(u64::from), room.1.map(u64::from));
         let (used, free) = (queue.used(), queue.size().bytes_u64() - queue.used());
-        if room.is_some_and(|room| room != (Ok(used), Ok(free))) {
+        if room != (Ok(used), Ok(free)) {
             return Err(format!("the producer says {room:?} bytes are used and free, expected {used} and {free}"));
         }
         if found.get() != queue.producer() {
@@ -171,29 +176,20 @@ impl<'m, M: RingMemory, W: Witness> Actor<'m, M, W> {
     }
 
     fn resume(&mut self) -> Vec<Event> {
+        let Some(handle) = &mut self.handle else { return vec![] };
         self.memory.hook().asks();
-        let resumed = match &mut self.handle {
-            None => return vec![],
-            Some(AnyProducer::Exclusive(producer)) => producer.resume(),
-            Some(AnyProducer::Shared(shared)) => shared.resume(),
-        };
+        let resumed = with_any!(handle, producer => producer.resume());
         self.memory.hook().attached(resumed);
         vec![resumed.map_or_else(Event::NotAttached, Event::Resumed)]
     }
 
     /// Questions, which store nothing.
     fn ask(&mut self) -> Vec<Event> {
-        let (used, free) = match &self.handle {
-            None => return vec![],
-            Some(AnyProducer::Exclusive(producer)) => {
-                producer.is_consumed(producer.position());
-                (producer.used(), producer.free())
-            }
-            Some(AnyProducer::Shared(shared)) => {
-                shared.is_consumed(shared.position());
-                (shared.used(), shared.free())
-            }
-        };
+        let Some(handle) = &self.handle else { return vec![] };
+        let (used, free) = with_any!(handle, producer => {
+            producer.is_consumed(producer.position());
+            (producer.used(), producer.free())
+        });
         let size = self.memory.inner().size().bytes();
         for bytes in [used, free].into_iter().flatten() {
             assert!(bytes <= size, "{bytes} of a ring's {size} bytes");
@@ -206,38 +202,27 @@ impl<'m, M: RingMemory, W: Witness> Actor<'m, M, W> {
         let bytes = pattern(n, len.min(self.memory.inner().size().bytes()));
         let whole = bytes.len() == len as usize;
         let handle = self.handle.as_mut()?;
-        let pushed = ask(&self.memory, false, || match handle {
-            AnyProducer::Exclusive(producer) if whole => producer.push(&bytes),
-            AnyProducer::Shared(shared) if whole => shared.push(&bytes),
-            AnyProducer::Exclusive(producer) => producer.reserve(len as usize).map(|sample| sample.submit()),
-            AnyProducer::Shared(shared) => shared.reserve(len as usize).map(|sample| sample.submit()),
+        let pushed = ask(&self.memory, false, || match whole {
+            true => with_any!(handle, producer => producer.push(&bytes)),
+            false => with_any!(handle, producer => producer.reserve(len as usize).map(|sample| sample.submit())),
         });
         Some(pushed.map_or_else(Event::Refused, Event::Ended))
     }
 
     fn sample(&mut self, n: u64, len: u32, second: (u32, u32), finish: Finish) -> Vec<Event> {
+        let Some(handle) = &mut self.handle else { return vec![] };
+        let looks_only = matches!(handle, AnyProducer::Exclusive(_));
         let mut events = vec![];
-        let event = match &mut self.handle {
-            None => None,
-            Some(AnyProducer::Exclusive(producer)) => {
-                match ask(&self.memory, true, || producer.reserve(len as usize)) {
-                    Err(why) => Some(Event::Refused(why)),
-                    Ok(mut sample) => {
-                        fill(&mut sample, n);
-                        events.extend(write_again(&mut sample, n, second));
-                        end!(sample, finish)
-                    }
-                }
-            }
-            Some(AnyProducer::Shared(shared)) => match ask(&self.memory, false, || shared.reserve(len as usize)) {
+        let event = with_any!(handle, producer => {
+            match ask(&self.memory, looks_only, || producer.reserve(len as usize)) {
                 Err(why) => Some(Event::Refused(why)),
                 Ok(mut sample) => {
                     fill(&mut sample, n);
                     events.extend(write_again(&mut sample, n, second));
                     end!(sample, finish)
                 }
-            },
-        };
+            }
+        });
         events.extend(event);
         events
     }
@@ -324,20 +309,12 @@ impl<'m, M: RingMemory, W: Witness> Actor<'m, M, W> {
     }
 
     fn wait(&mut self, n: u64, len: u32, waiter: &mut DrainingWaiter<'_>, timeout: Duration) -> Option<Event> {
-        let submitted = match self.handle.as_mut()? {
-            AnyProducer::Exclusive(producer) => {
-                producer.reserve_blocking(len as usize, waiter, Some(timeout)).map(|mut sample| {
-                    fill(&mut sample, n);
-                    sample.submit()
-                })
-            }
-            AnyProducer::Shared(shared) => {
-                shared.reserve_blocking(len as usize, waiter, Some(timeout)).map(|mut sample| {
-                    fill(&mut sample, n);
-                    sample.submit()
-                })
-            }
-        };
+        let submitted = with_any!(self.handle.as_mut()?, producer => {
+            producer.reserve_blocking(len as usize, waiter, Some(timeout)).map(|mut sample| {
+                fill(&mut sample, n);
+                sample.submit()
+            })
+        });
         Some(match submitted {
             Ok(end) => Event::Ended(end),
             Err(BlockingError::Reserve(why)) => Event::Refused(why),

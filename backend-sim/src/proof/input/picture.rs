@@ -25,10 +25,10 @@ pub struct Picture {
     background: Vec<u8>,
 }
 
-/// What a target does to a ring, whatever memory it lies in.
+/// What a target does to a ring that was painted, whatever memory it lies in.
 pub trait Judge {
     /// Panics where something is wrong.
-    fn judge<M: RingMemory + RawAccess>(self, memory: &M);
+    fn judge<M: RingMemory + RawAccess>(self, picture: &Picture, memory: &M);
 }
 
 impl Picture {
@@ -100,11 +100,11 @@ impl Picture {
                 memory.set_consumer(self.consumer);
                 memory.set_producer(self.producer);
             }
-            judge.judge(&memory);
+            judge.judge(self, &memory);
         } else {
             let mut memory = HeapMemory::new(bytes).unwrap_or_else(|error| panic!("{error}"));
             memory.restore(&self.image()).unwrap_or_else(|error| panic!("{error}"));
-            judge.judge(&memory);
+            judge.judge(self, &memory);
         }
     }
 

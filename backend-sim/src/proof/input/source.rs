@@ -6,12 +6,13 @@ use user_ringbuf_core::MAX_SAMPLE_LEN;
 #[derive(Debug)]
 pub struct Source<'b> {
     rest: &'b [u8],
+    overran: bool,
 }
 
 impl<'b> Source<'b> {
     /// The numbers in `bytes`.
     pub fn new(bytes: &'b [u8]) -> Self {
-        Self { rest: bytes }
+        Self { rest: bytes, overran: false }
     }
 
     /// All that is left.
@@ -19,14 +20,28 @@ impl<'b> Source<'b> {
         self.rest
     }
 
-    /// The next byte.
-    pub fn byte(&mut self) -> u8 {
-        let (byte, rest) = self.rest.split_first().map_or((0, self.rest), |(byte, rest)| (*byte, rest));
-        self.rest = rest;
-        byte
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
     }
 
-    fn array<const N: usize>(&mut self) -> [u8; N] {
+    /// Whether more was asked for than there was.
+    pub fn overran(&self) -> bool {
+        self.overran
+    }
+
+    /// The next byte.
+    pub fn byte(&mut self) -> u8 {
+        let Some((byte, rest)) = self.rest.split_first() else {
+            self.overran = true;
+            return 0;
+        };
+        self.rest = rest;
+        *byte
+    }
+
+    /// The next bytes.
+    pub fn array<const N: usize>(&mut self) -> [u8; N] {
         std::array::from_fn(|_| self.byte())
     }
 

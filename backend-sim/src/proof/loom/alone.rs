@@ -4,25 +4,33 @@
 //! cleaned up; the end of the process is the one clean end.
 
 use std::process::{self, Command, Stdio};
-use std::{env, fmt, io, panic};
+use std::{env, io, panic};
 
 use user_ringbuf_core::Role;
 
 use super::finding::{Ending, Finding};
-use super::models::{Depth, Model};
-use super::table::Change;
+use super::models::{self, Depth, Model};
+use super::table::{Change, changes};
 
-/// Tells the process what to run: model, depth, and what is different from the protocol's orderings.
+/// Tells the process what to run: the [`job`].
 const JOB: &str = "USER_RINGBUF_LOOM_MODEL";
+
+/// A job's name: model, depth, and what is different from the protocol's orderings.
+fn job(model: &Model, change: Change, depth: Depth) -> String {
+    format!("{} {depth:?} {change:?}", model.name())
+}
 
 /// Has `command`, a program that calls [`run_if_asked`], run one model.
 ///
 /// # Errors
-/// If there is no such process, or it ended without saying how ([`NoEnding`](super::NoEnding)).
+/// If there is no such process, or it ended without saying how: by other means, or by a panic that names no harm.
 pub fn run_alone(command: &mut Command, model: &Model, change: Change, depth: Depth) -> io::Result<Ending> {
-    let job = Job { model, change, depth };
-    let output = command.env(JOB, job.to_string()).stdin(Stdio::null()).output()?;
-    Ending::from_output(&String::from_utf8_lossy(&output.stdout)).map_err(io::Error::other)
+    let output = command.env(JOB, job(model, change, depth)).stdin(Stdio::null()).output()?;
+    let output = String::from_utf8_lossy(&output.stdout);
+    output
+        .lines()
+        .find_map(Ending::from_line)
+        .ok_or_else(|| io::Error::other(format!("the run of a model ended without an outcome; it printed {output:?}")))
 }
 
 /// In a process that [`run_alone`] has started: runs the model, tells the outcome, and ends the process. Returns in any
@@ -32,7 +40,7 @@ pub fn run_alone(command: &mut Command, model: &Model, change: Change, depth: De
 /// If it is asked for something that `run_alone` does not ask for.
 pub fn run_if_asked() {
     let Ok(asked) = env::var(JOB) else { return };
-    let Job { model, change, depth } = Job::parse(&asked).unwrap_or_else(|| panic!("{JOB} asks for {asked:?}"));
+    let (model, change, depth) = find(&asked).unwrap_or_else(|| panic!("{JOB} asks for {asked:?}"));
     panic::set_hook(Box::new(|panic| {
         let payload = panic.payload();
         let message = payload
@@ -57,61 +65,11 @@ fn finish(outcome: &Ending) -> ! {
     process::exit(0)
 }
 
-struct Job<'m> {
-    model: &'m Model,
-    change: Change,
-    depth: Depth,
-}
-
-impl fmt::Display for Job<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let depth = if self.depth == Depth::Quick { "quick" } else { "full" };
-        write!(f, "{} {depth}", self.model.name())?;
-        match self.change {
-            Change::Unchanged => Ok(()),
-            Change::Weakened(role) => write!(f, " weakened {role}"),
-            Change::Strengthened(role) => write!(f, " strengthened {role}"),
-        }
-    }
-}
-
-impl Job<'static> {
-    fn parse(job: &str) -> Option<Self> {
-        let words: Vec<&str> = job.split(' ').collect();
-        let [model, depth, change @ ..] = &words[..] else { return None };
-        let change = match change {
-            [] => Change::Unchanged,
-            ["weakened", name] => Change::Weakened(Role::from_name(name)?),
-            ["strengthened", name] => Change::Strengthened(Role::from_name(name)?),
-            _ => return None,
-        };
-        let depth = match *depth {
-            "quick" => Depth::Quick,
-            "full" => Depth::Full,
-            _ => return None,
-        };
-        Some(Self { model: Model::by_name(model)?, change, depth })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_asked_for_is_what_is_understood() {
-        let model = Model::by_name("submit").unwrap();
-        for (change, depth) in [
-            (Change::Unchanged, Depth::Full),
-            (Change::Weakened(Role::PublishProducer), Depth::Quick),
-            (Change::Strengthened(Role::LoadConsumer), Depth::Full),
-        ] {
-            let job = Job::parse(&Job { model, change, depth }.to_string()).unwrap();
-            assert_eq!((job.model.name(), job.change, job.depth), ("submit", change, depth));
-        }
-        for nothing in ["", "submit", "submit slow", "no-model full", "submit full weakened", "submit full weakened x"]
-        {
-            assert!(Job::parse(nothing).is_none(), "{nothing}");
-        }
-    }
+/// The job of this name.
+fn find(name: &str) -> Option<(&'static Model, Change, Depth)> {
+    let model = models::ALL.iter().find(|model| name.starts_with(&format!("{} ", model.name())))?;
+    let jobs =
+        changes(Role::ALL).into_iter().flat_map(|change| [Depth::Quick, Depth::Full].map(|depth| (change, depth)));
+    let (change, depth) = jobs.into_iter().find(|(change, depth)| job(model, *change, *depth) == name)?;
+    Some((model, change, depth))
 }

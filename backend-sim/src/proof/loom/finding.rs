@@ -18,7 +18,7 @@ pub enum Ending {
 }
 
 /// What a wrong ordering may lead to. Whatever else a model ends with, it shows nothing of the orderings.
-pub const HARMS: &[&str] = &[
+const HARMS: &[&str] = &[
     "data race",
     "stale header",
     "torn sample",
@@ -40,7 +40,7 @@ pub const HARMS: &[&str] = &[
 /// What was wrong in an interleaving.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The kind of harm: one of the [`HARMS`].
+    /// The kind of harm: one of a few names, such as `torn sample`.
     pub how: String,
     /// What was seen, in a sentence.
     pub detail: String,
@@ -66,92 +66,52 @@ impl Finding {
         } else {
             first_line.to_owned()
         };
-        let (how, detail) = text.split_once(": ")?;
-        Self::new(how, detail)
+        Self::read(&text)
     }
 
-    fn new(how: &str, detail: &str) -> Option<Self> {
+    /// Reads what [`Display`](fmt::Display) wrote.
+    fn read(text: &str) -> Option<Self> {
+        let (how, detail) = text.split_once(": ")?;
         HARMS.contains(&how).then(|| Self { how: how.to_owned(), detail: detail.to_owned() })
     }
 }
 
 impl Ending {
-    const PASSED: &str = "passed";
-    const CAUGHT: &str = "caught";
-
-    /// The outcome that a process has printed, among other lines.
-    pub(super) fn from_output(output: &str) -> Result<Self, NoEnding> {
-        output.lines().find_map(Self::from_line).ok_or_else(|| NoEnding { output: output.to_owned() })
-    }
-
-    fn from_line(line: &str) -> Option<Self> {
-        let (word, rest) = line.split_once('\t')?;
-        if word == Self::PASSED {
-            return Some(Self::Passed { interleavings: rest.parse().ok()? });
-        }
-        let (how, detail) = rest.split_once('\t')?;
-        if word == Self::CAUGHT { Finding::new(how, detail).map(Self::Caught) } else { None }
-    }
-
+    /// In a line, which [`from_line`](Self::from_line) reads.
     pub(super) fn line(&self) -> String {
         match self {
-            Self::Passed { interleavings } => format!("{}\t{interleavings}", Self::PASSED),
-            Self::Caught(Finding { how, detail }) => format!("{}\t{how}\t{detail}", Self::CAUGHT),
+            Self::Passed { interleavings } => format!("passed: {interleavings}"),
+            Self::Caught(finding) => format!("caught: {finding}"),
+        }
+    }
+
+    pub(super) fn from_line(line: &str) -> Option<Self> {
+        match line.split_once(": ")? {
+            ("passed", interleavings) => Some(Self::Passed { interleavings: interleavings.parse().ok()? }),
+            ("caught", finding) => Finding::read(finding).map(Self::Caught),
+            _ => None,
         }
     }
 }
-
-/// A process that should have run a model ended without an outcome: by other means, or by a panic that names no harm.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NoEnding {
-    /// What it printed.
-    pub output: String,
-}
-
-impl fmt::Display for NoEnding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the run of a model ended without an outcome; it printed {:?}", self.output)
-    }
-}
-
-impl std::error::Error for NoEnding {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_outcome_is_read_back_from_among_other_lines() {
-        for outcome in [
-            Ending::Passed { interleavings: 17 },
-            Ending::Caught(Finding { how: "torn sample".into(), detail: "sample 1 came out as ...".into() }),
-        ] {
-            let output = format!("running 1 test\n{}\nmore\tof that\n", outcome.line());
-            assert_eq!(Ending::from_output(&output), Ok(outcome));
-        }
-        for nothing in
-            ["", "passed", "passed\tmany", "caught\tdeadlock", "caught\tpanic\tassertion failed", "running\t3"]
-        {
-            assert_eq!(Ending::from_output(nothing), Err(NoEnding { output: nothing.to_owned() }));
-        }
-    }
-
-    #[test]
-    fn panics_are_named_after_the_harm() {
+    fn panics_are_named_after_the_harm_and_what_is_no_harm_is_no_finding() {
         for (message, how) in [
-            ("torn sample: sample 0 came out as x", "torn sample"),
-            ("deadlock; threads = [...]", "deadlock"),
-            ("Model exceeded maximum number of branches. This is", "livelock"),
-            ("Causality violation: Concurrent accesses.\n  created: here", "data race"),
+            ("torn sample: sample 0 came out as x", Some("torn sample")),
+            ("deadlock; threads = [...]", Some("deadlock")),
+            ("Model exceeded maximum number of branches. This is", Some("livelock")),
+            ("Causality violation: Concurrent accesses.\n  created: here", Some("data race")),
+            ("assertion failed", None),
+            ("there is room: Full { needed: 16, available: 8 }", None),
+            ("torn: nearly", None),
+            ("", None),
         ] {
-            assert_eq!(Finding::from_panic(message).unwrap().how, how, "{message}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_harm_is_no_finding() {
-        for message in ["assertion failed", "there is room: Full { needed: 16, available: 8 }", "torn: nearly", ""] {
-            assert_eq!(Finding::from_panic(message), None, "{message}");
+            let finding = Finding::from_panic(message);
+            assert_eq!(finding.as_ref().map(|finding| finding.how.as_str()), how, "{message}");
         }
     }
 }

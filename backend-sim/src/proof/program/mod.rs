@@ -1,35 +1,34 @@
 //! The operation language: what fuzzers, property tests and the comparison with the real kernel do to a ring.
 //!
 //! A [`Program`] is a ring and a list of [`Operation`]s. Most bytes that a fuzzer makes up mean one
-//! ([`Program::decode`]). It has a text form to print, keep and replay ([`Program`]'s `Display` and `FromStr`), which
-//! reads back as the program that it was made from.
+//! ([`Program::decode`]), and it is printed as a test would write it.
 
 mod binary;
-mod text;
+
+use std::fmt;
 
 use user_ringbuf_core::RingSize;
-
-pub use binary::DecodeError;
-pub use text::ParseError;
 
 /// Samples and lanes that a program can hold at a time.
 pub const PLACES: u8 = 4;
 
-/// Most operations in a program.
-pub const MAX_OPERATIONS: usize = 4096;
-
 /// A ring, and what is done to it. The first producer is attached before the first operation.
 ///
 /// ```
-/// use user_ringbuf_sim::proof::Program;
+/// use user_ringbuf_sim::proof::Finish::{Discard, Submit};
+/// use user_ringbuf_sim::proof::Operation::{Detach, Drain, Finish, Push};
+/// use user_ringbuf_sim::proof::{Program, run_on_heap};
 ///
-/// let program: Program = "ring 64 from 56
-///     push 13
-///     detach 0 8
-///     drain flags=0 stop=none
-///     finish 0 submit
-///     drain flags=2 stop=1".parse()?;
-/// assert_eq!(program.to_string().parse(), Ok(program));
+/// let program = Program::new(16, 8, [
+///     Detach { place: 0, len: 5 },
+///     Finish { place: 0, finish: Discard },
+///     Drain { flags: 0, stop_after: None },
+///     Push { len: 8 },
+///     Push { len: 0 },
+///     Drain { flags: 2, stop_after: Some(1) },
+/// ]);
+/// let totals = run_on_heap(&program)?;
+/// assert_eq!((totals.submitted, totals.refused, totals.drained), (1, 1, 1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,57 +107,28 @@ pub enum Tampering {
 }
 
 impl Program {
+    /// A program on a ring of `size` bytes whose positions begin at `start`.
+    ///
+    /// # Panics
+    /// If no ring has that size or position.
+    pub fn new(size: u64, start: u64, operations: impl IntoIterator<Item = Operation>) -> Self {
+        assert!(start % 8 == 0, "{start} is not a multiple of 8");
+        let size = RingSize::new(size).unwrap_or_else(|error| panic!("{error}"));
+        Self { size, start, operations: operations.into_iter().collect() }
+    }
+
     /// The program without what damages the ring: what is left must go as the reference model says, to the end.
     #[must_use]
     pub fn without_damage(mut self) -> Self {
         self.operations.retain(|operation| !matches!(operation, Operation::Tamper(_)));
         self
     }
-
-    /// A shorter program that `fails` too, if this one does: tries to leave out stretches of operations, down to
-    /// single ones.
-    #[must_use]
-    pub fn shrunk(&self, mut fails: impl FnMut(&Self) -> bool) -> Self {
-        let mut shortest = self.clone();
-        let mut stretch = shortest.operations.len().div_ceil(2);
-        while stretch > 0 {
-            let mut from = 0;
-            let before = shortest.operations.len();
-            while from < shortest.operations.len() {
-                let mut shorter = shortest.clone();
-                let to = (from + stretch).min(shorter.operations.len());
-                shorter.operations.drain(from..to);
-                if fails(&shorter) {
-                    shortest = shorter;
-                } else {
-                    from += stretch;
-                }
-            }
-            let found = shortest.operations.len() < before;
-            stretch = if stretch == 1 && found { 1 } else { stretch / 2 };
-        }
-        shortest
-    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shrinking_keeps_what_is_needed_to_fail_and_nothing_else() {
-        let operations = (0..40).map(|len| Operation::Push { len }).collect();
-        let program = Program { size: RingSize::new(64).unwrap(), start: 0, operations };
-        let needed = [Operation::Push { len: 3 }, Operation::Push { len: 30 }];
-        let shrunk = program.shrunk(|program| needed.iter().all(|operation| program.operations.contains(operation)));
-        assert_eq!(shrunk.operations, needed);
-        assert_eq!(program.shrunk(|_| false), program);
-        assert!(program.shrunk(|_| true).operations.is_empty());
-    }
-
-    #[test]
-    fn a_program_without_damage_keeps_everything_else() {
-        let program: Program = "ring 64 from 0\npush 1\ndamage producer +8\nrepair".parse().unwrap();
-        assert_eq!(program.without_damage().to_string(), "ring 64 from 0\npush 1\nrepair\n");
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Program::new({}, {}, [", self.size.bytes(), self.start)?;
+        self.operations.iter().try_for_each(|operation| writeln!(f, "    {operation:?},"))?;
+        writeln!(f, "])")
     }
 }

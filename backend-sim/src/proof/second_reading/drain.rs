@@ -22,9 +22,10 @@ pub struct DrainCall {
 }
 
 /// Why a drain ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum End {
     /// A flag that the kernel does not know.
+    #[default]
     UnknownFlag,
     /// The producer position is not a multiple of 8.
     UnalignedProducer,
@@ -49,7 +50,7 @@ pub enum End {
 }
 
 /// What a drain must do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
     /// What the helper returns.
     pub returned: i64,
@@ -84,16 +85,7 @@ struct Taken {
 /// byte in the data area, below the size, and its length.
 pub fn read<W: Fn(u32) -> u32>(ring: &Ring<W>, call: DrainCall, mut sample: impl FnMut(u32, u32)) -> Reading {
     let size = u64::from(ring.size);
-    let mut reading = Reading {
-        returned: 0,
-        consumer: ring.consumer,
-        samples: 0,
-        discarded: 0,
-        busy_discarded: 0,
-        wrapped: 0,
-        wakes: false,
-        end: End::UnknownFlag,
-    };
+    let mut reading = Reading { consumer: ring.consumer, ..Reading::default() };
     // 1 is "no wakeup", 2 is "force a wakeup", and there are no other flags.
     if call.flags > 3 {
         reading.returned = -EINVAL;
@@ -169,58 +161,4 @@ fn record<W: Fn(u32) -> u32>(ring: &Ring<W>, consumer: u64) -> Result<Taken, End
 fn sum(position: u64, bytes: u64) -> u64 {
     let wide = u128::from(position) + u128::from(bytes);
     u64::try_from(wide % (1 << 64)).unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Words of a ring, one each 8 bytes.
-    fn read_words(words: &[u32], producer: u64, call: DrainCall) -> (Reading, Vec<(u32, u32)>) {
-        let word = |offset: u32| words[usize::try_from(offset / 8).unwrap()];
-        let size = u32::try_from(words.len()).unwrap() * 8;
-        let mut samples = vec![];
-        let reading =
-            read(&Ring { size, consumer: 0, producer, word }, call, |offset, len| samples.push((offset, len)));
-        (reading, samples)
-    }
-
-    #[test]
-    fn each_rule_ends_a_drain_behind_what_came_before_it() {
-        const BUSY: u32 = 1 << 31;
-        const DISCARD: u32 = 1 << 30;
-        for (word, producer, returned, end) in [
-            (8, 32, 2, End::Empty),
-            (8, 16, 1, End::Empty),
-            (9, 32, -EINVAL, End::BeyondProducer),
-            (BUSY | 8, 32, 1, End::Busy),
-            (BUSY | 1000, 32, -EINVAL, End::BeyondProducer),
-            (DISCARD | 1000, 4096, -E2BIG, End::BeyondRing),
-            (BUSY | DISCARD | 8, 32, 1, End::Empty),
-            (8, 33, -EINVAL, End::UnalignedProducer),
-        ] {
-            let (reading, _) = read_words(&[8, 0, word, 0], producer, DrainCall::default());
-            assert_eq!((reading.returned, reading.end), (returned, end), "{word:#x} up to {producer}");
-        }
-    }
-
-    #[test]
-    fn samples_are_where_the_records_are_and_the_callback_may_stop() {
-        let words = [3, 0, 1 << 30, 0];
-        let (reading, samples) = read_words(&words, 32, DrainCall::default());
-        assert_eq!(samples, [(8, 3), (32 % 32, 0)]);
-        assert_eq!((reading.samples, reading.discarded, reading.consumer, reading.wakes), (2, 1, 32, true));
-        let (reading, samples) = read_words(&words, 32, DrainCall { flags: 1, stop_after: 1 });
-        assert_eq!((samples.len(), reading.end, reading.consumer, reading.wakes), (1, End::Stopped, 16, false));
-    }
-
-    #[test]
-    fn flags_decide_who_is_woken_and_an_unknown_one_ends_it_all() {
-        for (flags, woken) in [(0, false), (1, false), (2, true), (3, true)] {
-            assert_eq!(read_words(&[0], 0, DrainCall { flags, stop_after: 0 }).0.wakes, woken);
-        }
-        let (reading, samples) = read_words(&[0], 8, DrainCall { flags: 4, stop_after: 0 });
-        assert_eq!((reading.returned, reading.end, reading.consumer), (-EINVAL, End::UnknownFlag, 0));
-        assert!(samples.is_empty());
-    }
 }

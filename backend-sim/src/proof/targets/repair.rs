@@ -12,17 +12,13 @@ use crate::{FakeKernel, RawAccess};
 /// # Panics
 /// Where the repair, or what it left, is wrong.
 pub fn run(bytes: &[u8]) {
-    let picture = Picture::take(Source::new(bytes));
-    picture.show(RepairJudge { picture: &picture });
+    Picture::take(Source::new(bytes)).show(RepairJudge);
 }
 
-struct RepairJudge<'p> {
-    picture: &'p Picture,
-}
+struct RepairJudge;
 
-impl Judge for RepairJudge<'_> {
-    fn judge<M: RingMemory + RawAccess>(self, memory: &M) {
-        let picture = self.picture;
+impl Judge for RepairJudge {
+    fn judge<M: RingMemory + RawAccess>(self, picture: &Picture, memory: &M) {
         let mut planned = Vec::new();
         let plan = plan_repair(&memory.view(), |repair| planned.push(repair));
         let (size, consumer, producer) = (picture.size, picture.consumer, picture.producer);

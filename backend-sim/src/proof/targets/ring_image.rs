@@ -19,8 +19,7 @@ const SMALL: u32 = 1 << 16;
 pub fn run(bytes: &[u8]) {
     let mut source = Source::new(bytes);
     let calls = (0..=source.byte() % 3).map(|_| call(&mut source)).collect();
-    let picture = Picture::take(source);
-    picture.show(DrainJudge { picture: &picture, calls });
+    Picture::take(source).show(DrainJudge { calls });
 }
 
 fn call(source: &mut Source<'_>) -> DrainCall {
@@ -31,15 +30,14 @@ fn call(source: &mut Source<'_>) -> DrainCall {
     DrainCall { flags, stop_after: source.byte().into() }
 }
 
-struct DrainJudge<'p> {
-    picture: &'p Picture,
+struct DrainJudge {
     calls: Vec<DrainCall>,
 }
 
-impl Judge for DrainJudge<'_> {
-    fn judge<M: RingMemory + RawAccess>(self, memory: &M) {
-        survey(self.picture, memory);
-        attach(self.picture, memory);
+impl Judge for DrainJudge {
+    fn judge<M: RingMemory + RawAccess>(self, picture: &Picture, memory: &M) {
+        survey(picture, memory);
+        attach(picture, memory);
         for call in self.calls {
             // Behind so many records comes more of the same.
             if drain(memory, call).end == End::Cap {
@@ -47,7 +45,7 @@ impl Judge for DrainJudge<'_> {
             }
         }
         // Out of place, a producer position may promise records without end.
-        if self.picture.is_in_place() {
+        if picture.is_in_place() {
             drain(memory, DrainCall { flags: 1, stop_after: 0 });
         }
     }

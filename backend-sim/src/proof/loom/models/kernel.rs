@@ -2,15 +2,36 @@
 
 use std::sync::Arc;
 
+use ::loom::thread::JoinHandle;
 use user_ringbuf_core::kernel::NO_WAKEUP;
 use user_ringbuf_core::{Header, RingId, RingSize};
 
+use super::verify;
 use crate::loom::LoomMemory;
 use crate::{FakeKernel, KernelError, KernelMemory};
 
 /// Drains what is there into `taken`, and says how many samples that were.
 pub(super) fn drain<M: KernelMemory>(memory: M, taken: &mut Vec<Vec<u8>>) -> u32 {
     try_drain(memory, taken).expect("one drainer only")
+}
+
+/// Drains once beside these threads and once behind them. Returns what came out, and what the threads returned.
+pub(super) fn drain_beside<T, const N: usize>(
+    memory: &Arc<LoomMemory>,
+    threads: [JoinHandle<T>; N],
+) -> (Vec<Vec<u8>>, [T; N]) {
+    let mut taken = Vec::new();
+    drain(memory, &mut taken);
+    let returned = threads.map(|thread| thread.join().expect("no panic"));
+    drain(memory, &mut taken);
+    (taken, returned)
+}
+
+/// Panics if there is a sample left to drain.
+pub(super) fn finds_nothing(memory: &Arc<LoomMemory>) {
+    let mut taken = Vec::new();
+    drain(memory, &mut taken);
+    verify::same::<&[u8]>(&taken, &[]);
 }
 
 /// As [`drain`], where another drain may be at work: `None` for the kernel's -EBUSY.

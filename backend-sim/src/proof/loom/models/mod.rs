@@ -49,6 +49,7 @@ pub const ALL: &[&Model] = &[
     &observer::LANE,
     &observer::BESIDE_DRAINER,
     &waits::ROOM,
+    &waits::IN_TURN,
     &waits::CONSUMED,
     &waits::REFILLED,
     &waits::BESIDE_OTHERS,

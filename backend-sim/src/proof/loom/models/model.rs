@@ -1,33 +1,40 @@
 //! What a model is, and how loom explores it.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use user_ringbuf_core::{Position, RingSize};
+use user_ringbuf_core::{Position, Producer, RingSize, Shared};
 
 use crate::Orderings;
 use crate::loom::LoomMemory;
 
 /// A small concurrent program, to be run in all its interleavings; or several that differ in a number only, its cases.
+#[derive(Debug)]
 pub struct Model {
     pub(super) name: &'static str,
-    pub(super) about: &'static str,
-    /// Most involuntary thread switches in one run, or `None` for any number. Where there is a bound, a comment says why.
-    pub(super) preemptions: Option<usize>,
-    pub(super) cases: u32,
-    pub(super) body: fn(Setup),
+    preemptions: Option<usize>,
+    cases: u32,
+    body: fn(Setup),
 }
 
 impl Model {
+    pub(super) const fn new(name: &'static str, body: fn(Setup)) -> Self {
+        Self { name, preemptions: None, cases: 1, body }
+    }
+
+    /// With so many involuntary thread switches in one run at most. A comment says why.
+    pub(super) const fn bounded(name: &'static str, preemptions: usize, body: fn(Setup)) -> Self {
+        Self { preemptions: Some(preemptions), ..Self::new(name, body) }
+    }
+
+    /// In so many cases, which the body tells apart by their number.
+    pub(super) const fn cases(self, cases: u32) -> Self {
+        Self { cases, ..self }
+    }
+
     /// The model's name on a command line and in reports.
     pub const fn name(&self) -> &'static str {
         self.name
-    }
-
-    /// What the model shows.
-    pub const fn about(&self) -> &'static str {
-        self.about
     }
 
     /// Runs the model in all its interleavings with these orderings, as far as `depth` says. Returns how many those were.
@@ -90,18 +97,23 @@ impl Setup {
         Arc::new(self.memory(bytes, position))
     }
 
+    /// Such a ring, and a producer of it.
+    pub(super) fn with_producer(self, bytes: u64, position: u64) -> (Arc<LoomMemory>, Producer<Arc<LoomMemory>>) {
+        let memory = self.ring(bytes, position);
+        let producer = Producer::attach(Arc::clone(&memory)).expect("a drained ring");
+        (memory, producer)
+    }
+
+    /// Such a ring, and a shared producer of it.
+    pub(super) fn with_shared(self, bytes: u64, position: u64) -> (Arc<LoomMemory>, Arc<Shared<Arc<LoomMemory>>>) {
+        let memory = self.ring(bytes, position);
+        let producer = Shared::attach(Arc::clone(&memory)).expect("a drained ring");
+        (memory, Arc::new(producer))
+    }
+
     pub(super) fn memory(self, bytes: u64, position: u64) -> LoomMemory {
         let size = RingSize::new(bytes).expect("the models' rings are powers of two");
         let memory = LoomMemory::starting_at(size, Position::new(position), self.orderings);
         if self.reduced { memory } else { memory.without_reduction() }
-    }
-}
-
-impl fmt::Debug for Model {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Model")
-            .field("name", &self.name)
-            .field("preemptions", &self.preemptions)
-            .finish_non_exhaustive()
     }
 }
