@@ -7,20 +7,72 @@
 #include <linux/bpf.h>
 #include <pthread.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-int run_tests(const char *program, const struct test *tests, size_t count)
+static struct {
+	const char *name;
+	void (*run)(void);
+} tests[64];
+static size_t count;
+
+void add_test(const char *name, void (*run)(void))
 {
+	CHECK(count < LENGTH(tests));
+	tests[count].name = name;
+	tests[count++].run = run;
+}
+
+/* Weak, because preload.c has a main of its own. */
+__attribute__((weak)) int main(int argc, char **argv)
+{
+	(void)argc;
 	for (size_t n = 0; n < count; n++) {
 		tests[n].run();
-		printf("ok %s: %s\n", program, tests[n].name);
+		printf("ok %s: %s\n", argv[0], tests[n].name);
 		fflush(stdout);
 	}
 	return 0;
+}
+
+int bpf(int command, union bpf_attr *attr)
+{
+	return (int)syscall(SYS_bpf, command, attr, sizeof(*attr));
+}
+
+int map_make(int type, int key_size, int value_size, uint32_t entries)
+{
+	union bpf_attr attr = { .map_type = type, .key_size = key_size, .value_size = value_size, .max_entries = entries };
+	int fd = bpf(BPF_MAP_CREATE, &attr);
+
+	CHECK(fd >= 0);
+	return fd;
+}
+
+int map_again(int fd)
+{
+	struct bpf_map_info info = { 0 };
+	union bpf_attr attr = { .info = { .bpf_fd = fd, .info_len = sizeof(info), .info = (uintptr_t)&info } };
+	union bpf_attr by_id = { 0 };
+
+	CHECK(bpf(BPF_OBJ_GET_INFO_BY_FD, &attr) == 0);
+	by_id.map_id = info.id;
+	int again = bpf(BPF_MAP_GET_FD_BY_ID, &by_id);
+	CHECK(again >= 0);
+	return again;
+}
+
+rlim_t limit_to(int resource, rlim_t soft)
+{
+	struct rlimit limit;
+
+	CHECK(getrlimit(resource, &limit) == 0);
+	rlim_t before = limit.rlim_cur;
+	limit.rlim_cur = soft;
+	CHECK(setrlimit(resource, &limit) == 0);
+	return before;
 }
 
 static void read_all(int fd, void *to, size_t len)
@@ -35,18 +87,28 @@ static void read_all(int fd, void *to, size_t len)
 	}
 }
 
+static void map_pages(struct ring *ring)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	void *consumer = mmap(NULL, page, PROT_READ, MAP_SHARED, ring->fd, 0);
+	void *rest = mmap(NULL, page + 2 * (size_t)ring->size, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, page);
+
+	CHECK(consumer != MAP_FAILED && rest != MAP_FAILED);
+	ring->consumer = consumer;
+	ring->producer = rest;
+	ring->data = (unsigned char *)rest + page;
+}
+
 void ring_make(struct ring *ring, uint32_t size)
 {
-	union bpf_attr attr = { .map_type = BPF_MAP_TYPE_USER_RINGBUF, .max_entries = size };
 	const char *server = getenv("DRAIN_SERVER");
 	int ask[2], answer[2];
 	char log[16];
 
 	memset(ring, 0, sizeof(*ring));
-	/* By hand, independent of the library under test. */
-	ring->fd = (int)syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
-	CHECK(ring->fd >= 0);
+	ring->fd = map_make(BPF_MAP_TYPE_USER_RINGBUF, 0, 0, size);
 	ring->size = size;
+	map_pages(ring);
 	CHECK(server != NULL);
 	CHECK(pipe2(ask, O_CLOEXEC) == 0 && pipe2(answer, O_CLOEXEC) == 0);
 	snprintf(log, sizeof(log), "%u", size < 1u << 20 ? 1u << 20 : 4 * size);
@@ -77,6 +139,8 @@ void ring_end(struct ring *ring)
 	close(ring->ask);
 	close(ring->answer);
 	CHECK(waitpid(ring->child, &status, 0) == ring->child && status == 0);
+	munmap((void *)ring->consumer, sysconf(_SC_PAGESIZE));
+	munmap(ring->producer, ring->data - (unsigned char *)ring->producer + 2 * (size_t)ring->size);
 	close(ring->fd);
 	free(ring->samples);
 }
@@ -87,9 +151,10 @@ static size_t extent(uint32_t len)
 	return (8 + (size_t)len + 7) / 8 * 8;
 }
 
-int ring_drain_some(struct ring *ring, uint32_t flags, uint32_t stop_after)
+int ring_drain(struct ring *ring, uint32_t flags)
 {
-	uint32_t question[2] = { flags, stop_after }, len;
+	/* And the number of samples after which to stop: none. */
+	uint32_t question[2] = { flags, 0 }, len;
 	int32_t returned;
 
 	CHECK(write(ring->ask, question, sizeof(question)) == sizeof(question));
@@ -110,22 +175,34 @@ int ring_drain_some(struct ring *ring, uint32_t flags, uint32_t stop_after)
 	return returned;
 }
 
-int ring_drain(struct ring *ring, uint32_t flags)
-{
-	return ring_drain_some(ring, flags, 0);
-}
-
 const void *ring_sample(const struct ring *ring, uint32_t n, uint32_t *len)
 {
 	const unsigned char *at = ring->samples;
+	uint32_t its_len;
 
 	CHECK(n < ring->logged);
 	for (;; n--) {
-		memcpy(len, at, sizeof(*len));
+		memcpy(&its_len, at, sizeof(its_len));
 		if (n == 0)
-			return at + 8;
-		at += extent(*len);
+			break;
+		at += extent(its_len);
 	}
+	if (len != NULL)
+		*len = its_len;
+	return at + 8;
+}
+
+bool ring_has(const struct ring *ring, uint32_t n, const void *bytes, uint32_t len)
+{
+	uint32_t its_len;
+	const void *sample = ring_sample(ring, n, &its_len);
+
+	return its_len == len && memcmp(sample, bytes, len) == 0;
+}
+
+uint32_t ring_header(const struct ring *ring, uint64_t offset)
+{
+	return __atomic_load_n((uint32_t *)(ring->data + offset), __ATOMIC_ACQUIRE);
 }
 
 struct kick {
@@ -158,31 +235,6 @@ void kick_wait(struct kick *kick)
 {
 	CHECK(pthread_join(kick->thread, NULL) == 0);
 	free(kick);
-}
-
-void pages_map(struct pages *pages, const struct ring *ring)
-{
-	size_t page = sysconf(_SC_PAGESIZE);
-	void *consumer, *rest;
-
-	pages->len = page + 2 * (size_t)ring->size;
-	consumer = mmap(NULL, page, PROT_READ, MAP_SHARED, ring->fd, 0);
-	rest = mmap(NULL, pages->len, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, page);
-	CHECK(consumer != MAP_FAILED && rest != MAP_FAILED);
-	pages->consumer = consumer;
-	pages->producer = rest;
-	pages->data = (unsigned char *)rest + page;
-}
-
-void pages_unmap(struct pages *pages)
-{
-	munmap((void *)pages->consumer, sysconf(_SC_PAGESIZE));
-	munmap(pages->producer, pages->len);
-}
-
-uint32_t pages_header(const struct pages *pages, uint64_t offset)
-{
-	return __atomic_load_n((uint32_t *)(pages->data + offset), __ATOMIC_ACQUIRE);
 }
 
 double now_ms(void)

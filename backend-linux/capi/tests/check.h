@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* The size of the tests' rings: as small as a ring may be where pages are largest. */
 enum { SIZE = 65536 };
@@ -33,34 +34,63 @@ enum { SIZE = 65536 };
 		}                                                                                            \
 	} while (0)
 
-/* A call that returns NULL, or -1, with this errno. */
-#define CHECK_NULL(call, error)                                                                              \
+/* A call that leaves this errno, and returns nothing, NULL, or -1. */
+#define CHECK_ERRNO(call, error)                                                                             \
 	do {                                                                                                 \
 		errno = 0;                                                                                   \
-		CHECK((call) == NULL);                                                                       \
+		call;                                                                                        \
 		CHECK_EQ(errno, error);                                                                      \
 	} while (0)
-#define CHECK_FAILS(call, error)                                                                             \
-	do {                                                                                                 \
-		errno = 0;                                                                                   \
-		CHECK_EQ(call, -1);                                                                          \
-		CHECK_EQ(errno, error);                                                                      \
-	} while (0)
+#define CHECK_NULL(call, error) CHECK_ERRNO(CHECK((call) == NULL), error)
+#define CHECK_FAILS(call, error) CHECK_ERRNO(CHECK_EQ(call, -1), error)
 
-struct test {
-	const char *name;
-	void (*run)(void);
-};
+#define LENGTH(array) (sizeof(array) / sizeof(*(array)))
 
-#define TEST(function) { #function, function }
+/* TEST(what_it_shows) { ... } is a test. main runs them in the order of the file, and prints "ok NAME" for each. */
+#define TEST(name)                                                                                           \
+	static void name(void);                                                                              \
+	__attribute__((constructor)) static void add_##name(void)                                            \
+	{                                                                                                    \
+		add_test(#name, name);                                                                       \
+	}                                                                                                    \
+	static void name(void)
 
-/* Runs the tests and prints "ok NAME" for each. Returns 0. */
-int run_tests(const char *program, const struct test *tests, size_t count);
+void add_test(const char *name, void (*run)(void));
 
-/* A map, and a process that drains it: a program in the kernel hands its samples over. */
+/* The ring of the tests, and a handle of it: begin makes both anew, and end frees them. */
+#define FIXTURE(handle, new_handle, free_handle)                                                             \
+	static struct ring ring;                                                                             \
+	static handle *rb;                                                                                   \
+	static void begin(uint32_t size)                                                                     \
+	{                                                                                                    \
+		ring_make(&ring, size);                                                                      \
+		rb = new_handle(ring.fd, NULL);                                                              \
+		CHECK(rb != NULL);                                                                           \
+	}                                                                                                    \
+	static void end(void)                                                                                \
+	{                                                                                                    \
+		free_handle(rb);                                                                             \
+		ring_end(&ring);                                                                             \
+	}
+
+/* A test on a ring of so many bytes, between begin and end. */
+#define ON_RING(name, size)                                                                                  \
+	static void name##_on_ring(void);                                                                    \
+	TEST(name)                                                                                           \
+	{                                                                                                    \
+		begin(size);                                                                                 \
+		name##_on_ring();                                                                            \
+		end();                                                                                       \
+	}                                                                                                    \
+	static void name##_on_ring(void)
+
+/* A map, its pages, mapped by hand, and a process that drains it: a program in the kernel hands its samples over. */
 struct ring {
 	int fd;
 	uint32_t size;
+	const uint64_t *consumer;
+	uint64_t *producer;
+	unsigned char *data;
 	int ask, answer;
 	int child;
 	/* The samples of the last drain, each after eight bytes that begin with its length. */
@@ -73,34 +103,33 @@ struct ring {
 void ring_make(struct ring *ring, uint32_t size);
 void ring_end(struct ring *ring);
 
-enum { NO_WAKEUP = 1, FORCE_WAKEUP = 2 };
+enum { NO_WAKEUP = 1 };
 
 /* Drains. Returns what bpf_user_ringbuf_drain returns: the number of samples, or a negative error number. */
 int ring_drain(struct ring *ring, uint32_t flags);
-/* Like ring_drain, but stops after so many samples. */
-int ring_drain_some(struct ring *ring, uint32_t flags, uint32_t stop_after);
-/* The sample number n of the last drain, and its length. */
+/* The sample number n of the last drain, and its length, unless len is NULL. */
 const void *ring_sample(const struct ring *ring, uint32_t n, uint32_t *len);
+/* Whether the sample number n of the last drain consists of these bytes. */
+bool ring_has(const struct ring *ring, uint32_t n, const void *bytes, uint32_t len);
+/* The length word of the header at this offset. */
+uint32_t ring_header(const struct ring *ring, uint64_t offset);
 
 /* A thread that drains after so many milliseconds. */
 struct kick;
 struct kick *ring_kick(struct ring *ring, int after_ms, uint32_t flags);
 void kick_wait(struct kick *kick);
 
-/* The ring's pages, mapped once more by hand. */
-struct pages {
-	const uint64_t *consumer;
-	uint64_t *producer;
-	unsigned char *data;
-	size_t len;
-};
-
-void pages_map(struct pages *pages, const struct ring *ring);
-void pages_unmap(struct pages *pages);
-uint32_t pages_header(const struct pages *pages, uint64_t offset);
-
 #define BUSY 0x80000000u
 #define DISCARD 0x40000000u
+
+/* bpf(2) without the library under test: any command, a new map, and a map once more, by a file of its own. */
+union bpf_attr;
+int bpf(int command, union bpf_attr *attr);
+int map_make(int type, int key_size, int value_size, uint32_t entries);
+int map_again(int fd);
+
+/* Sets a soft limit of this process. Returns what it was. */
+rlim_t limit_to(int resource, rlim_t soft);
 
 /* Milliseconds on the monotonic clock, and of CPU that this process has used. */
 double now_ms(void);

@@ -7,8 +7,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mount.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,36 +14,18 @@
 
 #include "check.h"
 
-static struct ring ring;
-static struct pages pages;
-static struct uringbuf *rb;
+FIXTURE(struct uringbuf, uringbuf_new, uringbuf_free)
 
-static void begin(void)
-{
-	ring_make(&ring, SIZE);
-	pages_map(&pages, &ring);
-	rb = uringbuf_new(ring.fd, NULL);
-	CHECK(rb != NULL);
-}
-
-static void end(void)
-{
-	uringbuf_free(rb);
-	pages_unmap(&pages);
-	ring_end(&ring);
-}
-
-static void a_push_is_published_in_one_step(void)
+ON_RING(a_push_is_published_in_one_step, SIZE)
 {
 	uint32_t len;
 
-	begin();
 	CHECK_EQ(uringbuf_push(rb, "pushed", 6), 0);
 	CHECK_EQ(uringbuf_push(rb, NULL, 0), 0);
-	CHECK_EQ(*pages.producer, 24);
+	CHECK_EQ(*ring.producer, 24);
 	CHECK_EQ(uringbuf_position(rb), 24);
 	CHECK_EQ(ring_drain(&ring, NO_WAKEUP), 2);
-	CHECK(memcmp(ring_sample(&ring, 0, &len), "pushed", 6) == 0 && len == 6);
+	CHECK(ring_has(&ring, 0, "pushed", 6));
 	ring_sample(&ring, 1, &len);
 	CHECK_EQ(len, 0);
 	CHECK_FAILS(uringbuf_push(rb, NULL, 1), EINVAL);
@@ -55,22 +35,18 @@ static void a_push_is_published_in_one_step(void)
 	while (uringbuf_push(rb, "fill it up", 10) == 0)
 		;
 	CHECK_EQ(errno, ENOSPC);
-	*pages.producer += 4;
+	*ring.producer += 4;
 	CHECK_FAILS(uringbuf_push(rb, "x", 1), EUCLEAN);
-	end();
 }
 
-static void a_batch_is_published_at_once_or_not_at_all(void)
+ON_RING(a_batch_is_published_at_once_or_not_at_all, SIZE)
 {
 	char bytes[SIZE] = { 0 };
 	struct iovec three[] = { { "one", 3 }, { NULL, 0 }, { "three", 5 } };
 	struct iovec large[] = { { bytes, SIZE / 2 - 48 }, { bytes, SIZE / 2 + 52 } };
 	struct iovec wrong[] = { { "one", 3 }, { NULL, 1 } };
-	uint32_t len;
-
-	begin();
 	CHECK_EQ(uringbuf_push_batch(rb, three, 3), 0);
-	CHECK_EQ(*pages.producer, 16 + 8 + 16);
+	CHECK_EQ(*ring.producer, 16 + 8 + 16);
 	CHECK_EQ(uringbuf_push_batch(rb, NULL, 0), 0);
 	CHECK_FAILS(uringbuf_push_batch(rb, NULL, 1), EINVAL);
 	CHECK_FAILS(uringbuf_push_batch(rb, three, SIZE_MAX), EINVAL);
@@ -80,54 +56,44 @@ static void a_batch_is_published_at_once_or_not_at_all(void)
 	large[1].iov_len = SIZE / 2 - 48;
 	/* It fits an empty ring, and this one is not. */
 	CHECK_FAILS(uringbuf_push_batch(rb, large, 2), ENOSPC);
-	CHECK_EQ(*pages.producer, 40);
+	CHECK_EQ(*ring.producer, 40);
 	CHECK_EQ(ring_drain(&ring, NO_WAKEUP), 3);
-	CHECK(memcmp(ring_sample(&ring, 2, &len), "three", 5) == 0 && len == 5);
+	CHECK(ring_has(&ring, 2, "three", 5));
 	CHECK_EQ(uringbuf_push_batch(rb, large, 2), 0);
 	CHECK_EQ(ring_drain(&ring, NO_WAKEUP), 2);
-	end();
 }
 
-static void a_push_goes_behind_a_reserved_sample(void)
+ON_RING(a_push_goes_behind_a_reserved_sample, SIZE)
 {
-	uint32_t len;
-
-	begin();
 	char *sample = uringbuf_reserve(rb, 5);
 	CHECK_EQ(uringbuf_push(rb, "later", 5), 0);
 	CHECK_EQ(ring_drain(&ring, NO_WAKEUP), 0);
 	memcpy(sample, "first", 5);
 	CHECK_EQ(uringbuf_submit(rb, sample), 0);
 	CHECK_EQ(ring_drain(&ring, NO_WAKEUP), 2);
-	CHECK(memcmp(ring_sample(&ring, 1, &len), "later", 5) == 0);
-	end();
+	CHECK(ring_has(&ring, 1, "later", 5));
 }
 
-static void a_shorter_submit_leaves_a_rest_that_is_skipped(void)
+ON_RING(a_shorter_submit_leaves_a_rest_that_is_skipped, SIZE)
 {
-	uint32_t len;
-
-	begin();
 	char *sample = uringbuf_reserve(rb, 100);
 	memcpy(sample, "short", 5);
 	CHECK_FAILS(uringbuf_submit_len(rb, sample, 101), EINVAL);
 	CHECK_FAILS(uringbuf_submit_len(rb, sample + 1, 5), EINVAL);
 	CHECK_FAILS(uringbuf_submit_len(NULL, sample, 5), EINVAL);
-	CHECK_EQ(pages_header(&pages, 0), BUSY | 100);
+	CHECK_EQ(ring_header(&ring, 0), BUSY | 100);
 	CHECK_EQ(uringbuf_submit_len(rb, sample, 5), 0);
-	CHECK_EQ(pages_header(&pages, 0), 5);
-	CHECK_EQ(pages_header(&pages, 16), DISCARD | 88);
+	CHECK_EQ(ring_header(&ring, 0), 5);
+	CHECK_EQ(ring_header(&ring, 16), DISCARD | 88);
 	CHECK_FAILS(uringbuf_submit_len(rb, sample, 5), EINVAL);
 	CHECK_FAILS(uringbuf_discard(rb, sample), EINVAL);
 	CHECK_EQ(ring_drain(&ring, NO_WAKEUP), 1);
-	CHECK(memcmp(ring_sample(&ring, 0, &len), "short", 5) == 0 && len == 5);
-	CHECK_EQ(*pages.consumer, 112);
-	end();
+	CHECK(ring_has(&ring, 0, "short", 5));
+	CHECK_EQ(*ring.consumer, 112);
 }
 
-static void waiting_until_consumed_ends_with_the_drain(void)
+ON_RING(waiting_until_consumed_ends_with_the_drain, SIZE)
 {
-	begin();
 	CHECK_EQ(uringbuf_wait_consumed(rb, 0, -1), 0);
 	CHECK_EQ(uringbuf_push(rb, "one", 3), 0);
 	uint64_t position = uringbuf_position(rb);
@@ -142,7 +108,6 @@ static void waiting_until_consumed_ends_with_the_drain(void)
 	CHECK_EQ(uringbuf_wait_consumed(rb, uringbuf_position(rb), -1), 0);
 	CHECK(now_ms() - start >= 40);
 	kick_wait(kick);
-	end();
 }
 
 static void *cancel_soon(void *arg)
@@ -165,18 +130,14 @@ static double cancelled_after(void)
 	return took - 50;
 }
 
-static void a_wait_is_cancelled_and_resumed(void)
+TEST(a_wait_is_cancelled_and_resumed)
 {
-	struct rlimit before, tight;
-
-	begin();
+	begin(SIZE);
 	CHECK_EQ(uringbuf_submit(rb, uringbuf_reserve(rb, SIZE - 24)), 0);
 	/* Without a descriptor for it at the next look. */
-	CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
-	tight = (struct rlimit){ .rlim_cur = 3, .rlim_max = before.rlim_max };
-	CHECK(setrlimit(RLIMIT_NOFILE, &tight) == 0);
+	rlim_t before = limit_to(RLIMIT_NOFILE, 3);
 	CHECK(cancelled_after() < 1000);
-	CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+	limit_to(RLIMIT_NOFILE, before);
 	CHECK_NULL(uringbuf_reserve_blocking(rb, 64, 1000), ECANCELED);
 	CHECK_FAILS(uringbuf_wait_consumed(rb, uringbuf_position(rb), -1), ECANCELED);
 	/* Room that is there is given all the same. */
@@ -199,12 +160,11 @@ static void a_wait_is_cancelled_and_resumed(void)
 	CHECK_EQ(open_fds(), fds - 4);
 }
 
-static void a_claim_keeps_out_only_those_who_ask(void)
+ON_RING(a_claim_keeps_out_only_those_who_ask, SIZE)
 {
-	int status, tell[2], ended[2];
+	int status, tell[2];
 	char byte;
 
-	begin();
 	CHECK_EQ(uringbuf_claim(rb, ring.fd), 0);
 	CHECK_FAILS(uringbuf_claim(rb, ring.fd), EBUSY);
 	/* No handle is refused, with the claim or without. */
@@ -218,7 +178,7 @@ static void a_claim_keeps_out_only_those_who_ask(void)
 	CHECK_EQ(uringbuf_claim(other, ring.fd), 0);
 	uringbuf_free(other);
 	/* Another process has it, until it is killed. */
-	CHECK(pipe(tell) == 0 && pipe(ended) == 0);
+	CHECK(pipe(tell) == 0);
 	int child = fork();
 	CHECK(child >= 0);
 	if (child == 0) {
@@ -235,26 +195,23 @@ static void a_claim_keeps_out_only_those_who_ask(void)
 	kill(child, SIGKILL);
 	CHECK(waitpid(child, &status, 0) == child);
 	CHECK_EQ(uringbuf_claim(rb, ring.fd), 0);
-	for (int n = 0; n < 2; n++) {
-		close(tell[n]);
-		close(ended[n]);
-	}
-	end();
+	close(tell[0]);
+	close(tell[1]);
 }
 
-static void maps_are_made_and_opened_by_their_pins(void)
+TEST(maps_are_made_and_opened_by_their_pins)
 {
 	char dir[] = "/tmp/capi-XXXXXX", path[64], plain[64];
 	union bpf_attr pin = { 0 };
 
-	int fd = uringbuf_map_create("from_c", 5000);
+	int fd = uringbuf_map_create("from_c", SIZE - 1000);
 	CHECK(fd >= 0);
 	CHECK(fcntl(fd, F_GETFD) == FD_CLOEXEC);
 	CHECK(mkdtemp(dir) != NULL && mount("bpf", dir, "bpf", 0, NULL) == 0);
 	snprintf(path, sizeof(path), "%s/ring", dir);
 	pin.pathname = (uintptr_t)path;
 	pin.bpf_fd = (uint32_t)fd;
-	CHECK(syscall(SYS_bpf, BPF_OBJ_PIN, &pin, sizeof(pin)) == 0);
+	CHECK(bpf(BPF_OBJ_PIN, &pin) == 0);
 	int again = uringbuf_map_open(path);
 	CHECK(again >= 0);
 	struct uringbuf *one = uringbuf_new(fd, NULL), *other = uringbuf_new(again, NULL);
@@ -263,7 +220,7 @@ static void maps_are_made_and_opened_by_their_pins(void)
 	CHECK_EQ(uringbuf_position(other), 16);
 	struct uringbuf_state state = { .sz = sizeof(state) };
 	CHECK_EQ(uringbuf_inspect(again, &state), 0);
-	CHECK_EQ(state.ring_size, 8192);
+	CHECK_EQ(state.ring_size, SIZE);
 	uringbuf_free(one);
 	uringbuf_free(other);
 	close(fd);
@@ -293,12 +250,11 @@ static struct uringbuf_state inspect(void)
 	return state;
 }
 
-static void inspecting_tells_how_a_ring_stands(void)
+ON_RING(inspecting_tells_how_a_ring_stands, SIZE)
 {
 	struct uringbuf_state state;
 	uint32_t word = (1 << 24) + 1;
 
-	begin();
 	CHECK_EQ(inspect().verdict, URINGBUF_EMPTY);
 	CHECK_EQ(uringbuf_push(rb, "one", 3), 0);
 	CHECK_EQ(uringbuf_discard(rb, uringbuf_reserve(rb, 8)), 0);
@@ -309,13 +265,13 @@ static void inspecting_tells_how_a_ring_stands(void)
 	state = inspect();
 	CHECK_EQ(state.verdict, URINGBUF_HELD);
 	CHECK(state.busy == 1 && state.obstacle == 32 && state.ready == 2 && state.kernel_errno == 0);
-	memcpy(pages.data + 32, &word, sizeof(word));
+	memcpy(ring.data + 32, &word, sizeof(word));
 	state = inspect();
 	CHECK_EQ(state.verdict, URINGBUF_JAMMED);
 	CHECK_EQ(state.kernel_errno, EINVAL);
 	CHECK_EQ(ring_drain(&ring, NO_WAKEUP), -state.kernel_errno);
 	CHECK_FAILS(uringbuf_submit(rb, sample), EINVAL);
-	*pages.producer = 4;
+	*ring.producer = 4;
 	state = inspect();
 	CHECK_EQ(state.verdict, URINGBUF_MISPLACED);
 	CHECK_EQ(state.kernel_errno, EINVAL);
@@ -328,23 +284,4 @@ static void inspecting_tells_how_a_ring_stands(void)
 	CHECK_FAILS(uringbuf_inspect(ring.fd, &old), EINVAL);
 	CHECK_FAILS(uringbuf_inspect(ring.fd, NULL), EINVAL);
 	CHECK_FAILS(uringbuf_inspect(-1, &state), EBADFD);
-	end();
-}
-
-static const struct test tests[] = {
-	TEST(a_push_is_published_in_one_step),
-	TEST(a_batch_is_published_at_once_or_not_at_all),
-	TEST(a_push_goes_behind_a_reserved_sample),
-	TEST(a_shorter_submit_leaves_a_rest_that_is_skipped),
-	TEST(waiting_until_consumed_ends_with_the_drain),
-	TEST(a_wait_is_cancelled_and_resumed),
-	TEST(a_claim_keeps_out_only_those_who_ask),
-	TEST(maps_are_made_and_opened_by_their_pins),
-	TEST(inspecting_tells_how_a_ring_stands),
-};
-
-int main(int argc, char **argv)
-{
-	(void)argc;
-	return run_tests(argv[0], tests, sizeof(tests) / sizeof(*tests));
 }

@@ -27,14 +27,11 @@ int main(void)
 	struct user_ring_buffer_opts opts = { .sz = 7 };
 	struct user_ring_buffer *rb;
 	struct ring ring;
-	struct pages pages;
 	char *first, *second;
-	uint32_t len;
 	int count = 0;
 
 	libbpf_set_print(quiet);
 	ring_make(&ring, SIZE);
-	pages_map(&pages, &ring);
 
 	errno = 0;
 	rb = user_ring_buffer__new(ring.fd, &opts);
@@ -48,17 +45,17 @@ int main(void)
 
 	first = user_ring_buffer__reserve(rb, 13);
 	second = user_ring_buffer__reserve(rb, 5);
-	printf("    reserve 13, then 5:         %td bytes apart, headers %08x %08x\n", second - first, pages_header(&pages, 0),
-	       pages_header(&pages, 24));
+	printf("    reserve 13, then 5:         %td bytes apart, headers %08x %08x\n", second - first, ring_header(&ring, 0),
+	       ring_header(&ring, 24));
 	memcpy(first, "thirteen byte", 13);
 	memcpy(second, "five!", 5);
 	user_ring_buffer__submit(rb, second);
-	printf("    submit the second:          headers %08x %08x, drained %d\n", pages_header(&pages, 0),
-	       pages_header(&pages, 24), ring_drain(&ring, 0));
+	printf("    submit the second:          headers %08x %08x, drained %d\n", ring_header(&ring, 0),
+	       ring_header(&ring, 24), ring_drain(&ring, 0));
 	user_ring_buffer__submit(rb, first);
 	printf("    submit the first:           drained %d", ring_drain(&ring, 0));
-	printf(": %.13s", (const char *)ring_sample(&ring, 0, &len));
-	printf(", %.5s\n", (const char *)ring_sample(&ring, 1, &len));
+	printf(": %.13s", (const char *)ring_sample(&ring, 0, NULL));
+	printf(", %.5s\n", (const char *)ring_sample(&ring, 1, NULL));
 
 	for (char *sample; (sample = user_ring_buffer__reserve(rb, 40)) != NULL; count++)
 		user_ring_buffer__discard(rb, sample);
@@ -73,7 +70,6 @@ int main(void)
 
 	user_ring_buffer__free(rb);
 	ring_end(&ring);
-	pages_unmap(&pages);
 
 	/* A ring with 16 bytes free. */
 	ring_make(&ring, SIZE);

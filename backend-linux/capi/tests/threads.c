@@ -31,8 +31,7 @@ void *__tsan_memset(void *to, int byte, size_t len)
 }
 #endif
 
-static struct ring ring;
-static struct uringbuf *rb;
+FIXTURE(struct uringbuf, uringbuf_new, uringbuf_free)
 
 /* Samples on their way from the thread that reserves to those that submit. */
 static struct {
@@ -77,14 +76,11 @@ static void *submit(void *arg)
 	}
 }
 
-static void threads_submit_in_any_order_beside_reservations(void)
+ON_RING(threads_submit_in_any_order_beside_reservations, SIZE)
 {
 	pthread_t threads[SUBMITTERS];
 	uint64_t next = 0;
 
-	ring_make(&ring, SIZE);
-	rb = uringbuf_new(ring.fd, NULL);
-	CHECK(rb != NULL);
 	for (int n = 0; n < SUBMITTERS; n++)
 		CHECK(pthread_create(&threads[n], NULL, submit, (void *)(uintptr_t)(n + 1)) == 0);
 	for (uint64_t lap = 0; lap < LAPS; lap++) {
@@ -124,16 +120,4 @@ static void threads_submit_in_any_order_beside_reservations(void)
 	pthread_mutex_unlock(&queue.lock);
 	for (int n = 0; n < SUBMITTERS; n++)
 		pthread_join(threads[n], NULL);
-	uringbuf_free(rb);
-	ring_end(&ring);
-}
-
-static const struct test tests[] = {
-	TEST(threads_submit_in_any_order_beside_reservations),
-};
-
-int main(int argc, char **argv)
-{
-	(void)argc;
-	return run_tests(argv[0], tests, sizeof(tests) / sizeof(*tests));
 }
