@@ -24,13 +24,15 @@ pub(crate) struct Signals {
 impl Signals {
     /// Watches from now on, and calls `then` in a thread of its own when the first signal comes.
     pub(crate) fn watch(then: impl FnOnce() + Send + 'static) -> io::Result<Self> {
+        // First, so that no signal is caught without being seen. One that comes before the flags are there does not count as
+        // the first of two.
+        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
         let again = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             // In this order: the first signal raises the flag, the second one finds it raised.
             flag::register_conditional_default(signal, Arc::clone(&again))?;
             flag::register(signal, Arc::clone(&again))?;
         }
-        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
         let (closed_on_signal, other_end) = UnixStream::pair()?;
         let caught = Arc::new(AtomicI32::new(0));
         let store = Arc::clone(&caught);

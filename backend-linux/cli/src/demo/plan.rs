@@ -57,8 +57,8 @@ mod tests {
     #[test]
     fn a_round_is_what_ring_drain_and_log_hold() {
         assert_eq!(Plan::new(1, 40, 256 * 1024).unwrap().round, 256 * 1024 / 48);
-        assert_eq!(Plan::new(1, 0, 4096).unwrap().round, 512);
-        assert_eq!(Plan::new(1, 4088, 4096).unwrap().round, 1);
+        assert_eq!(Plan::new(1, 0, 65536).unwrap().round, 8192);
+        assert_eq!(Plan::new(1, 65528, 65536).unwrap().round, 1);
         assert_eq!(Plan::new(1, 0, 1 << 31).unwrap().round, 131_072);
         let large = Plan::new(1000, (1 << 24) - 1, 1 << 31).unwrap();
         assert_eq!(large.round, 15);
@@ -68,9 +68,9 @@ mod tests {
     #[test]
     fn what_can_not_work_is_refused_with_its_numbers() {
         let too_large = |size, ring, max| PlanError::SampleTooLarge { size, ring, max };
-        assert_eq!(Plan::new(1, 4089, 4096).unwrap_err(), too_large(4089, 4096, 4088));
+        assert_eq!(Plan::new(1, 65529, 65536).unwrap_err(), too_large(65529, 65536, 65528));
         assert_eq!(Plan::new(1, 1 << 24, 1 << 31).unwrap_err(), too_large(1 << 24, 1 << 31, (1 << 24) - 1));
-        assert_eq!(Plan::new(1, u64::MAX, 4096).unwrap_err(), too_large(u64::MAX, 4096, 4088));
+        assert_eq!(Plan::new(1, u64::MAX, 65536).unwrap_err(), too_large(u64::MAX, 65536, 65528));
         assert_eq!(Plan::new(1, 40, 0).unwrap_err(), PlanError::Ring(MapError::SizeZero));
         assert!(matches!(Plan::new(1, 40, 1 << 32), Err(PlanError::Ring(MapError::SizeTooLarge { .. }))));
     }

@@ -174,31 +174,20 @@ fn a_ring_is_still_stuck_only_at_the_same_obstacle() {
 
 #[test]
 fn a_watched_ring_is_told_for_how_long_it_stands() {
-    let start = Instant::now();
-    let at = |seconds| start + Duration::from_secs(seconds);
+    let (start, mut unchanged) = (Instant::now(), Unchanged::default());
+    let mut since = |image: &RingImage, seconds| {
+        unchanged.since(&seen(image, 1).survey, start + Duration::from_secs(seconds)).as_secs_f64()
+    };
     let held = image(0, &[Header::from_word(8 | BUSY_BIT)]);
-    let mut unchanged = Unchanged::default();
-    assert_eq!(unchanged.since(&seen(&held, 1).survey, at(0)), Duration::ZERO);
-    assert_eq!(unchanged.since(&seen(&held, 1).survey, at(3)), Duration::from_secs(3));
-    assert!(advice(&held, Some(Duration::from_secs(3))).words.contains("Unchanged for 3.0 s"));
-    assert_eq!(
-        unchanged.since(&seen(&image(16, &[Header::busy(8)]), 1).survey, at(4)),
-        Duration::ZERO,
-        "another record"
-    );
-
+    assert_eq!([since(&held, 0), since(&held, 3)], [0.0, 3.0]);
+    assert_eq!(since(&image(16, &[Header::busy(8)]), 4), 0.0, "another record");
     let flowing = image(32, &[submitted()]);
-    assert_eq!(unchanged.since(&seen(&flowing, 1).survey, at(5)), Duration::ZERO);
-    assert_eq!(unchanged.since(&seen(&flowing, 1).survey, at(9)), Duration::from_secs(4));
+    assert_eq!([since(&flowing, 5), since(&flowing, 9)], [0.0, 4.0]);
+    assert_eq!(since(&image(48, &[submitted()]), 10), 0.0, "it was drained");
+    let empty = image(64, &[]);
+    assert_eq!([since(&empty, 11), since(&empty, 12)], [0.0; 2], "an empty ring waits for nothing");
+    assert!(advice(&held, Some(Duration::from_secs(3))).words.contains("Unchanged for 3.0 s"));
     assert!(advice(&flowing, Some(Duration::from_secs(4))).todo.contains("bpf_user_ringbuf_drain"));
-    assert_eq!(unchanged.since(&seen(&image(48, &[submitted()]), 1).survey, at(10)), Duration::ZERO, "it was drained");
-
-    assert_eq!(unchanged.since(&seen(&image(64, &[]), 1).survey, at(11)), Duration::ZERO);
-    assert_eq!(
-        unchanged.since(&seen(&image(64, &[]), 1).survey, at(12)),
-        Duration::ZERO,
-        "an empty ring waits for nothing"
-    );
 }
 
 #[test]

@@ -1,17 +1,15 @@
 //! `demo`: every sample accounted for, on the kernel and on the simulation.
 
+use serde_json::json;
 use user_ringbuf_kit::needs_admin;
 
-use crate::support::{Run, run, run_without_rights};
+use crate::support::{Run, has, run, run_without_rights};
 
 fn intact(run: &Run, backend: &str, samples: u64) {
     assert_eq!(run.status, 0, "{run:?}");
     let json = run.json();
-    assert_eq!(json["backend"], backend);
-    assert_eq!((json["samples"].as_u64(), json["drained"].as_u64()), (Some(samples), Some(samples)));
-    for key in ["lost", "out_of_order", "corrupt"] {
-        assert_eq!(json[key], 0, "{key}: {run:?}");
-    }
+    has(&json, json!({"backend": backend, "samples": samples, "drained": samples}));
+    has(&json, json!({"lost": 0, "out_of_order": 0, "corrupt": 0}));
     assert!(json["kernel"].is_string());
     for key in ["seconds", "samples_per_second", "producer_share", "kernel_share"] {
         assert!(json[key].as_f64().is_some_and(|number| number >= 0.0), "{key}: {run:?}");
@@ -58,9 +56,7 @@ fn auto_says_which_backend_it_took_and_why() {
 #[test]
 fn the_real_kernel_without_rights_is_an_error_that_names_the_way_round() {
     needs_admin!();
-    let run = run_without_rights(&["demo", "--backend", "linux"]);
-    let error = run.failed(1);
-    assert!(error.contains("CAP_BPF") && error.contains("--backend sim"), "{error}");
+    run_without_rights(&["demo", "--backend", "linux"]).failed(1, &["CAP_BPF", "--backend sim"]);
 }
 
 #[test]
@@ -74,8 +70,7 @@ fn sizes_that_can_not_work_are_refused_before_anything_runs() {
     ] {
         for backend in ["auto", "linux", "sim"] {
             let run = run(&[&["demo", "--json", "--backend", backend], args].concat());
-            let error = run.failed(2);
-            assert!(words.iter().all(|word| error.contains(word)), "{error}");
+            let error = run.failed(2, &words);
             assert!(!error.contains("backend"), "nothing may have run: {error}");
             assert_eq!(run.stdout, "");
         }
@@ -84,8 +79,7 @@ fn sizes_that_can_not_work_are_refused_before_anything_runs() {
 
 #[test]
 fn in_words_the_report_says_the_same() {
-    let run = run(&["demo", "--samples", "1234", "--backend", "sim"]);
-    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+    let run = run(&["demo", "--samples", "1234", "--backend", "sim"]).quiet();
     for words in ["1234 samples of 40 bytes", "drained       1234", "lost          0", "simulated"] {
         assert!(run.stdout.contains(words), "{words}: {run:?}");
     }

@@ -1,24 +1,20 @@
 //! `drain`: what was sent comes out, all of it, and a ring that can't be drained says why.
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::{Value, json};
-use user_ringbuf_kit::{needs_admin, patience};
+use user_ringbuf_kit::needs_admin;
 use user_ringbuf_linux::{DrainOptions, DrainProgram, Map, Mapping, MappingView, Producer, Survey, Verdict};
 
-use crate::support::{Bpffs, Run, command, drain, run, run_with, run_without_rights};
-use crate::watchdog::Watchdog;
+use crate::support::{Bpffs, Run, Running, command, drain, producer, run, run_with, run_without_rights};
 
 fn id(map: &Map) -> String {
     map.id().to_string()
 }
 
 fn push(map: &Map, samples: &[&[u8]]) {
-    let mapping = Mapping::new(map).unwrap();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = producer(map);
     for sample in samples {
         producer.push(sample).unwrap();
     }
@@ -31,15 +27,11 @@ fn is_empty(map: &Map) -> bool {
 #[test]
 fn what_send_puts_in_drain_prints() {
     needs_admin!();
-    let bpffs = Bpffs::mount();
-    let map = bpffs.ring(4096);
-    let path = bpffs.text("ring");
+    let (_bpffs, map, path) = Bpffs::with_ring(4096);
     assert_eq!(run_with(&["send", "--pin", &path], b"a\nbb\n").status, 0);
-    let drained = run(&["drain", "--pin", &path]);
-    assert_eq!((drained.status, drained.stdout.as_str(), drained.stderr.as_str()), (0, "a\nbb\n", ""));
+    assert_eq!(run(&["drain", "--pin", &path]).quiet().stdout, "a\nbb\n");
     assert!(is_empty(&map));
-    let empty = run(&["drain", "--id", &id(&map)]);
-    assert_eq!((empty.status, empty.stdout.as_str(), empty.stderr.as_str()), (0, "", ""));
+    assert_eq!(run(&["drain", "--id", &id(&map)]).quiet().stdout, "");
 }
 
 #[test]
@@ -57,13 +49,9 @@ fn samples_are_written_as_frames_digits_or_objects() {
     assert_eq!(frames, b"\x03\0\0\0a\nb\0\0\0\0\x02\0\0\0\xff\0");
     assert_eq!(drained(&["--framing", "hex"]), b"610a62\n\nff00\n");
     let objects = drained(&["--json"]);
-    let objects: Vec<Value> = objects
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-        .map(|line| serde_json::from_slice(line).unwrap())
-        .collect();
+    let objects = serde_json::Deserializer::from_slice(&objects).into_iter::<Value>();
     assert_eq!(
-        objects,
+        objects.map(Result::unwrap).collect::<Vec<_>>(),
         [
             json!({"sample": 1, "len": 3, "text": "a\nb"}),
             json!({"sample": 2, "len": 0, "text": ""}),
@@ -81,8 +69,7 @@ fn no_sample_is_lost_however_many_there_are_and_however_long_they_are() {
     needs_admin!();
     // More than a drain takes, and more than its log holds.
     let map = Map::create("drain_many", 32 << 20).unwrap();
-    let mapping = Mapping::new(&map).unwrap();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = producer(&map);
     let mut count = 0;
     for number in 0..300_000 {
         producer.push(format!("{number:07}").as_bytes()).unwrap();
@@ -92,9 +79,7 @@ fn no_sample_is_lost_however_many_there_are_and_however_long_they_are() {
         count += 1;
     }
     drop(producer);
-    drop(mapping);
-    let drained = run(&["drain", "--id", &id(&map)]);
-    assert_eq!((drained.status, drained.stderr.as_str()), (0, ""));
+    let drained = run(&["drain", "--id", &id(&map)]).quiet();
     let lines: Vec<&str> = drained.stdout.lines().collect();
     assert_eq!(lines.len(), count);
     assert!(lines[..300_000].iter().enumerate().all(|(number, line)| *line == format!("{number:07}")));
@@ -112,40 +97,13 @@ fn as_many_samples_as_asked_for_and_the_others_stay() {
     assert_eq!(drain(&map), [b"3"]);
 }
 
-/// A `drain --follow`, and what it has written.
-struct Following {
-    _watchdog: Watchdog,
-    child: Child,
-    stdout: BufReader<std::process::ChildStdout>,
+fn follow(map: &Map, more: &[&str]) -> Running {
+    Running::start(&[&["drain", "--follow", "--id", &id(map)], more].concat())
 }
 
-impl Following {
-    fn start(map: &Map, more: &[&str]) -> Self {
-        let mut child = command()
-            .args(["drain", "--follow", "--id", &id(map)])
-            .args(more)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        Self { _watchdog: Watchdog::over(&child), child, stdout }
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).unwrap();
-        line
-    }
-
-    fn end(mut self, signal: Signal) -> Run {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-        let mut rest = String::new();
-        self.stdout.read_to_string(&mut rest).unwrap();
-        let mut run = Run::of(&self.child.wait_with_output().unwrap());
-        run.stdout = rest;
-        run
-    }
+fn end(following: Running, signal: Signal) -> Run {
+    following.kill(signal);
+    following.end()
 }
 
 #[test]
@@ -153,19 +111,19 @@ fn following_goes_on_until_a_signal_and_says_how_much_it_was() {
     needs_admin!();
     let map = Map::create("drain_follow", 4096).unwrap();
     for signal in [Signal::INT, Signal::TERM] {
-        let mut following = Following::start(&map, &[]);
+        let mut following = follow(&map, &[]);
         for line in ["one", "two"] {
             push(&map, &[line.as_bytes()]);
             assert_eq!(following.line(), format!("{line}\n"));
         }
-        let run = following.end(signal);
+        let run = end(following, signal);
         assert_eq!((run.status, run.stdout.as_str()), (0, ""));
         assert!(run.stderr.ends_with("drained 2 samples (6 bytes)\n"), "{run:?}");
     }
-    let mut following = Following::start(&map, &["--json"]);
+    let mut following = follow(&map, &["--json"]);
     push(&map, &[b"one"]);
     assert_eq!(following.line(), "{\"sample\":1,\"len\":3,\"text\":\"one\"}\n");
-    let total: Value = serde_json::from_str(&following.end(Signal::INT).stdout).unwrap();
+    let total: Value = serde_json::from_str(&end(following, Signal::INT).stdout).unwrap();
     assert_eq!(total, json!({"id": map.id(), "samples": 1, "bytes": 3}));
 }
 
@@ -173,18 +131,15 @@ fn following_goes_on_until_a_signal_and_says_how_much_it_was() {
 fn following_waits_at_a_busy_record_and_says_so() {
     needs_admin!();
     let map = Map::create("drain_held", 4096).unwrap();
-    let mapping = Mapping::new(&map).unwrap();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = producer(&map);
     let busy = producer.reserve_detached(4).unwrap();
     producer.push(b"behind").unwrap();
-    let mut following = Following::start(&map, &[]);
-    let mut stderr = BufReader::new(following.child.stderr.take().unwrap());
-    let mut note = String::new();
-    stderr.read_line(&mut note).unwrap();
+    let mut following = follow(&map, &[]);
+    let note = following.note();
     assert!(note.contains("is held: the kernel stops at the busy record of"), "{note}");
     busy.discard();
     assert_eq!(following.line(), "behind\n");
-    following.end(Signal::TERM);
+    end(following, Signal::TERM);
 }
 
 #[test]
@@ -200,11 +155,9 @@ fn what_stops_the_kernel_is_told_with_what_to_do() {
     drop(mapping);
     let held = run(&["drain", "--id", &id(&map)]);
     assert_eq!(held.stdout, "before\n");
-    let error = held.failed(1);
-    assert!(error.contains("is held: the kernel stops at the busy record of 100 bytes"), "{error}");
-    assert!(error.contains("`user-ringbuf repair --id"), "{error}");
+    held.failed(1, &["is held: the kernel stops at the busy record of 100 bytes", "`user-ringbuf repair --id"]);
     let json = run(&["drain", "--id", &id(&map), "--json"]);
-    assert!(json.failed(1).contains("held") && json.json()["error"].is_string(), "{json:?}");
+    json.failed(1, &["held", json.json()["error"].as_str().unwrap()]);
     assert_eq!(run(&["repair", "--id", &id(&map), "--producer-is-gone"]).status, 0);
     assert_eq!(run(&["drain", "--id", &id(&map)]).stdout, "behind\n");
 }
@@ -213,14 +166,14 @@ fn what_stops_the_kernel_is_told_with_what_to_do() {
 fn another_drain_of_the_same_ring_is_noticed_and_waited_for() {
     needs_admin!();
     let map = Map::create("drain_twice", 4096).unwrap();
-    let samples: Vec<Vec<u8>> = (0..200).map(|number: u32| number.to_string().into_bytes()).collect();
+    let samples: Vec<Vec<u8>> = (0..100).map(|number: u32| number.to_string().into_bytes()).collect();
     push(&map, &samples.iter().map(Vec::as_slice).collect::<Vec<_>>());
     let mut slow = DrainProgram::load_troublesome(&map, 1 << 20).unwrap();
     let options = DrainOptions::new().delay(DrainOptions::MAX_DELAY);
     std::thread::scope(|scope| {
         let draining = scope.spawn(move || {
             let drained = slow.run(&options).unwrap();
-            assert_eq!(drained.returned(), Ok(200));
+            assert_eq!(drained.returned(), Ok(100));
         });
         // Some time before the slow one has taken them all.
         std::thread::sleep(Duration::from_millis(100));
@@ -232,9 +185,7 @@ fn another_drain_of_the_same_ring_is_noticed_and_waited_for() {
     // Two of the command, one after the other or at once: each sample comes out of one of them.
     for _ in 0..20 {
         push(&map, &samples.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        let start =
-            || command().args(["drain", "--id", &id(&map)]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let both = [start().unwrap(), start().unwrap()].map(|one| Run::of(&one.wait_with_output().unwrap()));
+        let both = [(); 2].map(|()| Running::start(&["drain", "--id", &id(&map)])).map(Running::end);
         let mut lines: Vec<&str> = both.iter().flat_map(|one| one.stdout.lines()).collect();
         lines.sort_unstable_by_key(|line| line.parse::<u32>().unwrap());
         assert!(lines.iter().map(|line| line.as_bytes()).eq(samples.iter().map(Vec::as_slice)), "{both:?}");
@@ -268,20 +219,16 @@ fn a_closed_pipe_ends_it_quietly() {
     needs_admin!();
     let map = Map::create("drain_pipe", 1 << 20).unwrap();
     push(&map, &vec![&b"0123456789"[..]; 30_000]);
-    let mut following = Following::start(&map, &[]);
+    let mut following = follow(&map, &[]);
     assert_eq!(following.line(), "0123456789\n");
-    let Following { child, stdout, _watchdog } = following;
-    drop(stdout);
-    let began = Instant::now();
+    following.close_output();
     // What is read of it now is beyond what a pipe holds.
     push(&map, &[&[0; 40]]);
-    let run = Run::of(&child.wait_with_output().unwrap());
-    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
-    assert!(began.elapsed() < patience());
+    following.end().quiet();
     for args in [&["list"][..], &["probe"], &["inspect", "--id", &id(&map)]] {
-        let mut child = command().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        drop(child.stdout.take());
-        let stderr = Run::of(&child.wait_with_output().unwrap()).stderr;
+        let mut running = Running::start(args);
+        running.close_output();
+        let stderr = running.end().stderr;
         assert!(!stderr.contains("pipe") && !stderr.contains("panicked"), "{args:?} {stderr}");
     }
 }
@@ -290,12 +237,8 @@ fn a_closed_pipe_ends_it_quietly() {
 fn without_rights_the_error_names_the_capability() {
     use std::os::unix::fs::PermissionsExt;
     needs_admin!();
-    let bpffs = Bpffs::mount();
-    let map = bpffs.ring(4096);
+    let (bpffs, _map, path) = Bpffs::with_ring(4096);
     std::fs::set_permissions(bpffs.path(""), PermissionsExt::from_mode(0o755)).unwrap();
     std::fs::set_permissions(bpffs.path("ring"), PermissionsExt::from_mode(0o666)).unwrap();
-    let run = run_without_rights(&["drain", "--pin", &bpffs.text("ring")]);
-    assert!(run.failed(1).contains("it needs CAP_BPF"), "{run:?}");
-    let run = run_without_rights(&["drain", "--id", &id(&map)]);
-    assert!(run.failed(1).contains("it needs CAP_SYS_ADMIN"), "{run:?}");
+    run_without_rights(&["drain", "--pin", &path]).failed(1, &["it needs CAP_BPF"]);
 }

@@ -4,10 +4,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use user_ringbuf_kit::needs_admin;
+use user_ringbuf_kit::{needs_admin, patience};
 use user_ringbuf_linux::{Map, Mapping, Producer};
 
-use crate::support::{Bpffs, Run, drain, run, run_without_rights};
+use crate::support::{Bpffs, Run, drain, has, producer, run, run_without_rights};
 
 /// Lists the rings with this name.
 fn list(name: &str, more: &[&str]) -> Run {
@@ -43,24 +43,22 @@ fn a_ring_is_listed_with_its_size_verdict_producer_holders_and_pins() {
         map.pin(bpffs.path(name)).unwrap();
     }
     let empty = only("list_one");
-    assert_eq!((&empty["id"], &empty["size"], &empty["used"]), (&json!(map.id()), &json!(map.size()), &json!(0)));
-    assert_eq!((&empty["verdict"], &empty["producer"]), (&json!("empty"), &json!({"state": "none"})));
+    has(
+        &empty,
+        json!({"id": map.id(), "size": map.size(), "used": 0, "verdict": "empty", "producer": {"state": "none"}}),
+    );
     let mut pins: Vec<&str> = empty["pins"].as_array().unwrap().iter().map(|pin| pin.as_str().unwrap()).collect();
     pins.sort_unstable();
     assert_eq!(pins, [bpffs.text("below/again"), bpffs.text("ring")]);
-    let name = std::fs::read_to_string("/proc/self/comm").unwrap();
-    let process = json!({"pid": std::process::id(), "name": name.trim_end()});
-    // The process's own name is that of its first thread.
-    let holds = |ring: &Value| ring["holders"].as_array().unwrap().iter().any(|one| one["pid"] == process["pid"]);
-    assert!(holds(&empty), "{empty}");
+    let pid = std::process::id();
+    assert!(empty["holders"].as_array().unwrap().iter().any(|holder| holder["pid"] == pid), "{empty}");
 
-    let mapping = Mapping::new(&map).unwrap();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = producer(&map);
     producer.push(b"sample").unwrap();
     let held = producer.reserve_detached(8).unwrap();
     let alive = only("list_one");
-    assert_eq!((&alive["verdict"], &alive["used"], &alive["stuck"]), (&json!("held"), &json!(32), &json!(false)));
-    assert_eq!((&alive["producer"]["state"], &alive["producer"]["pid"]), (&json!("alive"), &process["pid"]));
+    has(&alive, json!({"verdict": "held", "used": 32, "stuck": false}));
+    has(&alive["producer"], json!({"state": "alive", "pid": pid}));
     drop(held);
     assert_eq!(only("list_one")["verdict"], "flowing");
     while producer.push(&[0; 40]).is_ok() {}
@@ -81,7 +79,7 @@ fn a_stuck_ring_is_named_and_makes_the_exit_status_1() {
     abandon(&maps[1]);
     let run = list("list_stuck", &["--json"]);
     let id = maps[1].id();
-    assert!(run.failed(1).contains(&format!("stuck: ring {id} (list_stuck), held by the busy record at 0")), "{run:?}");
+    run.failed(1, &[&format!("stuck: ring {id} (list_stuck), held by the busy record at 0")]);
     assert_eq!(run.json()["stuck"], json!([id]));
     let words = list("list_stuck", &[]);
     let line = words.stdout.lines().find(|line| line.trim_start().starts_with(&id.to_string())).unwrap();
@@ -100,8 +98,7 @@ fn a_stuck_ring_is_named_and_makes_the_exit_status_1() {
 fn a_watched_ring_that_nothing_drains_becomes_stuck_and_one_that_moves_has_rates() {
     needs_admin!();
     let map = Map::create("list_watch", 4096).unwrap();
-    let mapping = Mapping::new(&map).unwrap();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = producer(&map);
     producer.push(&[0; 8]).unwrap();
     let watch = |times: &str, every: &str| {
         let run = list("list_watch", &["--watch", "--times", times, "--every", every, "--json"]);
@@ -118,8 +115,7 @@ fn a_watched_ring_that_nothing_drains_becomes_stuck_and_one_that_moves_has_rates
 
     let rates = std::thread::scope(|scope| {
         let watching = scope.spawn(|| watch("2", "1000").1);
-        let end = Instant::now() + Duration::from_millis(800);
-        while Instant::now() < end {
+        while !watching.is_finished() {
             producer.push(&[0; 8]).unwrap();
             drain(&map);
             std::thread::sleep(Duration::from_millis(20));
@@ -165,7 +161,7 @@ fn of_a_thousand_rings_the_stuck_one_is_named() {
     assert_eq!((listing["rings"].as_array().map(Vec::len), &listing["stuck"]), (Some(1000), &json!([stuck])));
     let pins: Vec<_> = listing["rings"].as_array().unwrap().iter().filter(|ring| ring["pins"] != json!([])).collect();
     assert_eq!(pins.len(), 1000);
-    assert!(took < Duration::from_secs(10), "{took:?} also unoptimised, on a busy machine");
+    assert!(took < patience() / 2, "{took:?} also unoptimised, on a busy machine");
 }
 
 #[test]
@@ -184,8 +180,7 @@ fn rings_that_come_and_go_meanwhile_are_no_error() {
         // Before anything fails, so that the thread ends.
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
         for run in runs {
-            assert_eq!((run.status, run.stderr.as_str()), (0, ""));
-            let listing = run.json();
+            let listing = run.quiet().json();
             assert!(listing["vanished"].is_u64(), "{listing}");
             assert_eq!(listing["unreadable"], json!([]), "{listing}");
         }
@@ -196,23 +191,6 @@ fn rings_that_come_and_go_meanwhile_are_no_error() {
 fn without_rights_the_capability_is_named() {
     needs_admin!();
     let run = run_without_rights(&["list", "--json"]);
-    let error = run.failed(1);
-    assert!(error.contains("cannot list the rings: not permitted: it needs CAP_SYS_ADMIN"), "{error}");
+    run.failed(1, &["cannot list the rings: not permitted: it needs CAP_SYS_ADMIN"]);
     assert!(run.json()["error"].is_string());
-}
-
-#[test]
-fn a_ring_is_found_by_its_name_if_it_is_the_only_one() {
-    needs_admin!();
-    let one = Map::create("by_name", 4096).unwrap();
-    let found = run(&["inspect", "--name", "by_name", "--json"]);
-    assert_eq!((found.status, &found.json()["id"]), (0, &json!(one.id())));
-    let two = Map::create("by_name", 4096).unwrap();
-    for command in [&["inspect"][..], &["drain"], &["send"], &["repair", "--dry-run"]] {
-        let run = run(&[command, &["--name", "by_name"]].concat());
-        let ids = format!("choose one with --id ({}, {})", one.id(), two.id());
-        assert!(run.failed(1).contains("2 rings have this name") && run.failed(1).contains(&ids), "{run:?}");
-        let run = crate::support::run(&[command, &["--name", "no_such_ring"]].concat());
-        assert!(run.failed(1).contains("no ring has this name"), "{run:?}");
-    }
 }

@@ -14,6 +14,7 @@ mod producer;
 mod repair;
 mod send;
 mod support;
+mod target;
 mod two_sends;
 mod usage;
 mod waiting;

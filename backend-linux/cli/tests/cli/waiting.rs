@@ -1,96 +1,45 @@
 //! `send` on a ring that nothing drains, when it is interrupted, and when its pin changes meanwhile.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStderr, ChildStdin, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::{Value, json};
-use user_ringbuf_kit::{needs_admin, patience};
+use user_ringbuf_kit::{needs_admin, patience, soon};
 use user_ringbuf_linux::Map;
 
-use crate::support::{Bpffs, Directory, Run, command, drain, run, run_with};
-use crate::watchdog::Watchdog;
-
-/// A `send` whose standard input stays open.
-struct Sending {
-    _watchdog: Watchdog,
-    child: Child,
-    stdin: ChildStdin,
-    stderr: BufReader<ChildStderr>,
-}
-
-impl Sending {
-    fn start(args: &[&str]) -> Self {
-        let mut child = command()
-            .arg("send")
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (stdin, stderr) = (child.stdin.take().unwrap(), BufReader::new(child.stderr.take().unwrap()));
-        Self { _watchdog: Watchdog::over(&child), child, stdin, stderr }
-    }
-
-    /// The next line on standard error, but for the note that this process holds the ring open.
-    fn note(&mut self) -> String {
-        loop {
-            let mut line = String::new();
-            self.stderr.read_line(&mut line).unwrap();
-            if !line.contains("the ring open without a claim") {
-                return line;
-            }
-        }
-    }
-
-    fn kill(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    /// Waits for its end. Its input stays open until then.
-    fn end(self) -> Run {
-        let Self { child, stdin, _watchdog, .. } = self;
-        let mut run = Run::of(&child.wait_with_output().unwrap());
-        drop(stdin);
-        run.stderr.clear();
-        run
-    }
-}
+use crate::support::{Bpffs, Directory, Run, Running, command, drain, has, run, run_with};
 
 fn numbered(count: u32) -> Vec<u8> {
     (0..count).flat_map(|number| format!("{number:0248}\n").into_bytes()).collect()
 }
 
 fn drained(map: &Map, count: usize) {
-    let patience = Instant::now() + patience();
     let mut samples = 0;
-    while samples < count {
+    soon("everything came", || {
         samples += drain(map).len();
-        assert!(Instant::now() < patience, "nothing came");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+        samples >= count
+    });
     assert_eq!(samples, count);
+}
+
+/// How many samples of the ring the kernel could take now.
+fn ready(map: &Map) -> u64 {
+    run(&["inspect", "--id", &map.id().to_string(), "--json"]).json()["ready"].as_u64().unwrap()
 }
 
 #[test]
 fn a_ring_that_nothing_drains_is_named_after_a_second_and_gets_the_rest_once_it_is_drained() {
     needs_admin!();
-    let bpffs = Bpffs::mount();
-    let map = bpffs.ring(65536);
-    let path = bpffs.text("ring");
-    let mut sending = Sending::start(&["--pin", &path, "--json"]);
+    let (_bpffs, map, path) = Bpffs::with_ring(65536);
+    let mut sending = Running::start(&["send", "--pin", &path, "--json"]);
     let began = Instant::now();
-    sending.stdin.write_all(&numbered(300)).unwrap();
+    sending.write(&numbered(300));
     let note = sending.note();
     assert!(note.contains("line 257 (248 bytes) has been waiting for room for 1 s: the ring is full"), "{note}");
     assert!(note.contains(&format!("`user-ringbuf inspect --pin {path} --watch`")), "{note}");
     assert!(began.elapsed() >= Duration::from_secs(1));
     drained(&map, 300);
-    let Sending { child, stdin, _watchdog, .. } = sending;
-    drop(stdin);
-    let run = Run::of(&child.wait_with_output().unwrap());
+    let run = sending.finish();
     assert_eq!((run.status, run.json()["samples"].as_u64()), (0, Some(300)));
 }
 
@@ -102,13 +51,12 @@ fn a_timeout_ends_the_waiting_and_tells_what_went_in() {
     let began = Instant::now();
     let run = run_with(&["send", "--id", &id, "--timeout", "0.3", "--json"], &numbered(300));
     assert!(began.elapsed() >= Duration::from_millis(300));
-    assert!(run.failed(1).contains("line 257 (248 bytes) found no room within 0.3 s"), "{run:?}");
+    run.failed(1, &["line 257 (248 bytes) found no room within 0.3 s"]);
     let json = run.json();
     assert_eq!(json["samples"], 256);
     assert!(json["error"].as_str().unwrap().contains("within 0.3 s"), "{json}");
     for wrong in ["-1", "soon", "1e99", "4294967296", "NaN"] {
-        let run = crate::support::run(&["send", "--id", &id, &format!("--timeout={wrong}")]);
-        run.failed(2);
+        crate::support::run(&["send", "--id", &id, &format!("--timeout={wrong}")]).failed(2, &[]);
     }
 }
 
@@ -120,12 +68,9 @@ fn a_signal_ends_it_and_it_tells_how_many_samples_went_in() {
     for (signal, name) in [(Signal::INT, "SIGINT"), (Signal::TERM, "SIGTERM")] {
         // While it waits for input, and while it waits for room.
         for (lines, sent) in [(2, 2), (300, 256)] {
-            let mut sending = Sending::start(&["--id", &id, "--json"]);
-            sending.stdin.write_all(&numbered(lines)).unwrap();
-            let patience = Instant::now() + patience();
-            while run(&["inspect", "--id", &id, "--json"]).json()["ready"] != sent {
-                assert!(Instant::now() < patience);
-            }
+            let mut sending = Running::start(&["send", "--id", &id, "--json"]);
+            sending.write(&numbered(lines));
+            soon("sent", || ready(&map) == sent);
             let began = Instant::now();
             sending.kill(signal);
             let note = sending.note();
@@ -133,46 +78,47 @@ fn a_signal_ends_it_and_it_tells_how_many_samples_went_in() {
             assert!(began.elapsed() < Duration::from_secs(10));
             let run = sending.end();
             assert_eq!(run.status, 1);
-            let json = run.json();
-            assert_eq!((&json["samples"], &json["error"]), (&json!(sent), &json!(format!("interrupted by {name}"))));
+            has(&run.json(), json!({"samples": sent, "error": format!("interrupted by {name}")}));
             assert_eq!(u64::try_from(drain(&map).len()).unwrap(), sent);
         }
     }
-    let sending = Sending::start(&["--id", &id]);
-    // It watches for signals by the time that it has the claim.
-    let patience = Instant::now() + patience();
-    while !signals_are_caught(sending.child.id()) {
-        assert!(Instant::now() < patience);
-    }
-    sending.kill(Signal::INT);
-    let run = sending.end();
-    assert!(
-        run.stdout.starts_with("sent 0 samples (0 bytes) in ") && run.stdout.ends_with(", then stopped\n"),
-        "{run:?}"
-    );
 }
 
-/// Whether a process has a handler for SIGINT and SIGTERM.
-fn signals_are_caught(pid: u32) -> bool {
+#[test]
+fn a_signal_that_comes_as_soon_as_it_does_not_kill_ends_it_too() {
+    needs_admin!();
+    let map = Map::create("send_at_once", 65536).unwrap();
+    for _ in 0..50 {
+        let sending = Running::start(&["send", "--id", &map.id().to_string()]);
+        let began = Instant::now();
+        while !has_handlers(sending.pid()) {
+            assert!(began.elapsed() < patience());
+        }
+        sending.kill(Signal::INT);
+        let run = sending.end();
+        assert!(
+            run.stdout.starts_with("sent 0 samples (0 bytes) in ") && run.stdout.ends_with(", then stopped\n"),
+            "{run:?}"
+        );
+    }
+}
+
+/// Whether a process has handlers for SIGINT and SIGTERM.
+fn has_handlers(pid: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0").trim();
-    let caught = u64::from_str_radix(caught, 16).unwrap();
-    let [int, term] = [1_u64 << 1, 1 << 14];
-    caught & int != 0 && caught & term != 0
+    let both = 1 << (Signal::INT.as_raw() - 1) | 1 << (Signal::TERM.as_raw() - 1);
+    u64::from_str_radix(caught, 16).unwrap() & both == both
 }
 
 #[test]
 fn a_pin_that_leads_to_another_ring_stops_it() {
     needs_admin!();
-    let bpffs = Bpffs::mount();
-    let (map, path) = (bpffs.ring(65536), bpffs.text("ring"));
+    let (bpffs, map, path) = Bpffs::with_ring(65536);
     for lines in [1, 300] {
-        let mut sending = Sending::start(&["--pin", &path, "--json"]);
-        sending.stdin.write_all(&numbered(lines)).unwrap();
-        let first = Instant::now() + patience();
-        while run(&["inspect", "--id", &map.id().to_string(), "--json"]).json()["ready"].as_u64() < Some(1) {
-            assert!(Instant::now() < first);
-        }
+        let mut sending = Running::start(&["send", "--pin", &path, "--json"]);
+        sending.write(&numbered(lines));
+        soon("sending", || ready(&map) > 0);
         // As a loader does that starts again.
         std::fs::remove_file(&path).unwrap();
         let other = bpffs.ring(65536);
@@ -200,53 +146,37 @@ fn a_pin_that_leads_to_another_ring_stops_it() {
 #[test]
 fn a_pin_that_is_removed_is_told_once_and_sending_goes_on() {
     needs_admin!();
-    let bpffs = Bpffs::mount();
-    let (map, path) = (bpffs.ring(65536), bpffs.text("ring"));
-    let mut sending = Sending::start(&["--pin", &path]);
-    sending.stdin.write_all(b"one\n").unwrap();
+    let (_bpffs, map, path) = Bpffs::with_ring(65536);
+    let mut sending = Running::start(&["send", "--pin", &path]);
+    sending.write(b"one\n");
     drained(&map, 1);
     std::fs::remove_file(&path).unwrap();
     let note = sending.note();
     assert!(note.contains(&format!("the pin {path} was removed: this is still ring {}", map.id())), "{note}");
-    sending.stdin.write_all(b"two\n").unwrap();
+    sending.write(b"two\n");
     drained(&map, 1);
     std::thread::sleep(Duration::from_millis(1200));
-    let Sending { child, stdin, mut stderr, _watchdog } = sending;
-    drop(stdin);
-    let mut rest = String::new();
-    std::io::Read::read_to_string(&mut stderr, &mut rest).unwrap();
-    assert_eq!((Run::of(&child.wait_with_output().unwrap()).status, rest.as_str()), (0, ""));
+    sending.finish().quiet();
 }
 
 #[test]
 fn watching_says_that_the_pin_was_removed_or_replaced() {
     needs_admin!();
-    let bpffs = Bpffs::mount();
-    let (map, path) = (bpffs.ring(65536), bpffs.text("ring"));
-    let mut child = command()
-        .args(["inspect", "--pin", &path, "--watch", "--every", "20", "--json"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (bpffs, map, path) = Bpffs::with_ring(65536);
+    let mut watching = Running::start(&["inspect", "--pin", &path, "--watch", "--every", "20", "--json"]);
     let mut wait_for = |state: Value| {
-        let patience = Instant::now() + patience();
-        loop {
-            let look: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        soon(&state.to_string(), || {
+            let look: Value = serde_json::from_str(&watching.line()).unwrap();
             assert_eq!(look["id"], map.id(), "it is still the ring that was opened");
-            if look["pin"] == state {
-                return;
-            }
-            assert!(Instant::now() < patience, "{look}");
-        }
+            look["pin"] == state
+        });
     };
     wait_for(json!({"state": "here"}));
     std::fs::remove_file(&path).unwrap();
     wait_for(json!({"state": "gone"}));
     let other = bpffs.ring(65536);
     wait_for(json!({"state": "replaced", "id": other.id()}));
-    child.kill().unwrap();
-    child.wait().unwrap();
+    drop(watching);
     let by_id = run(&["inspect", "--id", &map.id().to_string(), "--json"]).json();
     assert!(by_id["pin"].is_null(), "{by_id}");
 }
@@ -277,7 +207,8 @@ fn thousands_of_lines_that_are_too_long_are_told_in_ranges() {
             limit + 1
         )
     );
-    assert_eq!(run.json()["too_large"], 2000);
+    let range = json!({"first": 2, "last": 2001, "shortest": limit + 1, "longest": limit + 1});
+    has(&run.json(), json!({"samples": 2, "too_large": 2000, "too_large_ranges": [range]}));
     assert_eq!(drain(&map), [b"a", b"b"]);
     let mixed = [long(1), b"c\n".to_vec()].concat().repeat(150);
     let run = send(&mixed);

@@ -67,46 +67,74 @@ impl Host for &Notes {
     }
 }
 
-struct Sent {
-    result: Result<(), SendError>,
-    samples: Vec<Vec<u8>>,
-    counts: [u64; 4],
-    notes: Vec<String>,
+/// A ring, and what was drained from it.
+struct Ring {
+    memory: HeapMemory,
+    drained: RefCell<Vec<Vec<u8>>>,
 }
 
-/// Sends into a ring of `ring` bytes, then drains what is left.
-fn send(ring: u64, framing: Framing, on_full: OnFull, from: impl Read) -> Sent {
-    let memory = HeapMemory::new(ring).unwrap();
-    let drained = RefCell::new(Vec::new());
-    send_into(&memory, &drained, framing, on_full, from)
+impl Ring {
+    fn new(size: u64) -> Self {
+        Self { memory: HeapMemory::new(size).unwrap(), drained: RefCell::default() }
+    }
+
+    fn drainer(&self) -> Drainer<'_> {
+        Drainer { kernel: FakeKernel::new(&self.memory), drained: &self.drained }
+    }
+
+    fn drain(&self) {
+        let (drained, samples) = FakeKernel::new(&self.memory).collect(0);
+        assert!(drained.returned.is_ok(), "{drained:?}");
+        self.drained.borrow_mut().extend(samples);
+    }
 }
 
-fn send_into(
-    memory: &HeapMemory,
-    drained: &RefCell<Vec<Vec<u8>>>,
-    framing: Framing,
-    on_full: OnFull,
+/// Input that a function brings: it is told the number of reads before.
+struct Reads<F>(usize, F);
+
+impl<F: FnMut(usize) -> io::Result<&'static [u8]>> Read for Reads<F> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let piece = (self.1)(self.0)?;
+        self.0 += 1;
+        into[..piece.len()].copy_from_slice(piece);
+        Ok(piece.len())
+    }
+}
+
+/// What came of sending: the error's words, the samples and bytes that were sent, and those dropped and too large.
+type Sent = (Result<(), String>, [u64; 4]);
+
+fn send_on<W: Wait<Error = Infallible>>(
+    ring: &Ring,
+    waiter: W,
+    host: &Notes,
+    (framing, on_full, timeout): (Framing, OnFull, Option<Duration>),
     from: impl Read,
 ) -> Sent {
-    let producer = Producer::attach(memory).unwrap();
+    let producer = Producer::attach(&ring.memory).unwrap();
     let max = producer.max_sample_len();
-    let host = Notes::default();
     let mut sender = Sender {
         producer,
-        waiter: Drainer { kernel: FakeKernel::new(memory), drained },
+        waiter,
         on_full,
-        timeout: None,
+        timeout,
         parser: Parser::new(framing, max),
         tally: Tally::new(framing, max),
-        host: &mut &host,
+        host: &mut { host },
         told: None,
         ring: "--id 7".to_owned(),
     };
-    let result = sender.send_all(from, |_| {});
+    let result = sender.send_all(from, |_| {}).map_err(|error| error.to_string());
     let tally = sender.tally;
-    let counts = [tally.samples, tally.bytes, tally.dropped(), tally.too_large()];
-    drained.borrow_mut().extend(FakeKernel::new(memory).collect(0).1);
-    Sent { result, samples: drained.take(), counts, notes: host.notes.take() }
+    (result, [tally.samples, tally.bytes, tally.dropped(), tally.too_large()])
+}
+
+/// Sends into a ring of 64 bytes, then drains what is left: also the samples, and what was noted.
+fn send(framing: Framing, on_full: OnFull, from: &[u8]) -> (Sent, Vec<Vec<u8>>, Vec<String>) {
+    let (ring, host) = (Ring::new(64), Notes::default());
+    let sent = send_on(&ring, ring.drainer(), &host, (framing, on_full, None), from);
+    ring.drain();
+    (sent, ring.drained.take(), host.notes.take())
 }
 
 fn lines(count: usize) -> (Vec<u8>, Vec<Vec<u8>>) {
@@ -117,254 +145,163 @@ fn lines(count: usize) -> (Vec<u8>, Vec<Vec<u8>>) {
 #[test]
 fn everything_arrives_in_order_through_a_ring_that_holds_four_lines() {
     let (input, want) = lines(1000);
-    let sent = send(64, Framing::Lines, OnFull::Wait, &input[..]);
-    assert!(sent.result.is_ok());
-    assert_eq!(sent.samples, want);
+    let (sent, samples, notes) = send(Framing::Lines, OnFull::Wait, &input);
     let bytes: usize = want.iter().map(Vec::len).sum();
-    assert_eq!(sent.counts, [1000, u64::try_from(bytes).unwrap(), 0, 0]);
-    assert!(sent.notes.is_empty());
+    assert_eq!(sent, (Ok(()), [1000, u64::try_from(bytes).unwrap(), 0, 0]));
+    assert_eq!((samples, notes.len()), (want, 0));
 }
 
 #[test]
 fn frames_as_large_as_the_ring_wait_for_all_of_it() {
     let sample = [7_u8; 56];
     let frame = [&56_u32.to_le_bytes()[..], &sample].concat();
-    let sent = send(64, Framing::U32, OnFull::Wait, &frame.repeat(3)[..]);
-    assert!(sent.result.is_ok());
-    assert_eq!(sent.samples, [sample; 3]);
+    let (sent, samples, _) = send(Framing::U32, OnFull::Wait, &frame.repeat(3));
+    assert_eq!(sent, (Ok(()), [3, 168, 0, 0]));
+    assert_eq!(samples, [sample; 3]);
 }
 
 #[test]
 fn dropped_lines_are_counted_and_named_and_the_ring_keeps_the_first() {
     let (input, want) = lines(10);
-    let sent = send(64, Framing::Lines, OnFull::Drop, &input[..]);
-    assert!(sent.result.is_ok());
-    assert_eq!(sent.samples, want[..4]);
-    assert_eq!(sent.counts, [4, 4, 6, 0]);
-    assert_eq!(sent.notes, ["lines 5 to 10 dropped: the ring is full"]);
+    let (sent, samples, notes) = send(Framing::Lines, OnFull::Drop, &input);
+    assert_eq!(sent, (Ok(()), [4, 4, 6, 0]));
+    assert_eq!(samples, want[..4]);
+    assert_eq!(notes, ["lines 5 to 10 dropped: the ring is full"]);
 }
 
 #[test]
 fn a_shorter_line_still_goes_in_where_a_longer_one_was_dropped() {
-    let sent = send(64, Framing::Lines, OnFull::Drop, &b"1\n2\n3\n0123456789\n5\n6\n"[..]);
-    assert_eq!(sent.samples, [b"1", b"2", b"3", b"5"]);
-    assert_eq!(sent.notes, ["line 4 dropped: the ring is full", "line 6 dropped: the ring is full"]);
+    let (_, samples, notes) = send(Framing::Lines, OnFull::Drop, b"1\n2\n3\n0123456789\n5\n6\n");
+    assert_eq!(samples, [b"1", b"2", b"3", b"5"]);
+    assert_eq!(notes, ["line 4 dropped: the ring is full", "line 6 dropped: the ring is full"]);
 }
 
 #[test]
 fn failing_stops_at_the_first_that_does_not_fit_and_keeps_those_before() {
     let (input, want) = lines(10);
-    let sent = send(64, Framing::Lines, OnFull::Fail, &input[..]);
-    let error = sent.result.unwrap_err().to_string();
-    assert_eq!(error, "line 5 (1 bytes) does not fit: the ring is full: the record needs 16 bytes, 0 are free");
-    assert_eq!(sent.samples, want[..4]);
-    assert_eq!(sent.counts, [4, 4, 0, 0]);
+    let (sent, samples, _) = send(Framing::Lines, OnFull::Fail, &input);
+    let why = "line 5 (1 bytes) does not fit: the ring is full: the record needs 16 bytes, 0 are free";
+    assert_eq!(sent, (Err(why.into()), [4, 4, 0, 0]));
+    assert_eq!(samples, want[..4]);
 }
 
 #[test]
 fn lines_too_large_for_the_ring_are_skipped_by_name_and_the_rest_is_sent() {
     let long = "x".repeat(57);
     let input = format!("a\n{long}\nb\n{long}{long}");
-    let sent = send(64, Framing::Lines, OnFull::Wait, input.as_bytes());
-    assert!(sent.result.is_ok());
-    assert_eq!(sent.samples, [b"a", b"b"]);
-    assert_eq!(sent.counts, [2, 2, 0, 2]);
-    assert_eq!(
-        sent.notes,
-        [
-            "line 2 skipped: 57 bytes, the limit of this ring is 56",
-            "line 4 skipped: 114 bytes, the limit of this ring is 56"
-        ]
-    );
+    let (sent, samples, notes) = send(Framing::Lines, OnFull::Wait, input.as_bytes());
+    assert_eq!(sent, (Ok(()), [2, 2, 0, 2]));
+    assert_eq!(samples, [b"a", b"b"]);
+    let skipped = |line, len| format!("line {line} skipped: {len} bytes, the limit of this ring is 56");
+    assert_eq!(notes, [skipped(2, 57), skipped(4, 114)]);
 }
 
 #[test]
 fn a_cut_frame_is_an_error_and_those_before_it_are_sent() {
-    let sent = send(64, Framing::U32, OnFull::Wait, &b"\x01\0\0\0a\x09\0\0\0bcd"[..]);
-    let error = sent.result.unwrap_err().to_string();
-    assert_eq!(error, "frame 2 (at byte 5) is cut off: its length is 9 bytes, and the input has 3 of them");
-    assert_eq!(sent.samples, [b"a"]);
-    assert_eq!(sent.counts, [1, 1, 0, 0]);
+    let (sent, samples, _) = send(Framing::U32, OnFull::Wait, b"\x01\0\0\0a\x09\0\0\0bcd");
+    let why = "frame 2 (at byte 5) is cut off: its length is 9 bytes, and the input has 3 of them";
+    assert_eq!((sent, samples), ((Err(why.into()), [1, 1, 0, 0]), vec![b"a".to_vec()]));
 }
 
-/// Gives one piece a read, and before each checks what the kernel can see of those before.
-struct Interactive<'r> {
-    memory: &'r HeapMemory,
-    drained: &'r RefCell<Vec<Vec<u8>>>,
-    pieces: Vec<(&'static [u8], usize)>,
-    visible: usize,
-}
-
-impl Read for Interactive<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let (_, samples) = FakeKernel::new(self.memory).collect(0);
-        self.drained.borrow_mut().extend(samples);
-        assert_eq!(self.drained.borrow().len(), self.visible, "samples visible when the input pauses");
-        if self.pieces.is_empty() {
-            return Err(io::Error::other("the reader broke"));
-        }
-        let (piece, visible) = self.pieces.remove(0);
-        self.visible = visible;
-        into[..piece.len()].copy_from_slice(piece);
-        Ok(piece.len())
-    }
-}
+const WAITING_FOR_LINES: (Framing, OnFull, Option<Duration>) = (Framing::Lines, OnFull::Wait, None);
 
 #[test]
 fn what_is_complete_is_visible_before_the_next_read_and_a_read_error_is_named() {
-    let memory = HeapMemory::new(4096).unwrap();
-    let drained = RefCell::new(Vec::new());
-    let pieces = vec![(&b"a\nb\nc"[..], 2), (b"d\n", 3), (b"e", 3), (b"\n\n", 5)];
-    let from = Interactive { memory: &memory, drained: &drained, pieces, visible: 0 };
-    let sent = send_into(&memory, &drained, Framing::Lines, OnFull::Wait, from);
-    assert_eq!(sent.result.unwrap_err().to_string(), "cannot read standard input: the reader broke");
-    assert_eq!(sent.samples, [&b"a"[..], b"b", b"cd", b"e", b""]);
-}
-
-/// Moves the producer position behind the sender's back at the second read.
-struct Foreign<'r>(&'r HeapMemory, u32);
-
-impl Read for Foreign<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.1 += 1;
-        match self.1 {
-            1 => {
-                into[..4].copy_from_slice(b"1\n2\n");
-                Ok(4)
-            }
-            2 => {
-                self.0.set_producer(48);
-                into[..8].copy_from_slice(b"3\n4\n5\n6\n");
-                Ok(8)
-            }
-            _ => Ok(0),
-        }
-    }
+    let ring = Ring::new(4096);
+    let (pieces, visible) = ([&b"a\nb\nc"[..], b"d\n", b"e", b"\n\n"], [0, 2, 3, 3, 5]);
+    let from = Reads(0, |read| {
+        ring.drain();
+        assert_eq!(ring.drained.borrow().len(), visible[read], "samples visible when the input pauses");
+        pieces.get(read).copied().ok_or_else(|| io::Error::other("the reader broke"))
+    });
+    let (result, _) = send_on(&ring, ring.drainer(), &Notes::default(), WAITING_FOR_LINES, from);
+    assert_eq!(result, Err("cannot read standard input: the reader broke".into()));
+    assert_eq!(ring.drained.take(), [&b"a"[..], b"b", b"cd", b"e", b""]);
 }
 
 #[test]
 fn another_producer_stops_the_sending_and_only_what_was_published_counts() {
-    let memory = HeapMemory::new(64).unwrap();
-    let drained = RefCell::new(Vec::new());
-    let sent = send_into(&memory, &drained, Framing::Lines, OnFull::Wait, Foreign(&memory, 0));
-    let error = sent.result.unwrap_err().to_string();
-    assert!(
-        error.starts_with("cannot publish line 3: another producer moved the producer position from 32 to 48"),
-        "{error}"
-    );
-    assert_eq!(sent.counts, [2, 2, 0, 0]);
-}
-
-/// What a read brings.
-struct Piece {
-    /// The ring is drained before.
-    drained: bool,
-    bytes: &'static [u8],
-    /// How many runs of dropped lines were named before.
-    named: usize,
-}
-
-const fn piece(bytes: &'static [u8], named: usize) -> Piece {
-    Piece { drained: false, bytes, named }
-}
-
-/// Gives one piece a read.
-struct Naming<'r> {
-    memory: &'r HeapMemory,
-    notes: &'r RefCell<Vec<String>>,
-    pieces: Vec<Piece>,
-}
-
-impl Read for Naming<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let Piece { drained, bytes: piece, named } = self.pieces.remove(0);
-        assert_eq!(self.notes.borrow().len(), named, "runs named before {:?}", String::from_utf8_lossy(piece));
-        if drained {
-            assert!(FakeKernel::new(self.memory).collect(0).0.returned.is_ok());
+    let ring = Ring::new(64);
+    let from = Reads(0, |read| {
+        if read == 1 {
+            ring.memory.set_producer(48);
         }
-        into[..piece.len()].copy_from_slice(piece);
-        Ok(piece.len())
-    }
+        Ok([&b"1\n2\n"[..], b"3\n4\n5\n6\n", b""][read])
+    });
+    let (result, counts) = send_on(&ring, ring.drainer(), &Notes::default(), WAITING_FOR_LINES, from);
+    let error = result.unwrap_err();
+    let why = "cannot publish line 3: another producer moved the producer position from 32 to 48";
+    assert!(error.starts_with(why), "{error}");
+    assert_eq!(counts, [2, 2, 0, 0]);
 }
 
-/// What is named of pieces that are dropped in part, when the input pauses between them or does not.
-fn named(input_pauses: bool, pieces: Vec<Piece>) -> Vec<String> {
-    let memory = HeapMemory::new(64).unwrap();
-    let host = Notes { pauses: input_pauses, ..Notes::default() };
-    let producer = Producer::attach(&memory).unwrap();
-    let max = producer.max_sample_len();
-    let mut sender = Sender {
-        producer,
-        waiter: Drainer { kernel: FakeKernel::new(&memory), drained: &RefCell::default() },
-        on_full: OnFull::Drop,
-        timeout: None,
-        parser: Parser::new(Framing::Lines, max),
-        tally: Tally::new(Framing::Lines, max),
-        host: &mut &host,
-        told: None,
-        ring: "--id 7".to_owned(),
-    };
-    sender.send_all(Naming { memory: &memory, notes: &host.notes, pieces }, |_| {}).unwrap();
+/// What is named of lines that are dropped in part. Each read brings bytes; so many runs were named before, and before
+/// read number `drained` the ring is drained.
+fn named(pauses: bool, drained: Option<usize>, reads: &[(&'static [u8], usize)]) -> Vec<String> {
+    let (ring, host) = (Ring::new(64), Notes { pauses, ..Notes::default() });
+    let from = Reads(0, |read| {
+        let (bytes, named) = reads[read];
+        assert_eq!(host.notes.borrow().len(), named, "runs named before {:?}", String::from_utf8_lossy(bytes));
+        if drained == Some(read) {
+            ring.drain();
+        }
+        Ok(bytes)
+    });
+    let (result, _) = send_on(&ring, ring.drainer(), &host, (Framing::Lines, OnFull::Drop, None), from);
+    assert_eq!(result, Ok(()));
     host.notes.take()
 }
 
 #[test]
 fn dropped_lines_are_named_once_a_later_batch_gets_through() {
-    let pieces = vec![piece(b"1\n2\n3\n4\n5\n6\n", 0), Piece { drained: true, bytes: b"7\n", named: 0 }, piece(b"", 1)];
-    assert_eq!(named(false, pieces), ["lines 5 to 6 dropped: the ring is full"]);
+    let notes = named(false, Some(1), &[(b"1\n2\n3\n4\n5\n6\n", 0), (b"7\n", 0), (b"", 1)]);
+    assert_eq!(notes, ["lines 5 to 6 dropped: the ring is full"]);
 }
 
 #[test]
 fn dropped_lines_are_named_before_the_input_pauses() {
-    let pieces = vec![piece(b"1\n2\n3\n4\n5\n6\n", 0), piece(b"", 1)];
-    assert_eq!(named(true, pieces), ["lines 5 to 6 dropped: the ring is full"]);
+    let notes = named(true, None, &[(b"1\n2\n3\n4\n5\n6\n", 0), (b"", 1)]);
+    assert_eq!(notes, ["lines 5 to 6 dropped: the ring is full"]);
 }
 
 #[test]
 fn a_run_of_dropped_lines_that_several_reads_bring_is_named_once() {
-    let pieces = vec![piece(b"1\n2\n3\n4\n5\n", 0), piece(b"6\n", 0), piece(b"7\n", 0), piece(b"", 0)];
-    assert_eq!(named(false, pieces), ["lines 5 to 7 dropped: the ring is full"]);
+    let notes = named(false, None, &[(b"1\n2\n3\n4\n5\n", 0), (b"6\n", 0), (b"7\n", 0), (b"", 0)]);
+    assert_eq!(notes, ["lines 5 to 7 dropped: the ring is full"]);
 }
 
 /// A clock that each wait moves on to where it should end. Nothing is drained.
-struct Patient(Duration, RingId);
+struct Patient<'c> {
+    clock: &'c Cell<Duration>,
+    ring: RingId,
+}
 
-impl Wait for Patient {
+impl Wait for Patient<'_> {
     type Error = Infallible;
 
     fn ring(&self) -> Option<RingId> {
-        Some(self.1)
+        Some(self.ring)
     }
 
     fn now(&self) -> Duration {
-        self.0
+        self.clock.get()
     }
 
     fn wait(&mut self, _: u32, until: Option<Duration>) -> Result<Wake, Infallible> {
-        self.0 = until.expect("no wait without an end");
+        self.clock.set(until.expect("no wait without an end"));
         Ok(Wake::Look)
     }
 }
 
 /// Sends ten lines into a ring that holds four and that nothing drains.
 fn wait_in_vain(timeout: Option<Duration>, patience: Option<u32>) -> (String, Vec<String>, Duration) {
-    let memory = HeapMemory::new(64).unwrap();
-    let host = Notes { patience: Cell::new(patience), ..Notes::default() };
-    let mut sender = Sender {
-        producer: Producer::attach(&memory).unwrap(),
-        waiter: Patient(Duration::ZERO, memory.kernel_ring_id()),
-        on_full: OnFull::Wait,
-        timeout,
-        parser: Parser::new(Framing::Lines, 56),
-        tally: Tally::new(Framing::Lines, 56),
-        host: &mut &host,
-        told: None,
-        ring: "--id 7".to_owned(),
-    };
-    let error = sender.send_all(&lines(10).0[..], |_| {}).unwrap_err().to_string();
-    assert_eq!(sender.tally.samples, 4, "what went in counts");
-    let waited = sender.waiter.0;
-    (error, host.notes.take(), waited)
+    let (ring, host) = (Ring::new(64), Notes { patience: Cell::new(patience), ..Notes::default() });
+    let clock = Cell::default();
+    let waiter = Patient { clock: &clock, ring: ring.memory.kernel_ring_id() };
+    let how = (Framing::Lines, OnFull::Wait, timeout);
+    let (result, counts) = send_on(&ring, waiter, &host, how, &lines(10).0[..]);
+    assert_eq!(counts[0], 4, "what went in counts");
+    (result.unwrap_err(), host.notes.take(), clock.get())
 }
 
 #[test]
