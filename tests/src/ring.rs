@@ -139,16 +139,6 @@ impl Ring {
             }
         });
     }
-
-    /// Drains everything, and returns how many samples that were, however many the log held.
-    ///
-    /// # Panics
-    /// If the program can't be run or the kernel refuses to drain.
-    pub fn drain_count(&mut self) -> u32 {
-        let options = DrainOptions::new().wakeup(WakeupFlags::NEVER);
-        let drained = self.drain.run(&options).unwrap_or_else(|error| panic!("{error}"));
-        drained.returned().unwrap_or_else(|error| panic!("the kernel refused to drain: {error}"))
-    }
 }
 
 /// The consumer of [`Ring::drain_while`], as its producers know it.

@@ -3,18 +3,19 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::{Scope, ScopedJoinHandle, scope};
+use std::thread::{ScopedJoinHandle, scope};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::ValueEnum;
 use serde::Serialize;
 use user_ringbuf_linux::{
-    AutoLane, BlockingError, DetachedSample, EpollWaiter, Map, Mapping, Payload, Producer, ReserveError, RingMemory,
-    Shared, WaiterError,
+    AutoLane, BlockingError, DetachedSample, EpollWaiter, Map, Mapping, Payload, Position, Producer, ReserveError,
+    RingMemory, Shared, WaiterError,
 };
 
 use crate::kernel::Drainer;
+use crate::tally::{Counts, Tally};
 use user_ringbuf_kit::stamp::Stamp;
 
 /// Longest sample, in bytes. Lengths vary from 24 bytes to this.
@@ -51,6 +52,12 @@ impl Api {
         !matches!(self, Self::Exclusive | Self::Batch)
     }
 
+    /// Whether all threads send through one shared producer.
+    #[must_use]
+    pub fn is_shared(self) -> bool {
+        matches!(self, Self::Shared | Self::Lanes | Self::Auto)
+    }
+
     /// Whether several producers send at once. With the other interfaces they send one after another.
     #[must_use]
     pub fn is_concurrent(self) -> bool {
@@ -71,12 +78,10 @@ pub struct Order<'a> {
     pub map: &'a Map,
     /// Its memory.
     pub mapping: &'a Mapping,
-    /// The number of the first producer; the others follow.
-    pub first_producer: u32,
-    /// How many samples each producer sends, numbered from 0.
+    /// How many samples each producer sends; both are numbered from 0.
     pub counts: &'a [u64],
-    /// Called with each sample's stamp once it is submitted.
-    pub submitted: &'a (dyn Fn(Stamp) + Sync),
+    /// Called once a sample is submitted, with its stamp and the position at which its record ends.
+    pub submitted: &'a (dyn Fn(Stamp, Position) + Sync),
 }
 
 /// Sends everything.
@@ -94,24 +99,34 @@ pub fn send(api: Api, order: Order<'_>) -> anyhow::Result<()> {
     }
 }
 
-/// Sends everything while `drainer` drains on a thread of its own and hands each sample to `see`.
+/// Sends everything while `drainer` drains on a thread of its own, and counts what arrived. `seen` is called for each
+/// sample. The first fault is told on standard error.
 ///
 /// # Errors
 /// As [`send`] and [`Drainer::drain`].
-pub fn send_drained(
+pub fn send_checked(
     api: Api,
     order: Order<'_>,
     drainer: &mut Drainer,
-    see: impl FnMut(&[u8]) + Send,
-) -> anyhow::Result<()> {
+    mut seen: impl FnMut() + Send,
+) -> anyhow::Result<Counts> {
+    let mut tally = Tally::new(order.counts.len());
     let over = AtomicBool::new(false);
+    let note = |sample: &[u8]| {
+        tally.note(sample);
+        seen();
+    };
     scope(|scope| {
-        let draining = scope.spawn(|| drainer.drain_until(&over, Duration::ZERO, see));
+        let draining = scope.spawn(|| drainer.drain_until(&over, Duration::ZERO, note));
         let sent = send(api, order);
         // Release: pairs with the drainer's acquire load, whose next drain then sees all that was submitted.
         over.store(true, Ordering::Release);
         draining.join().map_err(|_| anyhow!("the drainer panicked"))?.and(sent)
-    })
+    })?;
+    if let Some(wrong) = tally.first_wrong() {
+        eprintln!("{api:?} on a ring of {} bytes, the first fault: {wrong}", order.map.size());
+    }
+    Ok(tally.counts(order.counts))
 }
 
 /// The stamps of some of one producer's samples.
@@ -126,6 +141,16 @@ fn stamp_into<M: RingMemory>(sample: &mut Payload<M>, stamp: Stamp) -> anyhow::R
     Ok(sample.write(0, bytes)?)
 }
 
+/// Reserves a sample of any kind, stamps it and submits it.
+macro_rules! send {
+    ($order:ident, $stamp:ident, |$len:ident| $reserve:expr) => {{
+        let $len = $stamp.len(LONGEST);
+        let mut sample = $reserve?;
+        stamp_into(&mut sample, $stamp)?;
+        ($order.submitted)($stamp, sample.submit());
+    }};
+}
+
 fn join_all(threads: Vec<ScopedJoinHandle<'_, anyhow::Result<()>>>) -> anyhow::Result<()> {
     let join = |thread: ScopedJoinHandle<'_, _>| thread.join().map_err(|_| anyhow!("a thread panicked"))?;
     // All are joined before the first failure is returned.
@@ -134,17 +159,14 @@ fn join_all(threads: Vec<ScopedJoinHandle<'_, anyhow::Result<()>>>) -> anyhow::R
 
 impl<'a> Order<'a> {
     fn producers(&self) -> impl Iterator<Item = (u32, u64)> + 'a {
-        (self.first_producer..).zip(self.counts.iter().copied())
+        (0..).zip(self.counts.iter().copied())
     }
 
     fn exclusive(self) -> anyhow::Result<()> {
         let mut producer = Producer::attach(self.mapping)?;
         let mut waiter = EpollWaiter::new(self.map)?;
         for stamp in self.producers().flat_map(|(number, count)| stamps(number, 0..count)) {
-            let mut sample = producer.reserve_blocking(stamp.len(LONGEST), &mut waiter, Some(PATIENCE))?;
-            stamp_into(&mut sample, stamp)?;
-            sample.submit();
-            (self.submitted)(stamp);
+            send!(self, stamp, |len| producer.reserve_blocking(len, &mut waiter, Some(PATIENCE)));
         }
         Ok(())
     }
@@ -164,8 +186,8 @@ impl<'a> Order<'a> {
                     stamp_into(&mut sample, stamp)?;
                     sample.submit();
                 }
-                batch.submit()?;
-                stamps().for_each(self.submitted);
+                let end = batch.submit()?;
+                stamps().for_each(|stamp| (self.submitted)(stamp, end));
             }
         }
         Ok(())
@@ -174,10 +196,7 @@ impl<'a> Order<'a> {
     fn shared(self) -> anyhow::Result<()> {
         self.on_each_thread(|shared, waiter, stamps| {
             for stamp in stamps {
-                let mut sample = shared.reserve_blocking(stamp.len(LONGEST), waiter, Some(PATIENCE))?;
-                stamp_into(&mut sample, stamp)?;
-                sample.submit();
-                (self.submitted)(stamp);
+                send!(self, stamp, |len| shared.reserve_blocking(len, waiter, Some(PATIENCE)));
             }
             Ok(())
         })
@@ -194,8 +213,7 @@ impl<'a> Order<'a> {
                     match lane.reserve(stamp.len(LONGEST)) {
                         Ok(mut sample) => {
                             stamp_into(&mut sample, stamp)?;
-                            sample.submit();
-                            (self.submitted)(stamp);
+                            (self.submitted)(stamp, sample.submit());
                             stamps.next();
                         }
                         Err(ReserveError::LaneUsedUp { .. }) => break,
@@ -211,10 +229,7 @@ impl<'a> Order<'a> {
         self.on_each_thread(|shared, waiter, stamps| {
             let mut handle = AutoLane::new(shared);
             for stamp in stamps {
-                let mut sample = handle.reserve_blocking(stamp.len(LONGEST), waiter, Some(PATIENCE))?;
-                stamp_into(&mut sample, stamp)?;
-                sample.submit();
-                (self.submitted)(stamp);
+                send!(self, stamp, |len| handle.reserve_blocking(len, waiter, Some(PATIENCE)));
             }
             Ok(())
         })
@@ -239,8 +254,12 @@ impl<'a> Order<'a> {
 
     fn detached(self) -> anyhow::Result<()> {
         scope(|scope| {
-            let (senders, threads): (Vec<_>, Vec<_>) =
-                self.counts.iter().map(|_| spawn_submitter(scope, self.submitted)).unzip();
+            let (senders, threads): (Vec<_>, Vec<_>) = (self.counts.iter())
+                .map(|_| {
+                    let (sender, reserved) = sync_channel(1024);
+                    (sender, scope.spawn(move || self.submit_in_reverse(&reserved)))
+                })
+                .unzip();
             let reserved = self.reserve_all(&senders);
             drop(senders);
             join_all(threads).and(reserved)
@@ -255,12 +274,31 @@ impl<'a> Order<'a> {
             for ((producer_number, _), to) in self.producers().zip(to).filter(|((_, count), _)| sequence < *count) {
                 let stamp = Stamp { producer: producer_number, sequence };
                 let sample = detach(&mut producer, &mut waiter, stamp.len(LONGEST))?;
-                to.send(Reserved { sample, stamp }).ok().context("a submitting thread has ended early")?;
+                to.send((sample, stamp)).ok().context("a submitting thread has ended early")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills what comes, and submits a handful in reverse.
+    fn submit_in_reverse(self, reserved: &Receiver<Reserved<'a>>) -> anyhow::Result<()> {
+        let mut held = Vec::with_capacity(HELD);
+        while let Ok(first) = reserved.recv() {
+            held.push(first);
+            // No waiting for more while we hold some: the ring may be full of them.
+            held.extend(reserved.try_iter().take(HELD - 1));
+            for (sample, stamp) in &mut held {
+                stamp_into(sample, *stamp)?;
+            }
+            for (sample, stamp) in held.drain(..).rev() {
+                (self.submitted)(stamp, sample.submit());
             }
         }
         Ok(())
     }
 }
+
+type Reserved<'a> = (DetachedSample<&'a Mapping>, Stamp);
 
 fn detach<'a>(
     producer: &mut Producer<&'a Mapping>,
@@ -275,34 +313,4 @@ fn detach<'a>(
         }
         reserved => Ok(reserved?),
     }
-}
-
-struct Reserved<'a> {
-    sample: DetachedSample<&'a Mapping>,
-    stamp: Stamp,
-}
-
-/// A thread that fills what it is sent, and submits a handful in reverse.
-fn spawn_submitter<'scope, 'a: 'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    submitted: &'a (dyn Fn(Stamp) + Sync),
-) -> (SyncSender<Reserved<'a>>, ScopedJoinHandle<'scope, anyhow::Result<()>>) {
-    let (sender, receiver): (_, Receiver<Reserved<'a>>) = sync_channel(1024);
-    let submit = move || {
-        let mut held = Vec::with_capacity(HELD);
-        while let Ok(first) = receiver.recv() {
-            held.push(first);
-            // No waiting for more while we hold some: the ring may be full of them.
-            held.extend(receiver.try_iter().take(HELD - 1));
-            for Reserved { sample, stamp } in &mut held {
-                stamp_into(sample, *stamp)?;
-            }
-            for Reserved { sample, stamp } in held.drain(..).rev() {
-                sample.submit();
-                submitted(stamp);
-            }
-        }
-        Ok(())
-    };
-    (sender, scope.spawn(submit))
 }

@@ -71,14 +71,14 @@ impl Tally {
             Ok(stamp) => stamp,
             Err(torn) => {
                 self.counts.torn += 1;
-                self.wrong(|| torn.to_string());
+                self.tell(|| torn);
                 return;
             }
         };
         let producer = usize::try_from(stamp.producer).unwrap_or(usize::MAX);
         let Some(seen) = self.seen.get_mut(producer) else {
             self.counts.duplicated += 1;
-            self.wrong(|| format!("no such producer: {stamp:?}"));
+            self.tell(|| format!("no such producer: {stamp:?}"));
             return;
         };
         if stamp.sequence == seen.next {
@@ -86,12 +86,12 @@ impl Tally {
         } else if stamp.sequence > seen.next {
             let expected = std::mem::replace(&mut seen.next, stamp.sequence.saturating_add(1));
             seen.missing.extend(expected..stamp.sequence);
-            self.wrong(|| format!("{stamp:?} came where {expected} was due"));
+            self.tell(|| format!("{stamp:?} came where {expected} was due"));
         } else if seen.missing.remove(&stamp.sequence) {
             self.counts.out_of_order += 1;
         } else {
             self.counts.duplicated += 1;
-            self.wrong(|| format!("{stamp:?} came twice"));
+            self.tell(|| format!("{stamp:?} came twice"));
         }
     }
 
@@ -101,10 +101,26 @@ impl Tally {
         self.seen.iter().map(|seen| seen.next - u64::try_from(seen.missing.len()).unwrap_or(0)).sum()
     }
 
-    /// Samples that each producer sent and that arrived.
+    /// Whether this sample arrived.
     #[must_use]
-    pub fn arrived_by_producer(&self) -> Vec<u64> {
-        self.seen.iter().map(|seen| seen.next - u64::try_from(seen.missing.len()).unwrap_or(0)).collect()
+    pub fn has(&self, stamp: Stamp) -> bool {
+        let seen = self.seen.get(stamp.producer as usize);
+        seen.is_some_and(|seen| stamp.sequence < seen.next && !seen.missing.contains(&stamp.sequence))
+    }
+
+    /// The samples that did not arrive although a later one of the same producer did.
+    #[must_use]
+    pub fn passed_over(&self) -> Vec<Stamp> {
+        let stamps = |(producer, seen): (u32, &Seen)| {
+            seen.missing.iter().map(|sequence| Stamp { producer, sequence: *sequence }).collect::<Vec<_>>()
+        };
+        (0..).zip(&self.seen).flat_map(stamps).collect()
+    }
+
+    /// What was wrong with what arrived so far.
+    #[must_use]
+    pub fn wrong(&self) -> Counts {
+        self.counts
     }
 
     /// The first fault, in words.
@@ -126,7 +142,7 @@ impl Tally {
         counts
     }
 
-    fn wrong(&mut self, what: impl FnOnce() -> String) {
+    fn tell(&mut self, what: impl FnOnce() -> String) {
         self.first_wrong.get_or_insert_with(what);
     }
 }
@@ -135,55 +151,38 @@ impl Tally {
 mod tests {
     use super::*;
 
-    fn sample(producer: u32, sequence: u64) -> Vec<u8> {
-        let mut bytes = vec![0; 32];
-        Stamp { producer, sequence }.write(&mut bytes);
-        bytes
-    }
-
-    fn counts_of(arrived: &[(u32, u64)], sent: &[u64]) -> Counts {
-        let mut tally = Tally::new(sent.len());
-        for (producer, sequence) in arrived {
-            tally.note(&sample(*producer, *sequence));
+    #[test]
+    fn each_way_in_which_samples_go_wrong_is_counted_as_what_it_is() {
+        let clean = Counts::default();
+        for (name, arrived, sent, expected) in [
+            (
+                "in each producer's order",
+                &[(0, 0), (1, 0), (1, 1), (0, 1)][..],
+                &[2, 2][..],
+                Counts { samples: 4, ..clean },
+            ),
+            ("missing, within and at the end", &[(0, 0), (0, 2)], &[5], Counts { samples: 5, lost: 3, ..clean }),
+            ("late", &[(0, 1), (0, 0), (0, 2)], &[3], Counts { samples: 3, out_of_order: 1, ..clean }),
+            ("twice", &[(0, 0), (0, 0)], &[1], Counts { samples: 1, duplicated: 1, ..clean }),
+            ("never sent", &[(0, 0), (0, 1)], &[1], Counts { samples: 1, duplicated: 1, ..clean }),
+            ("of no producer", &[(0, 0), (7, 0)], &[1], Counts { samples: 1, duplicated: 1, ..clean }),
+        ] {
+            let mut tally = Tally::new(sent.len());
+            for (producer, sequence) in arrived {
+                tally.note(&Stamp { producer: *producer, sequence: *sequence }.sample(32));
+            }
+            assert_eq!(tally.counts(sent), expected, "{name}");
+            assert_eq!(expected.is_clean(), name == "in each producer's order");
         }
-        tally.counts(sent)
-    }
-
-    #[test]
-    fn samples_that_arrive_once_and_in_their_producers_order_are_clean() {
-        let counts = counts_of(&[(0, 0), (1, 0), (1, 1), (0, 1)], &[2, 2]);
-        assert_eq!(counts, Counts { samples: 4, ..Counts::default() });
-        assert!(counts.is_clean());
-    }
-
-    #[test]
-    fn what_is_missing_in_the_middle_or_at_the_end_is_lost() {
-        let counts = counts_of(&[(0, 0), (0, 2)], &[5]);
-        assert_eq!(counts, Counts { samples: 5, lost: 3, ..Counts::default() });
-        assert!(!counts.is_clean());
-    }
-
-    #[test]
-    fn what_comes_late_is_out_of_order_and_not_lost() {
-        let counts = counts_of(&[(0, 1), (0, 0), (0, 2)], &[3]);
-        assert_eq!(counts, Counts { samples: 3, out_of_order: 1, ..Counts::default() });
-    }
-
-    #[test]
-    fn what_comes_twice_or_was_never_sent_is_duplicated() {
-        assert_eq!(counts_of(&[(0, 0), (0, 0)], &[1]).duplicated, 1);
-        assert_eq!(counts_of(&[(0, 0), (0, 1)], &[1]).duplicated, 1);
-        assert_eq!(counts_of(&[(0, 0), (7, 0)], &[1]).duplicated, 1);
     }
 
     #[test]
     fn wrong_bytes_are_torn_and_the_first_wrong_thing_is_told() {
         let mut tally = Tally::new(1);
-        let mut torn = sample(0, 0);
+        let sample = Stamp { producer: 0, sequence: 0 }.sample(32);
+        let mut torn = sample.clone();
         torn[20] ^= 1;
-        tally.note(&torn);
-        tally.note(&sample(0, 0));
-        tally.note(&sample(0, 0));
+        [&torn, &sample, &sample].into_iter().for_each(|sample| tally.note(sample));
         assert_eq!(tally.counts(&[1]), Counts { samples: 1, torn: 1, duplicated: 1, ..Counts::default() });
         assert!(tally.first_wrong().unwrap().contains("checksum"));
         assert_eq!(tally.arrived(), 1);

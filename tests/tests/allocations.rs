@@ -7,9 +7,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
 
-use user_ringbuf_kit::rights;
+use user_ringbuf_kit::needs_bpf;
 use user_ringbuf_linux::{
-    BlockingError, ContiguousMemory, EpollWaiter, Mapping, Producer, ReserveError, RingMemory, Shared, Spin,
+    BlockingError, ContiguousMemory, EpollWaiter, Mapping, Producer, ReserveError, RingMemory, Shared, Spin, Wait,
 };
 use user_ringbuf_sim::SimMemory;
 use user_ringbuf_tests::ring::Ring;
@@ -74,12 +74,7 @@ fn work_alone<M: ContiguousMemory>(producer: &mut Producer<&M>) -> Result<(), Re
     let mut lane = producer.lane(1024)?;
     while lane.push(&SAMPLE).is_ok() {}
     drop(lane);
-    let full = loop {
-        if let Err(why) = producer.push(&SAMPLE) {
-            break why;
-        }
-    };
-    if full.is_full() { Ok(()) } else { Err(full) }
+    until_full(|| producer.push(&SAMPLE))
 }
 
 /// Everything that threads do which share a ring, the ring full at the end.
@@ -91,12 +86,33 @@ fn work_together<M: RingMemory>(shared: &Shared<&M>) -> Result<(), ReserveError>
     let mut lane = shared.lane(1024)?;
     while lane.push(&SAMPLE).is_ok() {}
     drop(lane);
-    let full = loop {
-        if let Err(why) = shared.push(&SAMPLE) {
-            break why;
+    until_full(|| shared.push(&SAMPLE))
+}
+
+fn until_full<T>(mut push: impl FnMut() -> Result<T, ReserveError>) -> Result<(), ReserveError> {
+    loop {
+        match push() {
+            Ok(_) => {}
+            Err(why) => return if why.is_full() { Ok(()) } else { Err(why) },
         }
-    };
-    if full.is_full() { Ok(()) } else { Err(full) }
+    }
+}
+
+fn no_operation_over<M: ContiguousMemory>(alone: &M, together: &M) {
+    let (producer, count) = allocations(|| Producer::attach(alone));
+    assert_eq!(count, 0, "attaching");
+    assert_eq!(allocations(|| work_alone(&mut producer.unwrap())), (Ok(()), 0));
+    let shared = Shared::attach(together).unwrap();
+    assert_eq!(allocations(|| work_together(&shared)), (Ok(()), 0));
+}
+
+fn no_wait_in_vain<M: ContiguousMemory, W: Wait>(memory: &M, mut waiter: W) {
+    let mut producer = Producer::attach(memory).unwrap();
+    work_alone(&mut producer).unwrap();
+    let timeout = Some(Duration::from_millis(3));
+    let (waited, count) = allocations(|| producer.reserve_blocking(4096, &mut waiter, timeout).map(drop));
+    assert!(matches!(waited, Err(BlockingError::TimedOut { .. })));
+    assert_eq!(count, 0, "waiting");
 }
 
 #[test]
@@ -107,55 +123,22 @@ fn the_allocator_counts_what_this_thread_allocates() {
 
 #[test]
 fn no_operation_over_simulated_memory_allocates() {
-    let memory = SimMemory::new(RING).unwrap();
-    let mut producer = Producer::attach(&memory).unwrap();
-    assert_eq!(allocations(|| work_alone(&mut producer)), (Ok(()), 0));
-    drop(producer);
-
-    let memory = SimMemory::new(RING).unwrap();
-    let shared = Shared::attach(&memory).unwrap();
-    assert_eq!(allocations(|| work_together(&shared)), (Ok(()), 0));
+    no_operation_over(&SimMemory::new(RING).unwrap(), &SimMemory::new(RING).unwrap());
 }
 
 #[test]
-fn no_operation_over_the_real_ring_allocates_and_attaching_does_not_either() {
-    if !rights::may_bpf() {
-        return;
-    }
-    let ring = Ring::new(RING);
-    let (memory, count) = allocations(|| Mapping::new(&ring.map).unwrap());
+fn no_operation_over_the_real_ring_allocates_and_mapping_it_does_not_either() {
+    needs_bpf!();
+    let rings = [Ring::new(RING), Ring::new(RING)];
+    let (mappings, count) = allocations(|| rings.each_ref().map(|ring| Mapping::new(&ring.map).unwrap()));
     assert_eq!(count, 0, "mapping");
-    let (producer, count) = allocations(|| Producer::attach(&memory));
-    let mut producer = producer.unwrap();
-    assert_eq!(count, 0, "attaching");
-    assert_eq!(allocations(|| work_alone(&mut producer)), (Ok(()), 0));
-    drop(producer);
-
-    let ring = Ring::new(RING);
-    let memory = Mapping::new(&ring.map).unwrap();
-    let shared = Shared::attach(&memory).unwrap();
-    assert_eq!(allocations(|| work_together(&shared)), (Ok(()), 0));
+    no_operation_over(&mappings[0], &mappings[1]);
 }
 
 #[test]
 fn waiting_for_room_in_vain_allocates_nothing() {
-    let timeout = Some(Duration::from_millis(3));
-    let memory = SimMemory::new(RING).unwrap();
-    let mut producer = Producer::attach(&memory).unwrap();
-    work_alone(&mut producer).unwrap();
-    let (answer, count) = allocations(|| producer.reserve_blocking(4096, &mut Spin::new(), timeout).map(drop));
-    assert!(matches!(answer, Err(BlockingError::TimedOut { .. })), "{answer:?}");
-    assert_eq!(count, 0, "spinning");
-
-    if !rights::may_bpf() {
-        return;
-    }
+    no_wait_in_vain(&SimMemory::new(RING).unwrap(), Spin::new());
+    needs_bpf!();
     let ring = Ring::new(RING);
-    let memory = Mapping::new(&ring.map).unwrap();
-    let mut producer = Producer::attach(&memory).unwrap();
-    work_alone(&mut producer).unwrap();
-    let mut waiter = EpollWaiter::new(&ring.map).unwrap();
-    let (answer, count) = allocations(|| producer.reserve_blocking(4096, &mut waiter, timeout).map(drop));
-    assert!(matches!(answer, Err(BlockingError::TimedOut { .. })), "{answer:?}");
-    assert_eq!(count, 0, "sleeping");
+    no_wait_in_vain(&ring.mapping(), EpollWaiter::new(&ring.map).unwrap());
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use std::sync::Arc;
 use user_ringbuf_kit::patience;
 use user_ringbuf_linux::{
-    AsyncIoProducer, AsyncIoShared, AsyncProducer, AsyncShared, Position, Producer, Reactor, Recheck, Shared,
-    TokioProducer, TokioShared,
+    AsyncIoProducer, AsyncIoShared, AsyncProducer, AsyncShared, Position, Producer, Reactor, ReactorError, Recheck,
+    Shared, TokioProducer, TokioShared,
 };
 use user_ringbuf_sim::{FakeKernel, HeapMemory};
 
@@ -58,55 +58,52 @@ fn in_tokio(test: impl FnOnce()) {
     test();
 }
 
-fn a_look_wakes<R: Reactor>() {
+fn drained(memory: &Memory) -> Vec<Vec<u8>> {
+    FakeKernel::new(&**memory).collect(0).1
+}
+
+fn a_look_wakes<R: Reactor>(make: impl FnOnce(Shared<Memory>) -> Result<AsyncShared<Memory, R>, ReactorError>) {
     let (memory, shared) = full_ring();
-    let ring: AsyncShared<Memory, R> = AsyncShared::simulated(shared, Recheck::Never).unwrap();
-    let end: Position = wait(ring.push(b"next"), || {
-        assert_eq!(FakeKernel::new(&*memory).collect(0).1.len(), 1);
+    let ring = make(shared).unwrap();
+    let look_after = |samples: &[&[u8]]| {
+        assert_eq!(drained(&memory), samples);
         ring.look();
-    })
-    .unwrap();
-    wait(ring.wait_consumed(end), || {
-        assert_eq!(FakeKernel::new(&*memory).collect(0).1, [b"next"]);
-        ring.look();
-    })
-    .unwrap();
-}
-
-fn a_recheck_finds_room<R: Reactor>() {
-    let (memory, shared) = full_ring();
-    let ring: AsyncShared<Memory, R> = AsyncShared::simulated(shared, EVERY_MS).unwrap();
-    wait(ring.push(b"shared"), || drop(FakeKernel::new(&*memory).collect(0))).unwrap();
-    assert_eq!(FakeKernel::new(&*memory).collect(0).1, [b"shared"]);
-
-    let (memory, shared) = full_ring();
-    let producer: Producer<Memory> = shared.into_producer();
-    let mut ring: AsyncProducer<Memory, R> = AsyncProducer::simulated(producer, EVERY_MS).unwrap();
-    wait(ring.push(b"alone"), || drop(FakeKernel::new(&*memory).collect(0))).unwrap();
-    assert_eq!(FakeKernel::new(&*memory).collect(0).1, [b"alone"]);
-}
-
-/// The reactor of one of the aliases that users write.
-trait ReactorOf {
-    type Reactor: Reactor;
-}
-
-impl<R: Reactor> ReactorOf for AsyncShared<Memory, R> {
-    type Reactor = R;
-}
-
-impl<R: Reactor> ReactorOf for AsyncProducer<Memory, R> {
-    type Reactor = R;
+    };
+    let end: Position = wait(ring.push(b"next"), || look_after(&[&[0; 56]])).unwrap();
+    wait(ring.wait_consumed(end), || look_after(&[b"next"])).unwrap();
 }
 
 #[test]
 fn a_look_after_a_drain_wakes_who_waits_for_room_and_for_consumption() {
-    in_tokio(a_look_wakes::<<TokioShared<Memory> as ReactorOf>::Reactor>);
-    a_look_wakes::<<AsyncIoShared<Memory> as ReactorOf>::Reactor>();
+    in_tokio(|| a_look_wakes(|shared| TokioShared::simulated(shared, Recheck::Never)));
+    a_look_wakes(|shared| AsyncIoShared::simulated(shared, Recheck::Never));
+}
+
+fn a_recheck_finds_room<R: Reactor>(
+    make_shared: impl FnOnce(Shared<Memory>) -> Result<AsyncShared<Memory, R>, ReactorError>,
+    make_alone: impl FnOnce(Producer<Memory>) -> Result<AsyncProducer<Memory, R>, ReactorError>,
+) {
+    let (memory, shared) = full_ring();
+    let ring = make_shared(shared).unwrap();
+    wait(ring.push(b"shared"), || drop(drained(&memory))).unwrap();
+    assert_eq!(drained(&memory), [b"shared"]);
+
+    let (memory, shared) = full_ring();
+    let mut ring = make_alone(shared.into_producer()).unwrap();
+    wait(ring.push(b"alone"), || drop(drained(&memory))).unwrap();
+    assert_eq!(drained(&memory), [b"alone"]);
 }
 
 #[test]
 fn without_a_look_the_recheck_finds_the_room_that_a_drain_made() {
-    in_tokio(a_recheck_finds_room::<<TokioProducer<Memory> as ReactorOf>::Reactor>);
-    a_recheck_finds_room::<<AsyncIoProducer<Memory> as ReactorOf>::Reactor>();
+    in_tokio(|| {
+        a_recheck_finds_room(
+            |shared| TokioShared::simulated(shared, EVERY_MS),
+            |producer| TokioProducer::simulated(producer, EVERY_MS),
+        );
+    });
+    a_recheck_finds_room(
+        |shared| AsyncIoShared::simulated(shared, EVERY_MS),
+        |producer| AsyncIoProducer::simulated(producer, EVERY_MS),
+    );
 }

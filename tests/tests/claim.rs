@@ -4,7 +4,8 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::io::Errno;
 use user_ringbuf_kit::bpffs::Bpffs;
-use user_ringbuf_kit::fork::{Ended, Forked, Line, ask, forever, fork};
+use user_ringbuf_kit::fork::{Ended, Forked, Line, ask, forever, fork, holding};
+use user_ringbuf_kit::objects;
 use user_ringbuf_kit::seccomp::without_calls;
 use user_ringbuf_kit::{needs_admin, needs_bpf};
 use user_ringbuf_linux::{Claimant, Map, Mapping, MappingError, Producer};
@@ -16,14 +17,7 @@ fn ring() -> Map {
 
 /// Another process that has the claim.
 fn claimed_by_another(map: &Map) -> Forked {
-    let line = Line::new();
-    let other = fork(|| {
-        let _mapping = Mapping::new(map).unwrap();
-        line.say(0);
-        forever();
-    });
-    line.hear();
-    other
+    holding(|| Mapping::new(map).unwrap())
 }
 
 /// Who is named as the holder, if the claim is refused for another process.
@@ -123,7 +117,7 @@ fn a_process_claims_more_rings_than_any_table_has_places_and_gives_each_back() {
 
 #[test]
 fn a_failed_mapping_gives_its_claim_back() {
-    needs_bpf!();
+    needs_admin!();
     let map = ring();
     without_calls(&[libc::SYS_madvise], Errno::PERM, || {
         let failed = MappingError::System { call: "madvise(MADV_DONTFORK)", errno: Errno::PERM };
@@ -134,6 +128,15 @@ fn a_failed_mapping_gives_its_claim_back() {
     });
     assert_eq!(map.claimant(), Ok(Claimant::Nobody));
     assert!(Mapping::new(&map).is_ok());
+    // Nor do descriptors keep one that were opened for reading only, or for writing only.
+    let bpffs = Bpffs::mount();
+    map.pin(bpffs.path("ring")).unwrap();
+    for flags in [objects::READ_ONLY, objects::WRITE_ONLY] {
+        let one_way = Map::from_fd(objects::open(&bpffs.path("ring"), flags)).unwrap();
+        let refused = Mapping::new(&one_way);
+        assert!(matches!(refused, Err(MappingError::NotReadWrite { .. })), "{refused:?}");
+        assert!(Mapping::new(&map).is_ok());
+    }
 }
 
 #[test]
@@ -159,12 +162,9 @@ fn those_who_hold_a_map_open_are_found_with_a_claim_or_without() {
     assert!(pids().contains(&std::process::id()));
     let claiming = claimed_by_another(&map);
     let idle = fork(|| forever());
-    let closed = fork(|| {
-        // SAFETY: what the parent has open stays open there; nothing here uses it any more.
-        unsafe { libc::close(map.as_raw_fd()) };
-        forever();
-    });
-    user_ringbuf_kit::fork::soon("closed", || !pids().contains(&closed.pid()));
+    // SAFETY: what the parent has open stays open there; nothing here uses it any more.
+    let closed = holding(|| unsafe { libc::close(map.as_raw_fd()) });
+    assert!(!pids().contains(&closed.pid()));
     let found = pids();
     assert!(found.contains(&claiming.pid()) && found.contains(&idle.pid()) && found.is_sorted(), "{found:?}");
     let (pid, _) = (idle.pid(), idle.kill());

@@ -1,12 +1,12 @@
 //! The comparison of the fake kernel with the real one, compared itself: it finds what is planted, and meets every rule.
 
+use user_ringbuf_kit::needs_bpf;
 use user_ringbuf_sim::proof::Fault;
 use user_ringbuf_tests::fidelity::compare::Pair;
 use user_ringbuf_tests::fidelity::image::Ground;
 use user_ringbuf_tests::fidelity::outcome::Outcome;
 use user_ringbuf_tests::fidelity::sim::SimRing;
 use user_ringbuf_tests::fidelity::trial::{Plan, Trial, TrialReport, against_the_kernel, log_bytes};
-use user_ringbuf_tests::kernel::Unavailable;
 
 /// The fake kernel against itself: on any machine, without rights.
 fn against_itself(plan: &Plan) -> TrialReport {
@@ -54,14 +54,7 @@ fn every_rule_is_met_by_one_image_in_a_hundred_on_every_page_size_unless_there_i
 
 #[test]
 fn the_fake_kernel_answers_as_the_real_one() {
-    match against_the_kernel(&plan(3000, None)) {
-        Ok(report) => assert!(report.found.is_none(), "{report:#?}"),
-        Err(error) if error.is::<Unavailable>() => {
-            let required = std::env::var_os("USER_RINGBUF_REQUIRE_KERNEL").is_some_and(|value| value == "1");
-            assert!(!required, "{error:#}");
-            // Past the harness, which hides what a test that passes prints.
-            let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("skipped: {error}\n").as_bytes());
-        }
-        Err(error) => panic!("{error:#}"),
-    }
+    needs_bpf!();
+    let report = against_the_kernel(&plan(3000, None)).unwrap();
+    assert!(report.found.is_none(), "{report:#?}");
 }

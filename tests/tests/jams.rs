@@ -12,7 +12,8 @@ use user_ringbuf_kit::bpffs::Bpffs;
 use user_ringbuf_kit::needs_admin;
 use user_ringbuf_kit::raw::DISCARD;
 use user_ringbuf_linux::{
-    AttachError, Corruption, Damage, Map, Mapping, MappingView, Producer, RecordState, Repair, Survey, Verdict, repair,
+    AttachError, Corruption, Damage, Map, Mapping, MappingView, Position, Producer, RecordState, Repair, Survey,
+    Verdict, repair,
 };
 use user_ringbuf_tests::jam::{BEFORE, BEHIND, EXTENT, HELD, Jam, sample};
 use user_ringbuf_tests::ring::Ring;
@@ -106,6 +107,46 @@ impl Shown {
         self.check_repairs();
     }
 
+    /// A record that the kernel refuses, behind the samples in front of the jam.
+    fn damaged(jam: Jam, damage: Damage, error: (Errno, &'static str), words: &'static str, reachable: u64) -> Self {
+        Self {
+            jam,
+            first: samples(0..BEFORE),
+            answer: Err(error.0),
+            verdict: Verdict::Jammed { damage },
+            refused: AttachError::Damaged { damage },
+            name: "jammed",
+            obstacle: AT,
+            kernel_error: Some(error.1),
+            words,
+            repaired: (0, 1, 1, None),
+            reachable: samples(0..reachable),
+        }
+    }
+
+    /// A producer position `from` which is wrong, and that a repair moves to another. Drains are to answer 0.
+    fn misplaced(
+        jam: Jam,
+        corruption: Corruption,
+        (from, to): (u64, u64),
+        words: &'static str,
+        reachable: u64,
+    ) -> Self {
+        Self {
+            jam,
+            first: vec![],
+            answer: Ok(0),
+            verdict: Verdict::Misplaced { corruption },
+            refused: AttachError::Corrupted(corruption),
+            name: "misplaced",
+            obstacle: from,
+            kernel_error: None,
+            words,
+            repaired: (0, 0, 0, Some((from, to))),
+            reachable: samples(0..reachable),
+        }
+    }
+
     /// Repairs with nothing drained before, once by the command and once by the library.
     fn check_repairs(&self) {
         for by_command in [true, false] {
@@ -181,21 +222,9 @@ fn a_busy_record_of_a_killed_process_holds_the_ring_until_it_is_discarded() {
 #[test]
 fn a_sample_of_2_to_the_24_bytes_jams_with_e2big_until_it_is_filled() {
     needs_admin!();
-    let damage = Damage::TooLong { start: user_ringbuf_linux::Position::new(AT), len: 1 << 24 };
-    Shown {
-        jam: Jam::TooLong,
-        first: samples(0..BEFORE),
-        answer: Err(Errno::TOOBIG),
-        verdict: Verdict::Jammed { damage },
-        refused: AttachError::Damaged { damage },
-        name: "jammed",
-        obstacle: AT,
-        kernel_error: Some("-E2BIG"),
-        words: "more than the 16777215 that the kernel takes",
-        repaired: (0, 1, 1, None),
-        reachable: samples(0..BEFORE + BEHIND),
-    }
-    .check();
+    let damage = Damage::TooLong { start: Position::new(AT), len: 1 << 24 };
+    let words = "more than the 16777215 that the kernel takes";
+    Shown::damaged(Jam::TooLong, damage, (Errno::TOOBIG, "-E2BIG"), words, BEFORE + BEHIND).check();
     // Its producer can't free it by a discard.
     let mut ring = jammed(Jam::TooLong);
     ring.raw().set_header(AT, DISCARD | 1 << 24);
@@ -208,40 +237,17 @@ fn a_sample_of_2_to_the_24_bytes_jams_with_e2big_until_it_is_filled() {
 fn an_unaligned_producer_position_jams_with_einval_until_it_is_moved() {
     needs_admin!();
     let corruption = Corruption::UnalignedProducer { producer: AT + 3 };
-    Shown {
-        jam: Jam::Unaligned,
-        first: vec![],
-        answer: Err(Errno::INVAL),
-        verdict: Verdict::Misplaced { corruption },
-        refused: AttachError::Corrupted(corruption),
-        name: "misplaced",
-        obstacle: AT + 3,
-        kernel_error: Some("-EINVAL"),
-        words: "every drain returns -EINVAL at once",
-        repaired: (0, 0, 0, Some((AT + 3, AT))),
-        reachable: samples(0..BEFORE),
-    }
-    .check();
+    let words = "every drain returns -EINVAL at once";
+    let shown = Shown::misplaced(Jam::Unaligned, corruption, (AT + 3, AT), words, BEFORE);
+    Shown { answer: Err(Errno::INVAL), kernel_error: Some("-EINVAL"), ..shown }.check();
 }
 
 #[test]
 fn a_length_beyond_the_producer_position_jams_with_einval_until_it_is_filled() {
     needs_admin!();
-    let damage = Damage::BeyondProducer { start: user_ringbuf_linux::Position::new(AT), len: 1000, left: 40 };
-    Shown {
-        jam: Jam::BeyondProducer,
-        first: samples(0..BEFORE),
-        answer: Err(Errno::INVAL),
-        verdict: Verdict::Jammed { damage },
-        refused: AttachError::Damaged { damage },
-        name: "jammed",
-        obstacle: AT,
-        kernel_error: Some("-EINVAL"),
-        words: "names 1000 bytes, but only 40 bytes are left",
-        repaired: (0, 1, 1, None),
-        reachable: samples(0..BEFORE),
-    }
-    .check();
+    let damage = Damage::BeyondProducer { start: Position::new(AT), len: 1000, left: 40 };
+    let words = "names 1000 bytes, but only 40 bytes are left";
+    Shown::damaged(Jam::BeyondProducer, damage, (Errno::INVAL, "-EINVAL"), words, BEFORE).check();
 }
 
 #[test]
@@ -253,21 +259,9 @@ fn a_producer_position_behind_the_consumer_silences_the_drain_until_it_is_moved(
     }
     let size = ring.map.size();
     let corruption = Corruption::OutOfRange { consumer: AT, producer: AT - EXTENT, size };
-    Shown {
-        jam: Jam::Behind,
-        first: vec![],
-        answer: Ok(0),
-        verdict: Verdict::Misplaced { corruption },
-        refused: AttachError::Corrupted(corruption),
-        name: "misplaced",
-        obstacle: AT - EXTENT,
-        kernel_error: None,
-        words: "drains return 0 whatever is submitted",
-        repaired: (0, 0, 0, Some((AT - EXTENT, AT))),
-        // These were drained before the position moved back.
-        reachable: samples(0..0),
-    }
-    .check_repairs();
+    let words = "drains return 0 whatever is submitted";
+    // The samples were drained before the position moved back.
+    Shown::misplaced(Jam::Behind, corruption, (AT - EXTENT, AT), words, 0).check_repairs();
 }
 
 #[test]
@@ -279,21 +273,8 @@ fn a_producer_position_beyond_the_ring_has_samples_drained_twice_unless_it_is_mo
     assert_eq!(ring.drain(), [&all[..], &all].concat(), "the kernel does not notice");
 
     let corruption = Corruption::OutOfRange { consumer: 0, producer: 2 * size, size: ring.map.size() };
-    Shown {
-        jam: Jam::BeyondRing,
-        first: vec![],
-        answer: Ok(0),
-        verdict: Verdict::Misplaced { corruption },
-        refused: AttachError::Corrupted(corruption),
-        name: "misplaced",
-        obstacle: 2 * size,
-        kernel_error: None,
-        words: "drains old bytes of the ring again",
-        repaired: (0, 0, 0, Some((2 * size, size))),
-        // Each once.
-        reachable: all,
-    }
-    .check_repairs();
+    let words = "drains old bytes of the ring again";
+    Shown::misplaced(Jam::BeyondRing, corruption, (2 * size, size), words, size / EXTENT).check_repairs();
 }
 
 /// Samples and busy records in turn, and a length beyond the producer position at the end: the numbers of the samples.

@@ -9,10 +9,10 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::process::Resource;
 use user_ringbuf_kit::bpffs::Directory;
-use user_ringbuf_kit::needs_bpf;
 use user_ringbuf_kit::objects;
 use user_ringbuf_kit::seccomp::without_bpf_call;
 use user_ringbuf_kit::usage::{mapped_maps, open_descriptors, with_limit, with_little_address_space};
+use user_ringbuf_kit::{needs_bpf, soon};
 use user_ringbuf_linux::{
     AsyncIoShared, BpfCommand, DrainError, DrainProgram, EpollWaiter, MAX_LOG, Map, MapError, Mapping, MappingError,
     MappingView, Producer, Shared,
@@ -26,7 +26,8 @@ fn leaves_nothing(what: &str, mut work: impl FnMut()) {
     for _ in 0..20 {
         work();
     }
-    assert_eq!((open_descriptors(), mapped_maps()), before, "{what}");
+    // A runtime's own thread may close what it has opened a little later.
+    soon(&format!("as before: {what}"), || open_descriptors() <= before.0 && mapped_maps() == before.1);
 }
 
 /// The lowest limit that lets `more` descriptors be opened.

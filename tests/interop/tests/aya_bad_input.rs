@@ -2,16 +2,14 @@
 
 use aya::maps::MapError as AyaMapError;
 use aya::{EbpfError, EbpfLoader};
-use user_ringbuf_interop::may_run;
+use user_ringbuf_kit::needs_bpf;
 use user_ringbuf_linux::{Map, MapError, rounded_size};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/with_aya.bpf.o"));
 
 #[test]
 fn without_allow_unsupported_maps_aya_names_the_method_that_is_missing() {
-    if !may_run() {
-        return;
-    }
+    needs_bpf!();
     let error = EbpfLoader::new().load(OBJECT).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -22,9 +20,7 @@ fn without_allow_unsupported_maps_aya_names_the_method_that_is_missing() {
 
 #[test]
 fn a_size_that_was_not_rounded_is_einval_to_aya_and_we_name_the_next_valid_one() {
-    if !may_run() {
-        return;
-    }
+    needs_bpf!();
     let load = |size| EbpfLoader::new().allow_unsupported_maps().map_max_entries("requests", size).load(OBJECT);
 
     let error = load(100_000).unwrap_err();
@@ -43,9 +39,7 @@ fn a_size_that_was_not_rounded_is_einval_to_aya_and_we_name_the_next_valid_one()
 
 #[test]
 fn aya_refuses_an_object_with_a_program_to_run_on_demand() {
-    if !may_run() {
-        return;
-    }
+    needs_bpf!();
     let object = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/with_libbpf_rs.bpf.o"));
     let error = EbpfLoader::new().allow_unsupported_maps().load(object).unwrap_err();
     assert!(error.to_string().contains("invalid program section `syscall`"), "{error}");
@@ -53,9 +47,7 @@ fn aya_refuses_an_object_with_a_program_to_run_on_demand() {
 
 #[test]
 fn another_map_of_the_object_is_refused_by_its_type() {
-    if !may_run() {
-        return;
-    }
+    needs_bpf!();
     let mut ebpf = EbpfLoader::new().allow_unsupported_maps().load(OBJECT).unwrap();
     let Some(aya::maps::Map::RingBuf(responses)) = ebpf.take_map("responses") else { panic!("a ring buffer") };
     assert_eq!(

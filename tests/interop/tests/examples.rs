@@ -5,7 +5,9 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use user_ringbuf_interop::{Bpffs, may_run, say, skipped};
+use user_ringbuf_kit::bpffs::Bpffs;
+use user_ringbuf_kit::rights::{may_bpf, skipped};
+use user_ringbuf_kit::{needs_admin, needs_bpf};
 use user_ringbuf_linux::{DrainOptions, DrainProgram, Map};
 
 /// The example's binary.
@@ -18,15 +20,13 @@ fn example(name: &str) -> Command {
 
 #[track_caller]
 fn check(name: &str, arguments: &[&str], expected: &str) {
-    if !may_run() {
-        return;
-    }
+    needs_bpf!();
     let run = example(name).args(arguments).output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     assert!(run.status.success(), "{}\n{out}{err}", run.status);
     assert_eq!(out, expected);
-    // What differs from run to run: how long it took.
-    say(&err);
+    // What differs from run to run, past the harness, which hides what a test prints that passes: how long it took.
+    let _ = std::io::stderr().write_all(err.as_bytes());
 }
 
 /// What libbpf says behind `refused`, if the kernel refused a program of the example.
@@ -87,7 +87,7 @@ fn each_trigger_drains_what_was_published_for_it() {
 #[test]
 fn a_system_call_drains_where_the_kernel_takes_fentry_programs() {
     let refused = "prog 'on_getpgid': BPF program load failed: ";
-    if let Some(why) = may_run().then(|| refusal("triggers", &["--fentry"], refused)).flatten() {
+    if let Some(why) = may_bpf().then(|| refusal("triggers", &["--fentry"], refused)).flatten() {
         skipped(&format!("this kernel takes no fentry programs: {why}"));
         return;
     }
@@ -124,9 +124,7 @@ impl Drop for Running {
 
 #[test]
 fn the_service_answers_when_the_real_kernel_has_taken_a_policy() {
-    if !may_run() {
-        return;
-    }
+    needs_admin!();
     let bpffs = Bpffs::mount();
     let map = Map::create("policies", 4096).unwrap();
     map.pin(bpffs.path("policies")).unwrap();

@@ -1,6 +1,7 @@
 //! Directories and mounts that no other test sees.
 
 use std::fs::Permissions;
+use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -50,18 +51,13 @@ impl Bpffs {
         mount("bpf", directory.0.path(), "bpf", MountFlags::empty(), None).expect("mounting a bpffs");
         Self(directory)
     }
+}
 
-    /// The path of `name` in it.
-    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
-        self.0.path(name)
-    }
+impl Deref for Bpffs {
+    type Target = Directory;
 
-    /// The path of `name` in it, as text.
-    ///
-    /// # Panics
-    /// If the path is not UTF-8.
-    pub fn text(&self, name: impl AsRef<Path>) -> String {
-        self.0.text(name)
+    fn deref(&self) -> &Directory {
+        &self.0
     }
 }
 

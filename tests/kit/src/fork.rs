@@ -6,7 +6,7 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::patience;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
@@ -150,21 +150,24 @@ impl Line {
     }
 }
 
+/// Forks a child that makes something and keeps it until it is killed. Returns once it has it.
+///
+/// # Panics
+/// If the child does not get that far.
+pub fn holding<T>(make: impl FnOnce() -> T) -> Forked {
+    let line = Line::new();
+    let child = fork(|| {
+        let _held = make();
+        line.say(0);
+        forever();
+    });
+    line.hear();
+    child
+}
+
 /// Sleeps until it is killed.
 pub fn forever() -> ! {
     loop {
         std::thread::sleep(Duration::from_secs(1));
-    }
-}
-
-/// Waits until `is` returns true, for as long as a child may take.
-///
-/// # Panics
-/// If it does not.
-pub fn soon(what: &str, mut is: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is() {
-        assert!(began.elapsed() < patience(), "not {what}");
-        std::thread::sleep(Duration::from_millis(1));
     }
 }

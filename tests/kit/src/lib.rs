@@ -8,7 +8,7 @@
 //! - [`raw`] is a ring's bytes through a second mapping, and a producer that writes them by hand.
 //! - [`bpffs`] is a place for pins, and [`objects`] are BPF objects of other kinds.
 //! - [`fork`] runs work in another process; [`usage`] tells what this one holds and uses.
-//! - [`patience()`] is how long a test waits for what must happen.
+//! - [`patience()`] is how long a test waits for what must happen, and [`soon`] waits for it.
 //! - [`stamp`] marks samples so that any mix-up shows, and [`random`] makes bytes that repeat with a seed.
 
 pub mod bpffs;
@@ -23,4 +23,4 @@ pub mod seccomp;
 pub mod stamp;
 pub mod usage;
 
-pub use patience::patience;
+pub use patience::{patience, soon, soon_found};

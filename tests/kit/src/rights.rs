@@ -5,9 +5,12 @@
 //! fails instead, so that no skipped test counts as passed where the kernel is expected.
 
 use std::io::{ErrorKind, Write};
+use std::path::Path;
+use std::process::Command;
 
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
+use crate::bpffs::Directory;
 use crate::objects::{USER_RINGBUF, try_map};
 
 /// Whether this process may make user ring buffers and load programs (`CAP_BPF`). Prints why not.
@@ -85,6 +88,24 @@ pub fn without_rights<T: Send>(work: impl FnOnce() -> T + Send) -> T {
             .expect("dropping capabilities is always allowed");
         work()
     })
+}
+
+/// A command that runs `program` as user nobody without any capability, from a copy that every user may run. The copy is
+/// gone when the directory is dropped. Needs root, and `setpriv` of util-linux.
+///
+/// # Panics
+/// If the program can't be copied.
+pub fn as_nobody(program: impl AsRef<Path>) -> (Directory, Command) {
+    let directory = Directory::new();
+    let copy = directory.path("program");
+    // Another process copies: a child that another test forks meanwhile would hold our copy open for writing, and the
+    // kernel does not run such a file (ETXTBSY).
+    let copied = Command::new("cp").arg(program.as_ref()).arg(&copy).status().expect("cp runs");
+    assert!(copied.success(), "copying {}", program.as_ref().display());
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all", "--"]);
+    command.arg(copy).current_dir("/");
+    (directory, command)
 }
 
 pub(crate) fn on_a_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {

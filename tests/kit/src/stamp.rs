@@ -4,8 +4,6 @@
 //! and in the last eight bytes a checksum of all before them. Any two samples differ in every word, so bytes of another
 //! lap or of another producer's sample fail the check.
 
-use std::fmt;
-
 /// The shortest stamped sample, in bytes: producer, length, sequence, checksum.
 pub const MIN_LEN: usize = 24;
 
@@ -20,42 +18,6 @@ pub struct Stamp {
     /// The sample's number within its producer, from 0.
     pub sequence: u64,
 }
-
-/// A sample whose bytes are not those that any [`Stamp`] writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Torn {
-    /// Shorter than [`MIN_LEN`], or than the length that it was stamped with, or longer.
-    Length {
-        /// Bytes that arrived.
-        found: usize,
-        /// Bytes that the sample says it has; 0 if it is too short to say.
-        stamped: u32,
-    },
-    /// The checksum is not that of the bytes.
-    Checksum {
-        /// What the sample says that it is.
-        claimed: Stamp,
-    },
-    /// The checksum fits, but the filler is not this stamp's.
-    Filler {
-        /// What the sample says that it is.
-        claimed: Stamp,
-        /// The first wrong byte's place in the sample.
-        at: usize,
-    },
-}
-
-impl fmt::Display for Torn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Length { found, stamped } => write!(f, "{found} bytes arrived of a sample of {stamped}"),
-            Self::Checksum { claimed } => write!(f, "the checksum of {claimed:?} is wrong"),
-            Self::Filler { claimed, at } => write!(f, "byte {at} of {claimed:?} is wrong"),
-        }
-    }
-}
-
-impl std::error::Error for Torn {}
 
 impl Stamp {
     /// A length for this sample, from [`MIN_LEN`] to `longest` (at least `MIN_LEN`), which varies from one to the next.
@@ -77,27 +39,35 @@ impl Stamp {
         checksum.copy_from_slice(&sum[..checksum.len()]);
     }
 
+    /// A sample of `len` bytes, at least [`MIN_LEN`].
+    #[must_use]
+    pub fn sample(self, len: usize) -> Vec<u8> {
+        let mut sample = vec![0; len];
+        self.write(&mut sample);
+        sample
+    }
+
     /// Reads a sample and checks all its bytes.
     ///
     /// # Errors
-    /// [`Torn`], with what is wrong.
-    pub fn read(sample: &[u8]) -> Result<Self, Torn> {
+    /// What is wrong with them, in words.
+    pub fn read(sample: &[u8]) -> Result<Self, String> {
         let found = sample.len();
         let (Some(claimed), Some((body, checksum))) =
             (Self::claimed(sample), sample.split_last_chunk().filter(|_| found >= MIN_LEN))
         else {
-            return Err(Torn::Length { found, stamped: 0 });
+            return Err(format!("{found} bytes are no sample"));
         };
         let (stamp, stamped) = claimed;
         if usize::try_from(stamped) != Ok(found) {
-            return Err(Torn::Length { found, stamped });
+            return Err(format!("{found} bytes arrived of a sample of {stamped}"));
         }
         if checksum_of(body) != u64::from_ne_bytes(*checksum) {
-            return Err(Torn::Checksum { claimed: stamp });
+            return Err(format!("the checksum of {stamp:?} is wrong"));
         }
         for (word, at) in body.chunks(8).zip((0..).step_by(8)) {
             if word != &stamp.word(at, stamped)[..word.len()] {
-                return Err(Torn::Filler { claimed: stamp, at });
+                return Err(format!("byte {at} of {stamp:?} is wrong"));
             }
         }
         Ok(stamp)
@@ -153,47 +123,34 @@ mod tests {
 
     const STAMP: Stamp = Stamp { producer: 3, sequence: 77 };
 
-    fn stamped(stamp: Stamp, len: usize) -> Vec<u8> {
-        let mut sample = vec![0xaa; len];
-        stamp.write(&mut sample);
-        sample
-    }
-
     #[test]
     fn a_sample_tells_its_stamp_at_any_length() {
         for len in MIN_LEN..200 {
-            assert_eq!(Stamp::read(&stamped(STAMP, len)), Ok(STAMP));
+            assert_eq!(Stamp::read(&STAMP.sample(len)), Ok(STAMP));
         }
     }
 
     #[test]
-    fn any_changed_byte_is_noticed() {
-        let sample = stamped(STAMP, 61);
+    fn any_changed_missing_or_additional_byte_is_noticed() {
+        let sample = STAMP.sample(61);
         for at in 0..sample.len() {
             let mut torn = sample.clone();
             torn[at] ^= 0x10;
             assert!(Stamp::read(&torn).is_err(), "byte {at}");
-        }
-    }
-
-    #[test]
-    fn a_sample_that_is_cut_off_or_too_long_is_noticed() {
-        let sample = stamped(STAMP, 64);
-        for len in 0..64 {
-            assert!(matches!(Stamp::read(&sample[..len]), Err(Torn::Length { .. })), "{len}");
+            assert!(Stamp::read(&sample[..at]).unwrap_err().contains(" bytes "), "{at} bytes");
         }
         let longer = [&sample[..], &[0; 8]].concat();
-        assert_eq!(Stamp::read(&longer), Err(Torn::Length { found: 72, stamped: 64 }));
+        assert_eq!(Stamp::read(&longer).unwrap_err(), "69 bytes arrived of a sample of 61");
     }
 
     #[test]
     fn the_filler_of_another_sample_is_noticed_even_under_a_right_checksum() {
-        let other = stamped(Stamp { sequence: 78, ..STAMP }, 64);
-        let mut sample = stamped(STAMP, 64);
+        let other = Stamp { sequence: 78, ..STAMP }.sample(64);
+        let mut sample = STAMP.sample(64);
         sample[32..40].copy_from_slice(&other[32..40]);
         let sum = checksum_of(&sample[..56]);
         sample[56..].copy_from_slice(&sum.to_ne_bytes());
-        assert_eq!(Stamp::read(&sample), Err(Torn::Filler { claimed: STAMP, at: 32 }));
+        assert_eq!(Stamp::read(&sample), Err(format!("byte 32 of {STAMP:?} is wrong")));
     }
 
     #[test]

@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
-use user_ringbuf_tests::crash::child;
+use clap::{Parser, ValueEnum};
 use user_ringbuf_tests::crash::parent::Harness;
 use user_ringbuf_tests::outcome::{exit_code, print};
 use user_ringbuf_tests::send::Api;
@@ -23,31 +22,10 @@ struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    #[command(subcommand)]
-    child: Option<ChildCommand>,
-}
-
-#[derive(Subcommand)]
-enum ChildCommand {
-    /// The process that is killed
-    #[command(hide = true)]
-    Child {
-        #[arg(long)]
-        api: Api,
-        #[arg(long)]
-        map: i32,
-        #[arg(long)]
-        board: i32,
-    },
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    exit_code(match args.child {
-        // SAFETY: the parent left these two open for us, and nothing else in this process has them.
-        Some(ChildCommand::Child { api, map, board }) => unsafe { child::run(api, map, board) }.map(|()| false),
-        None => kill(&args),
-    })
+    exit_code(kill(&Args::parse()))
 }
 
 fn kill(args: &Args) -> anyhow::Result<bool> {

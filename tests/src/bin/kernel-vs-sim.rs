@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::Parser;
+use clap::builder::PossibleValuesParser;
 use user_ringbuf_sim::proof::Fault;
 use user_ringbuf_tests::fidelity::trial::{Plan, TrialReport, against_the_kernel};
 use user_ringbuf_tests::outcome::exit_code;
@@ -25,11 +25,16 @@ struct Args {
     #[arg(long, value_name = "NUMBER")]
     image: Option<u64>,
     /// Switch on a fault of the fake kernel, which must then be found; `list` names them
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", hide_possible_values = true, value_parser = names())]
     plant: Option<String>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// Of the faults, and of what lists them.
+fn names() -> PossibleValuesParser {
+    PossibleValuesParser::new(Fault::ALL.iter().map(|fault| fault.name()).chain(["list"]))
 }
 
 fn main() -> ExitCode {
@@ -38,10 +43,8 @@ fn main() -> ExitCode {
         Fault::ALL.iter().for_each(|fault| println!("{fault}"));
         return ExitCode::SUCCESS;
     }
-    match args.plant.as_deref().map(str::parse).transpose() {
-        Ok(plant) => exit_code(run(&args, plant)),
-        Err(unknown) => Args::command().error(ErrorKind::InvalidValue, unknown).exit(),
-    }
+    let plant = Fault::ALL.iter().copied().find(|fault| args.plant.as_deref() == Some(fault.name()));
+    exit_code(run(&args, plant))
 }
 
 fn run(args: &Args, plant: Option<Fault>) -> anyhow::Result<bool> {

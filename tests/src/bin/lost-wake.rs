@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, ensure};
 use clap::Parser;
+use fastrand::Rng;
 use serde::Serialize;
 use user_ringbuf_linux::{
     AsyncIoShared, DrainOptions, DrainProgram, EpollWaiter, Map, Mapping, Position, Recheck, Shared, TokioShared,
@@ -135,10 +136,11 @@ fn lateness(
             anyhow::Ok(())
         });
         let mut late = Vec::new();
-        for round in 0..tries {
+        let mut rng = Rng::with_seed(1);
+        for _ in 0..tries {
             ask.send(next)?;
             // From 1 to 4 ms, so that the drain falls anywhere between two looks.
-            sleep(Duration::from_micros(1000 + u64::from(round.wrapping_mul(2_654_435_761) % 3000)));
+            sleep(Duration::from_micros(rng.u64(1000..4000)));
             ensure!(
                 drain(&mut program, &DrainOptions::new().stop_after(1))? == 1,
                 "one sample should have been drained"

@@ -72,9 +72,7 @@ fn main() -> ExitCode {
 /// Bytes of sample number `sequence` of a producer.
 fn sample(producer: u32, sequence: u64) -> Vec<u8> {
     let stamp = Stamp { producer, sequence };
-    let mut bytes = vec![0; stamp.len(LONGEST)];
-    stamp.write(&mut bytes);
-    bytes
+    stamp.sample(stamp.len(LONGEST))
 }
 
 const LONGEST: usize = 200;
@@ -176,55 +174,33 @@ impl Drop for Other {
     }
 }
 
-/// The long-lived producer.
-enum Ours<'r> {
-    Producer(Option<Producer<&'r Mapping>>),
-    /// What it is compared with: it keeps its position to itself and never looks at the ring's.
-    Blind {
-        raw: &'r RawRing,
-        position: u64,
-    },
-}
-
-impl Ours<'_> {
-    /// Publishes sample number `sequence`, each time in another way. Whether it noticed somebody first.
-    fn publish(&mut self, sequence: u64) -> anyhow::Result<bool> {
-        let sample = sample(0, sequence);
-        let kept = match self {
-            Self::Blind { raw, position } => {
-                *position = publish_as_libbpf(raw, *position, &sample);
-                return Ok(false);
-            }
-            Self::Producer(kept) => kept,
-        };
-        let mut producer = kept.take().context("it is put back after each turn")?;
-        let publish = |producer: &mut Producer<_>| -> Result<Position, ReserveError> {
-            match sequence % 3 {
-                0 => producer.push(&sample),
-                1 => {
-                    let mut batch = producer.batch();
-                    batch.push(&sample)?;
-                    batch.submit()
-                }
-                _ => {
-                    let mut detached = producer.reserve_detached(sample.len())?;
-                    detached.copy_from_slice(&sample);
-                    Ok(detached.submit())
-                }
-            }
-        };
-        let noticed = if sequence % 4 == 3 {
-            let shared = producer.into_shared();
-            let noticed = once_more(|| shared.push(&sample), || shared.resume().map(drop))?;
-            producer = shared.into_producer();
-            noticed
-        } else {
-            let producer = RefCell::new(&mut producer);
-            once_more(|| publish(&mut producer.borrow_mut()), || producer.borrow_mut().resume().map(drop))?
-        };
-        *kept = Some(producer);
-        Ok(noticed)
+/// Publishes sample number `sequence` of the long-lived producer, each time in another way. Returns the producer, and
+/// whether it noticed somebody first.
+fn publish(mut producer: Producer<&Mapping>, sequence: u64) -> anyhow::Result<(Producer<&Mapping>, bool)> {
+    let sample = sample(0, sequence);
+    if sequence % 4 == 3 {
+        let shared = producer.into_shared();
+        let noticed = once_more(|| shared.push(&sample), || shared.resume().map(drop))?;
+        return Ok((shared.into_producer(), noticed));
     }
+    let publish = |producer: &mut Producer<_>| -> Result<Position, ReserveError> {
+        match sequence % 3 {
+            0 => producer.push(&sample),
+            1 => {
+                let mut batch = producer.batch();
+                batch.push(&sample)?;
+                batch.submit()
+            }
+            _ => {
+                let mut detached = producer.reserve_detached(sample.len())?;
+                detached.copy_from_slice(&sample);
+                Ok(detached.submit())
+            }
+        }
+    };
+    let kept = RefCell::new(&mut producer);
+    let noticed = once_more(|| publish(&mut kept.borrow_mut()), || kept.borrow_mut().resume().map(drop))?;
+    Ok((producer, noticed))
 }
 
 /// Goes on behind another producer, if there was one. Whether there was.
@@ -260,11 +236,9 @@ fn take_turns(args: &Args) -> anyhow::Result<bool> {
             // SAFETY: this process has no other mapping of ours, and no other producer's turn overlaps with ours.
             unsafe { Mapping::unclaimed(&map)? }
         };
-        let mut ours = if args.before {
-            Ours::Blind { raw: &raw, position: raw.producer_pos() }
-        } else {
-            Ours::Producer(Some(Producer::attach(&mapping)?))
-        };
+        let mut ours = if args.before { None } else { Some(Producer::attach(&mapping)?) };
+        // What ours is compared with: it keeps its position to itself and never looks at the ring's.
+        let mut blind = raw.producer_pos();
         for turn in 0..args.turns / 2 {
             let turned = (|| {
                 let other = &mut others[usize::try_from(turn)? % PARTNERS.len()];
@@ -273,7 +247,14 @@ fn take_turns(args: &Args) -> anyhow::Result<bool> {
                 if turn / 3 % 2 == 0 {
                     drainer.drain(|sample| tally.note(sample))?;
                 }
-                report.noticed += u64::from(ours.publish(sent)?);
+                match ours.take() {
+                    None => blind = publish_as_libbpf(&raw, blind, &sample(0, sent)),
+                    Some(producer) => {
+                        let (producer, noticed) = publish(producer, sent)?;
+                        ours = Some(producer);
+                        report.noticed += u64::from(noticed);
+                    }
+                }
                 sent += 1;
                 drainer.drain(|sample| tally.note(sample))
             })();

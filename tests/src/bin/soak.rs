@@ -8,11 +8,11 @@ use clap::{Parser, ValueEnum};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use user_ringbuf_kit::usage::{open_descriptors, resident_kib};
-use user_ringbuf_linux::{Map, Mapping, MappingView, RingPositions, Role};
+use user_ringbuf_linux::{Mapping, MappingView, RingPositions, Role};
 use user_ringbuf_tests::kernel::{Drainer, ring};
 use user_ringbuf_tests::outcome::{exit_code, print};
-use user_ringbuf_tests::send::{Api, LONGEST, Order, send_drained, shares};
-use user_ringbuf_tests::tally::{Counts, Tally};
+use user_ringbuf_tests::send::{Api, LONGEST, Order, send_checked, shares};
+use user_ringbuf_tests::tally::Counts;
 
 /// Sizes that rings take turns in.
 const RINGS: [u64; 4] = [4 << 10, 64 << 10, 1 << 20, 16 << 20];
@@ -72,32 +72,30 @@ impl Level {
 #[derive(Serialize)]
 struct Report {
     #[serde(flatten)]
-    counts: Counts,
+    sum: Sum,
     minutes: f64,
     samples_per_second: f64,
     rings: u64,
-    /// How often the ring was full, out of the times that the consumer paused.
-    full: u64,
-    dawdled: u64,
-    /// How often a ring that has no room for what is sent meanwhile.
-    full_due: u64,
     rss_kib: Level,
     fds: Level,
 }
 
 impl Report {
     fn is_clean(&self) -> bool {
-        let was_full = self.full > 0 || self.full_due < FULL_ONCE_IN;
-        was_full && self.counts.is_clean() && self.fds.is_flat(0) && self.rss_kib.is_flat(SLACK_KIB)
+        let was_full = self.sum.full > 0 || self.sum.full_due < FULL_ONCE_IN;
+        was_full && self.sum.counts.is_clean() && self.fds.is_flat(0) && self.rss_kib.is_flat(SLACK_KIB)
     }
 }
 
 /// The sums over all rounds.
-#[derive(Default)]
+#[derive(Default, Serialize)]
 struct Sum {
+    #[serde(flatten)]
     counts: Counts,
+    /// How often the ring was full, out of the times that the consumer paused.
     full: u64,
     dawdled: u64,
+    /// How often a ring that has no room for what is sent meanwhile.
     full_due: u64,
 }
 
@@ -118,12 +116,8 @@ fn run(args: &Args) -> anyhow::Result<bool> {
     // Hidden where standard error is not a terminal.
     let bar = ProgressBar::new(args.samples);
     let began = Instant::now();
-    let turns = rings.iter().cycle().zip(PRODUCERS.iter().cycle());
-    for (bytes, producers) in turns {
-        let left = args.samples - sum.counts.samples;
-        if left == 0 {
-            break;
-        }
+    let mut turns = rings.iter().cycle().zip(PRODUCERS.iter().cycle());
+    while let (left @ 1.., Some((bytes, producers))) = (args.samples - sum.counts.samples, turns.next()) {
         every_api(*bytes, *producers, ROUND, left, &mut sum)?;
         made += 1;
         rss_kib.note(resident_kib());
@@ -134,18 +128,7 @@ fn run(args: &Args) -> anyhow::Result<bool> {
     let seconds = began.elapsed().as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     let samples_per_second = sum.counts.samples as f64 / seconds;
-    let Sum { counts, full, dawdled, full_due } = sum;
-    let report = Report {
-        counts,
-        minutes: seconds / 60.0,
-        samples_per_second,
-        rings: made,
-        full,
-        dawdled,
-        full_due,
-        rss_kib,
-        fds,
-    };
+    let report = Report { sum, minutes: seconds / 60.0, samples_per_second, rings: made, rss_kib, fds };
     print(&report, args.json)?;
     Ok(report.is_clean())
 }
@@ -157,45 +140,27 @@ fn descriptors() -> u64 {
 /// One ring, on which all interfaces take turns, until `most` samples were sent.
 fn every_api(bytes: u64, producers: u64, round: u64, most: u64, sum: &mut Sum) -> anyhow::Result<()> {
     let map = ring(bytes)?;
-    let mut drainer = Drainer::new(&map, LONGEST)?;
+    let (mut drainer, view) = (Drainer::new(&map, LONGEST)?, MappingView::new(&map)?);
     let mut left = most;
     for api in Api::value_variants() {
         let samples = round.min(left);
-        one_round(*api, &map, &mut drainer, producers, samples, sum)?;
         left -= samples;
+        let sent = shares(samples, producers);
+        let mapping = Mapping::new(&map)?;
+        let order = Order { map: &map, mapping: &mapping, counts: &sent, submitted: &|_, _| () };
+        let (mut seen, mut full, mut dawdled) = (0, 0, 0);
+        sum.counts += send_checked(*api, order, &mut drainer, || {
+            seen += 1;
+            if seen % DAWDLE_EVERY == 0 {
+                std::thread::sleep(DAWDLE);
+                dawdled += 1;
+                full += u64::from(is_full(&view));
+            }
+        })?;
+        sum.full += full;
+        sum.dawdled += dawdled;
+        sum.full_due += if u64::from(map.size()) <= FILLED { dawdled } else { 0 };
     }
-    Ok(())
-}
-
-fn one_round(
-    api: Api,
-    map: &Map,
-    drainer: &mut Drainer,
-    producers: u64,
-    samples: u64,
-    sum: &mut Sum,
-) -> anyhow::Result<()> {
-    let sent = shares(samples, producers);
-    let mut tally = Tally::new(sent.len());
-    let (mapping, view) = (Mapping::new(map)?, MappingView::new(map)?);
-    let order = Order { map, mapping: &mapping, first_producer: 0, counts: &sent, submitted: &|_| () };
-    let (mut seen, mut full, mut dawdled) = (0, 0, 0);
-    send_drained(api, order, drainer, |sample| {
-        tally.note(sample);
-        seen += 1;
-        if seen % DAWDLE_EVERY == 0 {
-            std::thread::sleep(DAWDLE);
-            dawdled += 1;
-            full += u64::from(is_full(&view));
-        }
-    })?;
-    if let Some(wrong) = tally.first_wrong() {
-        eprintln!("{api:?} on a ring of {} bytes: {wrong}", map.size());
-    }
-    sum.full += full;
-    sum.dawdled += dawdled;
-    sum.full_due += if u64::from(map.size()) <= FILLED { dawdled } else { 0 };
-    sum.counts += tally.counts(&sent);
     Ok(())
 }
 

@@ -10,8 +10,8 @@ use user_ringbuf_kit::stamp::Stamp;
 use user_ringbuf_linux::Mapping;
 use user_ringbuf_tests::kernel::{Drainer, ring};
 use user_ringbuf_tests::outcome::{exit_code, print};
-use user_ringbuf_tests::send::{Api, LONGEST, Order, send_drained, shares};
-use user_ringbuf_tests::tally::{Counts, Tally};
+use user_ringbuf_tests::send::{Api, LONGEST, Order, send_checked, shares};
+use user_ringbuf_tests::tally::Counts;
 
 #[derive(Parser)]
 #[command(about = "Drive a user ring buffer from many threads while the kernel drains it, and check every sample")]
@@ -65,23 +65,18 @@ fn stress(args: &Args, mode: Api, bytes: u64) -> anyhow::Result<bool> {
     let map = ring(bytes)?;
     let mut drainer = Drainer::new(&map, LONGEST)?;
     let sent = shares(args.samples, args.producers.into());
-    let mut tally = Tally::new(sent.len());
     let mapping = Mapping::new(&map)?;
     let done = OnceLock::new();
     let began = Instant::now();
-    let note_first = |stamp: Stamp| {
+    let note_first = |stamp: Stamp, _| {
         if stamp.sequence + 1 == sent[stamp.producer as usize] {
             done.get_or_init(|| began.elapsed());
         }
     };
-    let order = Order { map: &map, mapping: &mapping, first_producer: 0, counts: &sent, submitted: &note_first };
-    send_drained(mode, order, &mut drainer, |sample| tally.note(sample))?;
+    let order = Order { map: &map, mapping: &mapping, counts: &sent, submitted: &note_first };
+    let counts = send_checked(mode, order, &mut drainer, || ())?;
     let seconds = began.elapsed().as_secs_f64();
     let first_done = done.get().filter(|_| mode.is_concurrent()).map(|done| done.as_secs_f64() / seconds);
-    let counts = tally.counts(&sent);
-    if let Some(wrong) = tally.first_wrong() {
-        eprintln!("the first fault: {wrong}");
-    }
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     let ns_a_sample = seconds * 1e9 / args.samples as f64;
     let report = Report { mode, producers: args.producers, counts, ring: map.size(), seconds, ns_a_sample, first_done };

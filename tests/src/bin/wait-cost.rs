@@ -7,18 +7,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, ensure};
 use clap::Parser;
+use fastrand::Rng;
 use serde::Serialize;
 use user_ringbuf_kit::usage::CpuShare;
-use user_ringbuf_linux::{BlockingError, EpollWaiter, Map, Mapping, Producer, Recheck, WakeupFlags};
+use user_ringbuf_linux::{BlockingError, EpollWaiter, Mapping, Producer, Recheck, WakeupFlags};
 use user_ringbuf_tests::kernel::{Drainer, ring};
 use user_ringbuf_tests::outcome::{exit_code, print};
 use user_ringbuf_tests::percentiles::Percentiles;
 
-const RING: u64 = 4096;
+/// A ring's size wherever pages are no larger.
+const RING: u64 = 64 * 1024;
 /// Half of the ring stays free, so that the map polls as writable throughout.
-const FILLED: usize = 2048 - 8;
+const FILLED: usize = 32 * 1024 - 8;
 /// More than is free.
-const WANTED: usize = 3000;
+const WANTED: usize = 48_000;
 /// The largest share of the wait that may be spent on the CPU.
 const MOST: f64 = 0.005;
 
@@ -72,22 +74,22 @@ fn run(args: &Args) -> anyhow::Result<bool> {
     Ok(report.cpu_share <= MOST && report.no_wakeup_cpu_share <= MOST)
 }
 
-/// A ring that is half full.
-fn partly_full() -> anyhow::Result<(Map, Producer<Mapping>)> {
-    let map = ring(RING)?;
-    let mut producer = Producer::attach(Mapping::new(&map)?)?;
-    producer.push(&[0; FILLED])?;
-    Ok((map, producer))
-}
-
-fn waiting_in_vain(timeout: Duration, recheck: Recheck) -> anyhow::Result<f64> {
-    let (map, mut producer) = partly_full()?;
-    let mut waiter = EpollWaiter::with_recheck(&map, recheck)?;
+/// The share of its time on a CPU that a wait takes, for room that does not come.
+fn wait_in_vain(producer: &mut Producer<&Mapping>, waiter: &mut EpollWaiter, timeout: Duration) -> anyhow::Result<f64> {
     let cpu = CpuShare::begin();
-    let reserved = producer.reserve_blocking(WANTED, &mut waiter, Some(timeout));
+    let reserved = producer.reserve_blocking(WANTED, waiter, Some(timeout));
     let share = cpu.so_far();
     ensure!(matches!(reserved, Err(BlockingError::TimedOut { .. })), "there should be no room: {reserved:?}");
     Ok(share)
+}
+
+/// On a ring that is half full.
+fn waiting_in_vain(timeout: Duration, recheck: Recheck) -> anyhow::Result<f64> {
+    let map = ring(RING)?;
+    let mapping = Mapping::new(&map)?;
+    let mut producer = Producer::attach(&mapping)?;
+    producer.push(&[0; FILLED])?;
+    wait_in_vain(&mut producer, &mut EpollWaiter::with_recheck(&map, recheck)?, timeout)
 }
 
 fn waiting_beside_a_silent_consumer(timeout: Duration) -> anyhow::Result<f64> {
@@ -107,12 +109,9 @@ fn waiting_beside_a_silent_consumer(timeout: Duration) -> anyhow::Result<f64> {
             }
             anyhow::Ok(())
         });
-        let cpu = CpuShare::begin();
-        let reserved = producer.reserve_blocking(WANTED, &mut waiter, Some(timeout));
-        let share = cpu.so_far();
-        ensure!(matches!(reserved, Err(BlockingError::TimedOut { .. })), "there should be no room: {reserved:?}");
+        let share = wait_in_vain(&mut producer, &mut waiter, timeout)?;
         draining.join().map_err(|_| anyhow!("the consumer panicked"))??;
-        Ok(share)
+        anyhow::Ok(share)
     })?;
     head.discard();
     Ok(share)
@@ -130,9 +129,9 @@ fn time_wakes(wakes: u32, flags: WakeupFlags) -> anyhow::Result<Percentiles> {
         let draining =
             scope.spawn(move || drain_now_and_then(&mut drainer, &waiting, |at| tell_drain.send(at).is_ok()));
         let mut took = Vec::new();
-        for round in 0..wakes {
+        for _ in 0..wakes {
             producer.push(&[0; WANTED])?;
-            tell_waiting.send(round)?;
+            tell_waiting.send(())?;
             producer.reserve_blocking(WANTED, &mut waiter, Some(Duration::from_secs(10)))?.discard();
             let woken = Instant::now();
             took.push(woken.saturating_duration_since(drained.recv()?));
@@ -146,12 +145,13 @@ fn time_wakes(wakes: u32, flags: WakeupFlags) -> anyhow::Result<Percentiles> {
 
 fn drain_now_and_then(
     drainer: &mut Drainer,
-    waiting: &Receiver<u32>,
+    waiting: &Receiver<()>,
     mut tell: impl FnMut(Instant) -> bool,
 ) -> anyhow::Result<()> {
-    while let Ok(round) = waiting.recv() {
+    let mut rng = Rng::with_seed(1);
+    while waiting.recv().is_ok() {
         // From 1 to 20 ms, so that a drain falls anywhere between two looks.
-        sleep(Duration::from_micros(1000 + u64::from(round.wrapping_mul(2_654_435_761) % 19_000)));
+        sleep(Duration::from_micros(rng.u64(1000..20_000)));
         let at = Instant::now();
         ensure!(drainer.drain(|_| ())? == 1, "one sample should have been drained");
         if !tell(at) {

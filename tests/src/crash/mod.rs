@@ -5,5 +5,4 @@
 //! interface may leave a busy record behind.
 
 pub mod board;
-pub mod child;
 pub mod parent;

@@ -2,20 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::os::fd::AsRawFd;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use fastrand::Rng;
-use rustix::fd::{AsFd, BorrowedFd};
-use rustix::io::{Errno, FdFlags, fcntl_setfd};
+use rustix::io::Errno;
 use serde::Serialize;
-use user_ringbuf_linux::{Map, Mapping, MappingView, Producer, Repair, Survey, Verdict, repair};
+use user_ringbuf_linux::{Map, Mapping, MappingView, Producer, Repair, RingPositions, Role, Survey, Verdict, repair};
 
-use super::board::{Arrived, Board};
+use super::board::{Board, PRODUCERS};
 use crate::kernel::{Drainer, ring};
-use crate::send::{Api, BATCH, LONGEST};
+use crate::send::{Api, BATCH, LONGEST, Order, send};
+use crate::tally::{Counts, Tally};
+use user_ringbuf_kit::fork::fork;
 use user_ringbuf_kit::stamp::Stamp;
 
 /// Bytes of the ring: some hundred samples, so that a child is often in the middle of something, and often waits.
@@ -23,7 +22,7 @@ const RING: u64 = 32 * 1024;
 /// A child that submits nothing for so long hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What all kills together have shown. All zero but `kills`, `samples` and some `repairs` if the ring kept its word.
+/// What all kills together have shown. `jams`, `torn`, `lost_submitted` and `out_of_order` are zero if the ring kept its word.
 #[derive(Debug, Default, Serialize)]
 pub struct Toll {
     /// Children killed.
@@ -32,8 +31,11 @@ pub struct Toll {
     pub jams: u64,
     /// Samples that arrived with wrong bytes, and batches that arrived in part.
     pub torn: u64,
-    /// Samples that were submitted and did not arrive.
+    /// Samples that were submitted and did not arrive, but for those in `never_shown`.
     pub lost_submitted: u64,
+    /// Samples that were submitted on a shared producer while another thread was between taking its room and publishing,
+    /// and were not published before the kill: what [`Shared`](user_ringbuf_linux::Shared) does not promise.
+    pub never_shown: u64,
     /// Samples that came twice or after a later one of the same producer.
     pub out_of_order: u64,
     /// Samples that arrived.
@@ -75,16 +77,11 @@ impl fmt::Display for Jammed {
 
 impl std::error::Error for Jammed {}
 
-/// A ring that children inherit, and its consumer.
-fn inherited_ring() -> anyhow::Result<(Map, Drainer)> {
+/// A ring and its consumer.
+fn drained_ring() -> anyhow::Result<(Map, Drainer)> {
     let map = ring(RING)?;
     let drainer = Drainer::new(&map, LONGEST)?;
-    inherit(map.as_fd())?;
     Ok((map, drainer))
-}
-
-fn inherit(fd: BorrowedFd<'_>) -> anyhow::Result<()> {
-    fcntl_setfd(fd, FdFlags::empty()).context("letting children inherit the ring")
 }
 
 impl Harness {
@@ -93,10 +90,8 @@ impl Harness {
     /// # Errors
     /// [`Unavailable`](crate::kernel::Unavailable) without the rights, or what failed.
     pub fn new(seed: u64) -> anyhow::Result<Self> {
-        let (map, drainer) = inherited_ring()?;
-        let board = Board::new()?;
-        inherit(board.as_fd())?;
-        Ok(Self { map, drainer, board, rng: Rng::with_seed(seed), toll: Toll::default() })
+        let (map, drainer) = drained_ring()?;
+        Ok(Self { map, drainer, board: Board::new()?, rng: Rng::with_seed(seed), toll: Toll::default() })
     }
 
     /// Lets one child send through `api`, kills it, and checks what it leaves. Where the ring is jammed then, the next
@@ -106,60 +101,69 @@ impl Harness {
     /// What kept this from being tried. What went wrong with the ring is in the report.
     pub fn kill_one(&mut self, api: Api) -> anyhow::Result<()> {
         self.board.clear();
-        let mut arrived = Arrived::default();
+        let mut arrived = Tally::new(PRODUCERS);
         let flows = self.kill_and_drain(api, &mut arrived);
-        self.toll.out_of_order += arrived.out_of_order;
-        self.toll.samples += arrived.count();
+        let wrong = arrived.wrong();
+        self.toll.torn += wrong.torn;
+        self.toll.out_of_order += wrong.out_of_order + wrong.duplicated;
+        self.toll.samples += arrived.arrived();
+        if wrong != Counts::default() {
+            eprintln!("{api:?}: {wrong:?}; the first fault or gap: {}", arrived.first_wrong().unwrap_or_default());
+        }
         match flows {
             Err(error) if error.is::<Jammed>() => {
                 eprintln!("{api:?}: {error}");
                 self.toll.jams += 1;
-                (self.map, self.drainer) = inherited_ring()?;
+                (self.map, self.drainer) = drained_ring()?;
                 Ok(())
             }
             flows => flows,
         }
     }
 
-    fn kill_and_drain(&mut self, api: Api, arrived: &mut Arrived) -> anyhow::Result<()> {
-        let mut child = self.spawn(api)?;
-        let lived = self.drain_a_while(&mut child, arrived);
-        child.kill().and_then(|()| child.wait()).context("killing the child")?;
+    fn kill_and_drain(&mut self, api: Api, arrived: &mut Tally) -> anyhow::Result<()> {
+        let child = fork(|| self.send_forever(api).expect("it sends until it is killed"));
+        let lived = self.drain_a_while(arrived);
+        child.kill();
         self.toll.kills += 1;
         lived?;
         self.drain_all(arrived)?;
-        self.toll.lost_submitted += arrived.settle();
+        // Producers submit in the order of their sequences or hold back what lies behind, and no drain gets past a busy
+        // record: whatever is passed over now is lost. A repair discards such records, and then there may be gaps.
+        let passed_over = arrived.passed_over();
+        self.toll.lost_submitted += count(&passed_over);
+        let published = MappingView::new(&self.map)?.load_producer(Role::ObserveProducer);
         let repaired = self.repair_if_held()?;
         *self.toll.repairs.entry(api).or_default() += u64::from(repaired);
         self.drain_all(arrived)?;
         let verdict = self.verdict()?;
         ensure!(verdict == Verdict::Empty, Jammed(format!("what is left after everything was drained: {verdict}")));
         self.toll.jams += u64::from(repaired && !api.publishes_busy());
-        if api == Api::Batch && arrived.count() % BATCH != 0 {
+        if api == Api::Batch && arrived.arrived() % BATCH != 0 {
             self.toll.torn += 1;
         }
-        self.toll.lost_submitted += self.board.missing(arrived);
+        let mut missing = self.board.missing(arrived);
+        missing.retain(|(stamp, _)| !passed_over.contains(stamp));
+        let (lost, hidden): (Vec<_>, Vec<_>) =
+            missing.into_iter().partition(|(_, end)| !api.is_shared() || published.has_reached(*end));
+        self.toll.lost_submitted += count(&lost);
+        self.toll.never_shown += count(&hidden);
         self.go_on()
     }
 
-    fn spawn(&self, api: Api) -> anyhow::Result<Child> {
-        let fd = |fd: rustix::fd::BorrowedFd<'_>| fd.as_raw_fd().to_string();
-        let name = serde_json::to_value(api)?;
-        Command::new(std::env::current_exe()?)
-            .args(["child", "--api", name.as_str().unwrap_or_default()])
-            .args(["--map", &fd(self.map.as_fd()), "--board", &fd(self.board.as_fd())])
-            .stdin(Stdio::null())
-            .spawn()
-            .context("starting the child")
+    /// What the child does. One that ends by itself has found a bug.
+    fn send_forever(&self, api: Api) -> anyhow::Result<()> {
+        let mapping = Mapping::new(&self.map)?;
+        let counts = [u64::MAX; PRODUCERS];
+        let counts = if api.is_concurrent() { &counts } else { &counts[..1] };
+        let submitted = |stamp, end| self.board.note(stamp, end);
+        send(api, Order { map: &self.map, mapping: &mapping, counts, submitted: &submitted })
     }
 
     /// Drains until the child has sent something, and then for a random while.
-    fn drain_a_while(&mut self, child: &mut Child, arrived: &mut Arrived) -> anyhow::Result<()> {
+    fn drain_a_while(&mut self, arrived: &mut Tally) -> anyhow::Result<()> {
         let began = Instant::now();
         while !self.board.is_marked() {
-            if let Some(status) = child.try_wait()? {
-                anyhow::bail!("the child ended by itself: {status}");
-            }
             ensure!(began.elapsed() < PATIENCE, "the child has submitted nothing for {PATIENCE:?}");
             std::thread::yield_now();
         }
@@ -175,19 +179,11 @@ impl Harness {
         Ok(())
     }
 
-    fn drain_once(&mut self, arrived: &mut Arrived) -> anyhow::Result<u32> {
-        let torn = &mut self.toll.torn;
-        let drained = self.drainer.drain(|sample| match Stamp::read(sample) {
-            Ok(stamp) => arrived.note(stamp),
-            Err(wrong) => {
-                eprintln!("torn: {wrong}");
-                *torn += 1;
-            }
-        });
-        drained.map_err(jam_or_other)
+    fn drain_once(&mut self, arrived: &mut Tally) -> anyhow::Result<u32> {
+        self.drainer.drain(|sample| arrived.note(sample)).map_err(jam_or_other)
     }
 
-    fn drain_all(&mut self, arrived: &mut Arrived) -> anyhow::Result<()> {
+    fn drain_all(&mut self, arrived: &mut Tally) -> anyhow::Result<()> {
         while self.drain_once(arrived)? > 0 {}
         Ok(())
     }
@@ -211,16 +207,18 @@ impl Harness {
     /// A new producer goes on where the dead one stopped.
     fn go_on(&mut self) -> anyhow::Result<()> {
         let stamp = Stamp { producer: 0, sequence: u64::MAX - 1 };
-        let mut bytes = [0; LONGEST];
-        stamp.write(&mut bytes);
         let mapping = Mapping::new(&self.map)?;
         let mut producer = Producer::attach(&mapping).map_err(|error| Jammed(error.to_string()))?;
-        producer.push(&bytes).map_err(|error| Jammed(error.to_string()))?;
+        producer.push(&stamp.sample(LONGEST)).map_err(|error| Jammed(error.to_string()))?;
         let mut seen = Vec::new();
         self.drainer.drain(|sample| seen.push(Stamp::read(sample))).map_err(jam_or_other)?;
         ensure!(seen == [Ok(stamp)], Jammed(format!("a new producer's sample did not arrive, but {seen:?}")));
         Ok(())
     }
+}
+
+fn count<T>(samples: &[T]) -> u64 {
+    u64::try_from(samples.len()).unwrap_or(u64::MAX)
 }
 
 /// The errors with which the kernel refuses a record or a position, forever.

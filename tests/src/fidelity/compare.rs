@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use anyhow::{bail, ensure};
 use user_ringbuf_sim::proof::Program;
 use user_ringbuf_sim::proof::second_reading::{DrainCall, Reading, Ring, expect_of_repair, read};
 use user_ringbuf_sim::{Corruption, MAX_SAMPLE_LEN, Repair, repair};
@@ -24,7 +25,6 @@ pub struct Pair<R, F> {
     pub real: R,
     /// The one that is tested.
     pub fake: F,
-    answers: [Answer; 2],
 }
 
 /// Where the two differ.
@@ -44,23 +44,23 @@ impl fmt::Display for Difference {
     }
 }
 
-type Compared = anyhow::Result<Option<Difference>>;
+impl std::error::Error for Difference {}
 
-fn differ(step: &str, real: impl fmt::Display, fake: impl fmt::Display) -> Option<Difference> {
-    Some(Difference { step: step.to_owned(), real: real.to_string(), fake: fake.to_string() })
+fn differ(step: &str, real: impl fmt::Display, fake: impl fmt::Display) -> Difference {
+    Difference { step: step.to_owned(), real: real.to_string(), fake: fake.to_string() }
 }
 
 impl<R: Side, F: Side> Pair<R, F> {
     /// Two empty rings of the same size whose bytes are all zero.
     pub fn new(real: R, fake: F) -> Self {
-        Self { real, fake, answers: Default::default() }
+        Self { real, fake }
     }
 
     /// Puts a case on both. The rings are empty and zero before and afterwards.
     ///
     /// # Errors
     /// If something could not be tried.
-    pub fn run(&mut self, case: &Case, met: &mut Met) -> Compared {
+    pub fn run(&mut self, case: &Case, met: &mut Met) -> anyhow::Result<Option<Difference>> {
         let start = self.place(case.start)?;
         let compared = match &case.work {
             Work::Drain(image, calls) => self.drain_image(start, image, calls, met),
@@ -68,7 +68,7 @@ impl<R: Side, F: Side> Pair<R, F> {
             Work::Produce(program) => self.produce(start, program, met),
         };
         self.clean(start, case);
-        compared
+        compared.map_or_else(|error| error.downcast().map(Some), |()| Ok(None))
     }
 
     /// Moves both to where the case begins.
@@ -104,35 +104,24 @@ impl<R: Side, F: Side> Pair<R, F> {
         self.fake.set_producer(producer);
     }
 
-    fn drain_image(&mut self, start: u64, image: &Image, calls: &[Call], met: &mut Met) -> Compared {
+    fn drain_image(&mut self, start: u64, image: &Image, calls: &[Call], met: &mut Met) -> anyhow::Result<()> {
         self.put(start, image);
-        for call in calls {
-            if let Some(difference) = self.drain(call, met)? {
-                return Ok(Some(difference));
-            }
-        }
-        Ok(None)
+        calls.iter().try_for_each(|call| self.drain(call, met).map(drop))
     }
 
-    /// Drains both, and reads the rules once more.
-    fn drain(&mut self, call: &Call, met: &mut Met) -> Compared {
+    /// Drains both, and reads the rules once more. Returns what both did.
+    fn drain(&mut self, call: &Call, met: &mut Met) -> anyhow::Result<Answer> {
         let reading = self.read(call, met)?;
-        let [real, fake] = &mut self.answers;
-        self.real.drain(call, real)?;
-        self.fake.drain(call, fake)?;
-        fake.woke = self.fake.woke(false)?;
-        real.woke = self.real.woke(fake.woke)?;
-        if real != fake {
-            return Ok(differ(&call.to_string(), real.told(fake), fake.told(real)));
-        }
-        let count = u32::try_from(real.samples.len()).unwrap_or(u32::MAX) + real.samples.unlogged;
+        let fake = self.fake.drain(call, false)?;
+        let real = self.real.drain(call, fake.woke)?;
+        ensure!(real == fake, differ(&call.to_string(), real.told(&fake), fake.told(&real)));
+        let count = u32::try_from(real.samples.len()).unwrap_or(u32::MAX) + real.unlogged;
         let found = (real.returned, real.consumer, count, real.woke);
         let expected = (reading.returned, reading.consumer, reading.samples, reading.wakes);
-        if found != expected {
-            let step = format!("{call}, read once more: returned, consumer, samples, woke");
-            return Ok(differ(&step, format!("{found:?}"), format!("{expected:?}, by the second reading")));
-        }
-        Ok(None)
+        let step = || format!("{call}, read once more: returned, consumer, samples, woke");
+        let by_the_rules = || format!("{expected:?}, by the second reading");
+        ensure!(found == expected, differ(&step(), format!("{found:?}"), by_the_rules()));
+        Ok(real)
     }
 
     fn read(&self, call: &Call, met: &mut Met) -> anyhow::Result<Reading> {
@@ -150,38 +139,26 @@ impl<R: Side, F: Side> Pair<R, F> {
 
     /// Lets the core repair both, and drains them until nothing is left: every submitted sample that could be reached
     /// comes out.
-    fn repair_image(&mut self, start: u64, image: &Image, met: &mut Met) -> Compared {
+    fn repair_image(&mut self, start: u64, image: &Image, met: &mut Met) -> anyhow::Result<()> {
         self.put(start, image);
         let (place, expected) = self.expected_of_repair()?;
         let (real, fake) = (repaired(&self.real), repaired(&self.fake));
-        if real != fake {
-            return Ok(differ("the repair", format!("{real:?}"), format!("{fake:?}")));
-        }
-        if self.real.producer() != place {
-            return Ok(differ(
-                "the repair's producer position",
-                self.real.producer(),
-                format!("{place}, by the rules"),
-            ));
-        }
+        ensure!(real == fake, differ("the repair", format!("{real:?}"), format!("{fake:?}")));
+        let (found, rule) = (self.real.producer(), format!("{place}, by the rules"));
+        ensure!(found == place, differ("the repair's producer position", found, rule));
         let mut samples = Vec::new();
         for _ in 0..DRAINS {
-            if let Some(difference) = self.drain(&Call { flags: 1, ..Call::default() }, &mut Met::default())? {
-                return Ok(Some(difference));
-            }
-            samples.extend(self.answers[0].samples.iter().map(<[u8]>::to_vec));
+            samples.extend(self.drain(&Call { flags: 1, ..Call::default() }, &mut Met::default())?.samples);
             if self.real.consumer() == self.real.producer() {
-                if samples != expected {
-                    let told = |samples: &[Vec<u8>]| format!("{} samples: {samples:02x?}", samples.len());
-                    let expected = told(&expected) + ", by the rules";
-                    return Ok(differ("what is left to drain after the repair", told(&samples), expected));
-                }
+                let told = |samples: &[Vec<u8>]| format!("{} samples: {samples:02x?}", samples.len());
+                let left = "what is left to drain after the repair";
+                ensure!(samples == expected, differ(left, told(&samples), told(&expected) + ", by the rules"));
                 met.add(Outcome::Repaired);
-                return Ok(None);
+                return Ok(());
             }
         }
         let left = format!("consumer {} and producer {}", self.real.consumer(), self.real.producer());
-        Ok(differ("the repaired ring, which must be drained to empty", left, format!("the same, after {real:?}")))
+        bail!(differ("the repaired ring, which must be drained to empty", left, format!("the same, after {real:?}")))
     }
 
     /// Where a repair must put the producer, and the samples that it must keep.
@@ -200,26 +177,22 @@ impl<R: Side, F: Side> Pair<R, F> {
     }
 
     /// Runs the program on both, each held against the reference model, and compares what was drained.
-    fn produce(&mut self, start: u64, program: &Program, met: &mut Met) -> Compared {
+    fn produce(&mut self, start: u64, program: &Program, met: &mut Met) -> anyhow::Result<()> {
         met.add(Outcome::Produced);
         let program = Program { start, ..program.clone() };
         let fake = record(&program, &mut self.fake, None)?;
         let real = record(&program, &mut self.real, Some(&fake.drains))?;
         for (n, (real, fake)) in real.drains.iter().zip(&fake.drains).enumerate() {
-            if real != fake {
-                return Ok(differ(&format!("drain {n} of the program"), real.told(fake), fake.told(real)));
-            }
+            ensure!(real == fake, differ(&format!("drain {n} of the program"), real.told(fake), fake.told(real)));
         }
-        if real.result != fake.result || real.drains.len() != fake.drains.len() {
-            return Ok(differ("the program", format!("{:?}", real.result), format!("{:?}", fake.result)));
-        }
+        let same = real.result == fake.result && real.drains.len() == fake.drains.len();
+        ensure!(same, differ("the program", format!("{:?}", real.result), format!("{:?}", fake.result)));
         if let Err(mismatch) = &real.result {
-            return Ok(differ("the program, held against the reference model", mismatch, "the same"));
+            bail!(differ("the program, held against the reference model", mismatch, "the same"));
         }
-        if real.after != fake.after {
-            return Ok(differ("the ring afterwards", format!("{:?}", real.after), format!("{:?}", fake.after)));
-        }
-        Ok(None)
+        let (real, fake) = (real.after, fake.after);
+        ensure!(real == fake, differ("the ring afterwards", format!("{real:?}"), format!("{fake:?}")));
+        Ok(())
     }
 }
 
@@ -228,10 +201,10 @@ fn wipe(side: &mut impl Side, start: u64, case: &Case) {
     match &case.work {
         Work::Drain(image, _) if size > WIPED => {
             for piece in &image.pieces {
-                side.zero(start + u64::from(piece.at), u32::try_from(piece.bytes.len()).unwrap_or(size));
+                side.write(start + u64::from(piece.at), &vec![0; piece.bytes.len()]);
             }
         }
-        _ => side.zero(0, size),
+        _ => side.write(0, &vec![0; usize::try_from(size).unwrap_or(0)]),
     }
 }
 
@@ -253,7 +226,7 @@ impl Answer {
             let shown = &sample[..sample.len().min(16)];
             told += &format!(", sample {n} of {} bytes: {shown:02x?}", sample.len());
         }
-        for (value, name) in [(self.nested, "nested drain"), (self.samples.unlogged.into(), "unlogged samples")] {
+        for (value, name) in [(self.nested, "nested drain"), (self.unlogged.into(), "unlogged samples")] {
             if value != 0 {
                 told += &format!(", {name} {value}");
             }

@@ -21,9 +21,6 @@ pub enum Ground {
 }
 
 impl Ground {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Low, Self::High, Self::Many, Self::Huge];
-
     /// Bytes in the ring, on a machine with pages of `page` bytes.
     #[must_use]
     pub const fn size(self, page: u32) -> u32 {

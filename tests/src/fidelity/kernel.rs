@@ -16,6 +16,7 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use rustix::event::{Timespec, epoll};
 use rustix::fd::OwnedFd;
+use rustix::io::retry_on_intr;
 use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 use user_ringbuf_kit::raw::RawRing;
 use user_ringbuf_linux::{DISCARD_BIT, DrainOptions, DrainProgram, Map, Mapping, WakeupFlags};
@@ -71,14 +72,11 @@ impl Wakeups {
     /// Takes the event, if there is one; if `patient`, waits for one.
     fn event(&self, patient: bool) -> anyhow::Result<bool> {
         let timeout = if patient { PATIENCE } else { Timespec { tv_sec: 0, tv_nsec: 0 } };
-        let mut events = [MaybeUninit::uninit(); 1];
-        loop {
-            match epoll::wait(&self.epoll, &mut events, Some(&timeout)) {
-                Ok((events, _)) => return Ok(!events.is_empty()),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => return Err(errno).context("epoll_pwait2"),
-            }
-        }
+        let mut events = [MaybeUninit::<epoll::Event>::uninit(); 1];
+        let waited = retry_on_intr(|| {
+            epoll::wait(&self.epoll, &mut events, Some(&timeout)).map(|(events, _)| !events.is_empty())
+        });
+        waited.context("epoll_pwait2")
     }
 }
 
@@ -178,12 +176,7 @@ impl Side for KernelRing {
     }
 
     fn write(&mut self, position: u64, bytes: &[u8]) {
-        self.pages.write(position, &bytes[..bytes.len().min(self.pages.size())]);
-    }
-
-    fn zero(&mut self, position: u64, len: u32) {
-        let len = usize::try_from(len).map_or(self.pages.size(), |len| len.min(self.pages.size()));
-        self.pages.write(position, &vec![0; len]);
+        self.pages.write(position, bytes);
     }
 
     fn word(&self, offset: u32) -> u32 {
@@ -217,35 +210,34 @@ impl Side for KernelRing {
         Ok(())
     }
 
-    fn drain(&mut self, call: &Call, answer: &mut Answer) -> anyhow::Result<()> {
+    fn drain(&mut self, call: &Call, wakes: bool) -> anyhow::Result<Answer> {
         let options = DrainOptions::new().wakeup(WakeupFlags(call.flags)).stop_after(call.stop_after);
         let (program, options) = match &mut self.nesting {
             Some(program) if call.nested => (program, options.nested(true)),
             _ => (&mut self.program, options),
         };
         let drained = program.run(&options).context("running the drain program")?;
-        answer.samples.clear();
-        drained.samples().for_each(|sample| answer.samples.push(sample));
-        answer.samples.unlogged = drained.unlogged();
-        answer.returned = drained.raw_returned();
-        answer.nested = match drained.nested() {
-            None => 0,
-            Some(Ok(count)) => count.into(),
-            Some(Err(errno)) => -i64::from(errno.raw_os_error()),
+        let mut answer = Answer {
+            returned: drained.raw_returned(),
+            nested: match drained.nested() {
+                None => 0,
+                Some(Ok(count)) => count.into(),
+                Some(Err(errno)) => -i64::from(errno.raw_os_error()),
+            },
+            consumer: self.pages.consumer_pos(),
+            samples: drained.samples().map(<[u8]>::to_vec).collect(),
+            unlogged: drained.unlogged(),
+            woke: false,
         };
-        answer.consumer = self.pages.consumer_pos();
-        Ok(())
-    }
-
-    fn woke(&mut self, expected: bool) -> anyhow::Result<bool> {
-        if !expected {
+        if !wakes {
             self.unfenced += 1;
             if self.thorough || self.unfenced >= FENCE_EVERY {
                 self.unfenced = 0;
                 self.fence.pass()?;
             }
         }
-        self.event(expected)
+        answer.woke = self.event(wakes)?;
+        Ok(answer)
     }
 
     fn be_thorough(&mut self, thorough: bool) {

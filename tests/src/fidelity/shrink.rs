@@ -1,5 +1,7 @@
 //! Finds a smaller case that shows the same difference, for people to read.
 
+use user_ringbuf_sim::proof::Program;
+
 use super::image::{Call, Case, Image, Start, Tail, Work};
 
 /// Cases that are simpler than this one, the boldest first.
@@ -15,17 +17,24 @@ pub(super) fn simpler(case: &Case) -> Vec<Case> {
             simpler.extend(images_of(image).into_iter().map(|image| with(Work::Drain(image, calls.clone()))));
         }
         Work::Repair(image) => simpler.extend(images_of(image).into_iter().map(|image| with(Work::Repair(image)))),
-        // A program shrinks itself.
-        Work::Produce(_) => {}
+        Work::Produce(program) => simpler.extend(
+            fewer(&program.operations)
+                .into_iter()
+                .map(|operations| with(Work::Produce(Program { operations, ..program.clone() }))),
+        ),
     }
     simpler
 }
 
+/// One half or the other, or all but one.
+fn fewer<T: Clone>(items: &[T]) -> Vec<Vec<T>> {
+    let (front, back) = items.split_at(items.len() / 2);
+    let halves = [front, back].map(<[T]>::to_vec).into_iter().filter(|half| half.len() > 1);
+    halves.chain((0..items.len()).map(|n| [&items[..n], &items[n + 1..]].concat())).collect()
+}
+
 fn calls_of(calls: &[Call]) -> Vec<Vec<Call>> {
-    let mut simpler = Vec::new();
-    if calls.len() > 1 {
-        simpler.extend(calls.iter().map(|call| vec![*call]));
-    }
+    let mut simpler = if calls.len() > 1 { fewer(calls) } else { vec![] };
     for (n, call) in calls.iter().enumerate() {
         for plain in [
             Call { nested: false, ..*call },
@@ -46,18 +55,8 @@ fn calls_of(calls: &[Call]) -> Vec<Vec<Call>> {
 }
 
 fn images_of(image: &Image) -> Vec<Image> {
-    let mut simpler = Vec::new();
     let pieces = &image.pieces;
-    // Fewer pieces: halves, then single ones.
-    if pieces.len() > 2 {
-        let (front, back) = pieces.split_at(pieces.len() / 2);
-        simpler.extend([front, back].map(|pieces| Image { pieces: pieces.to_vec(), tail: image.tail }));
-    }
-    for n in 0..pieces.len() {
-        let mut fewer = image.clone();
-        fewer.pieces.remove(n);
-        simpler.push(fewer);
-    }
+    let mut simpler: Vec<_> = fewer(pieces).into_iter().map(|pieces| Image { pieces, tail: image.tail }).collect();
     // Shorter ones, and ones of zeros only.
     for (n, piece) in pieces.iter().enumerate() {
         let len = piece.bytes.len();

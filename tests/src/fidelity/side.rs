@@ -27,10 +27,10 @@ pub trait Side {
     fn set_producer(&mut self, position: u64);
 
     /// Writes `bytes`, at most the ring's size, from `position` on. Nothing else may be at work on the ring.
+    ///
+    /// # Panics
+    /// If they are more.
     fn write(&mut self, position: u64, bytes: &[u8]);
-
-    /// Writes `len` zeros, at most the ring's size, from `position` on.
-    fn zero(&mut self, position: u64, len: u32);
 
     /// The length word of the header at `offset`, a multiple of 8 below the size.
     fn word(&self, offset: u32) -> u32;
@@ -45,22 +45,16 @@ pub trait Side {
     /// If the consumer can't be brought there.
     fn move_to(&mut self, target: u64) -> anyhow::Result<()>;
 
-    /// Drains once. Replaces what `answer` held, except whether it woke.
+    /// Drains once. `wakes` says whether it is expected to wake the waiters.
     ///
     /// # Errors
-    /// If the drain can't be tried.
-    fn drain(&mut self, call: &Call, answer: &mut Answer) -> anyhow::Result<()>;
+    /// If the drain can't be tried, or what it woke not be found out.
+    fn drain(&mut self, call: &Call, wakes: bool) -> anyhow::Result<Answer>;
 
-    /// Whether the last drain woke the waiters, of which the other side expects `expected`.
-    ///
-    /// # Errors
-    /// If that can't be found out.
-    fn woke(&mut self, expected: bool) -> anyhow::Result<bool>;
-
-    /// Whether [`woke`](Self::woke) waits each time until no wakeup can be under way, which takes time on a real kernel.
+    /// Whether each [`drain`](Self::drain) waits until no wakeup can be under way, which takes time on a real kernel.
     fn be_thorough(&mut self, _thorough: bool) {}
 
-    /// Whether a wakeup came that no call of [`woke`](Self::woke) reported.
+    /// Whether a wakeup came that no [`drain`](Self::drain) reported.
     ///
     /// # Errors
     /// If that can't be found out.
@@ -78,68 +72,10 @@ pub struct Answer {
     pub nested: i64,
     /// `consumer_pos` afterwards.
     pub consumer: u64,
-    /// What the callback got.
-    pub samples: Samples,
-    /// Whether it woke the waiters.
-    pub woke: bool,
-}
-
-/// Samples, one behind the other, as many as fit in a log of some size.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Samples {
-    bytes: Vec<u8>,
-    ends: Vec<usize>,
+    /// What the callback got, as many samples as fit in a log of some size.
+    pub samples: Vec<Vec<u8>>,
     /// How many came after the log was full.
     pub unlogged: u32,
-}
-
-impl Samples {
-    /// Forgets all.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.clear();
-        self.unlogged = 0;
-    }
-
-    /// Adds a sample.
-    pub fn push(&mut self, sample: &[u8]) {
-        self.bytes.extend_from_slice(sample);
-        self.ends.push(self.bytes.len());
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// The samples in order.
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, end)| self.bytes.get(start..*end).unwrap_or_default())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn samples_come_back_as_they_were_put_in() {
-        let mut samples = Samples::default();
-        for _ in 0..2 {
-            samples.clear();
-            for sample in [&b"one"[..], b"", b"three"] {
-                samples.push(sample);
-            }
-            assert!(samples.iter().eq([&b"one"[..], b"", b"three"]));
-        }
-        assert_eq!((samples.len(), samples.is_empty()), (3, false));
-    }
+    /// Whether it woke the waiters.
+    pub woke: bool,
 }

@@ -18,8 +18,6 @@ use super::side::{Answer, Side};
 pub struct SimRing {
     kernel: FakeKernel<Arc<SimMemory>, dyn Rules>,
     log_bytes: usize,
-    woke: bool,
-    zeros: Vec<u8>,
 }
 
 impl SimRing {
@@ -31,7 +29,7 @@ impl SimRing {
         let memory = Arc::new(SimMemory::new(size.into())?);
         // SAFETY: the samples of a trial are filled by writes, and nothing else has this ring.
         let kernel = unsafe { FakeKernel::with_fault(memory, fault) };
-        Ok(Self { kernel, log_bytes, woke: false, zeros: Vec::new() })
+        Ok(Self { kernel, log_bytes })
     }
 
     fn ring_size(&self) -> RingSize {
@@ -66,15 +64,7 @@ impl Side for SimRing {
     fn write(&mut self, position: u64, bytes: &[u8]) {
         let offset = Position::new(position).offset(self.ring_size());
         // SAFETY: by the trait's contract nothing else is at work on the ring, so no slice of a sample exists.
-        let _ = unsafe { self.kernel.memory().write_raw(offset, bytes) };
-    }
-
-    fn zero(&mut self, position: u64, len: u32) {
-        let mut zeros = std::mem::take(&mut self.zeros);
-        let len = usize::try_from(len).unwrap_or(0);
-        zeros.resize(zeros.len().max(len), 0);
-        self.write(position, &zeros[..len]);
-        self.zeros = zeros;
+        unsafe { self.kernel.memory().write_raw(offset, bytes) }.unwrap_or_else(|error| panic!("{error}"));
     }
 
     fn word(&self, offset: u32) -> u32 {
@@ -92,41 +82,36 @@ impl Side for SimRing {
         Ok(())
     }
 
-    fn drain(&mut self, call: &Call, answer: &mut Answer) -> anyhow::Result<()> {
+    fn drain(&mut self, call: &Call, _wakes: bool) -> anyhow::Result<Answer> {
         let mut watch = self.kernel.watch(Trigger::Edge);
         // The event of the registration.
         watch.event();
-        answer.samples.clear();
+        let mut answer = Answer::default();
         let mut log = Some(self.log_bytes);
-        let (mut nested, mut count) = (0, 0_u32);
+        let mut count = 0_u32;
         let drained = self.kernel.drain(call.flags, |sample| {
             // As the drain program's log: 8 bytes and the sample, up to a multiple of 8. Once one does not fit,
             // none does any more.
             log = log.and_then(|left| left.checked_sub(8 + sample.len().next_multiple_of(8)));
             match log {
-                Some(_) => answer.samples.push(sample),
-                None => answer.samples.unlogged += 1,
+                Some(_) => answer.samples.push(sample.to_vec()),
+                None => answer.unlogged += 1,
             }
             if call.nested {
-                nested = self.kernel.drain(NO_WAKEUP, |_| ControlFlow::Continue(())).code();
+                answer.nested = self.kernel.drain(NO_WAKEUP, |_| ControlFlow::Continue(())).code();
             }
             count += 1;
             if count == call.stop_after { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         answer.returned = drained.code();
-        answer.nested = nested;
         answer.consumer = self.consumer();
         // epoll reports nothing while the ring looks full, so it is looked at as an empty one.
         let producer = self.producer();
         // SAFETY: as in `set_producer`.
         unsafe { self.kernel.memory().set_producer(answer.consumer) };
-        self.woke = watch.event();
+        answer.woke = watch.event();
         // SAFETY: as above.
         unsafe { self.kernel.memory().set_producer(producer) };
-        Ok(())
-    }
-
-    fn woke(&mut self, _: bool) -> anyhow::Result<bool> {
-        Ok(self.woke)
+        Ok(answer)
     }
 }

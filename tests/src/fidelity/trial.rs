@@ -1,6 +1,7 @@
 //! A whole run: one case after the other until one differs, and the report.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use serde::Serialize;
@@ -8,7 +9,7 @@ use user_ringbuf_sim::proof::Fault;
 
 use super::compare::{Difference, Pair};
 use super::draw::draw;
-use super::image::{Case, Ground, Work};
+use super::image::{Case, Ground};
 use super::kernel::{Fence, KernelRing};
 use super::outcome::{Met, Outcome};
 use super::shrink::simpler;
@@ -83,7 +84,7 @@ pub type Build<'b, R, F> = &'b mut dyn FnMut(Ground) -> anyhow::Result<Pair<R, F
 
 /// The rings of a run, made when they are first needed.
 pub struct Trial<'b, R, F> {
-    pairs: [Option<Pair<R, F>>; Ground::ALL.len()],
+    pairs: HashMap<Ground, Pair<R, F>>,
     build: Build<'b, R, F>,
     page: u32,
     /// Waits behind each drain that must not wake: slow, and needed for a case that is run alone.
@@ -119,7 +120,7 @@ pub fn against_the_kernel(plan: &Plan) -> anyhow::Result<TrialReport> {
 impl<'b, R: Side, F: Side> Trial<'b, R, F> {
     /// A trial on rings that `build` makes, on a machine with pages of `page` bytes.
     pub fn new(page: u32, build: Build<'b, R, F>) -> Self {
-        Self { pairs: [const { None }; 4], build, page, thorough: false }
+        Self { pairs: HashMap::new(), build, page, thorough: false }
     }
 
     /// The whole plan, up to the first difference.
@@ -142,7 +143,7 @@ impl<'b, R: Side, F: Side> Trial<'b, R, F> {
                 break;
             }
         }
-        for pair in self.pairs.iter_mut().flatten() {
+        for pair in self.pairs.values_mut() {
             anyhow::ensure!(
                 !pair.real.woke_late()?,
                 "one of the last drains with seed {} woke when it must not",
@@ -176,18 +177,19 @@ impl<'b, R: Side, F: Side> Trial<'b, R, F> {
     }
 
     fn pair(&mut self, ground: Ground) -> anyhow::Result<&mut Pair<R, F>> {
-        let slot = &mut self.pairs[Ground::ALL.iter().position(|other| *other == ground).unwrap_or(0)];
-        if ground == Ground::Low && slot.as_ref().is_some_and(|pair| pair.real.consumer() > LOW_END) {
-            *slot = None;
+        if ground == Ground::Low {
+            self.pairs.retain(|ground, pair| *ground != Ground::Low || pair.real.consumer() <= LOW_END);
         }
-        if slot.is_none() {
-            let mut pair = (self.build)(ground)?;
-            if ground == Ground::High {
-                pair.real.move_to(HIGH_START)?;
+        let pair = match self.pairs.entry(ground) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(place) => {
+                let mut pair = (self.build)(ground)?;
+                if ground == Ground::High {
+                    pair.real.move_to(HIGH_START)?;
+                }
+                place.insert(pair)
             }
-            *slot = Some(pair);
-        }
-        let pair = slot.as_mut().ok_or_else(|| anyhow::anyhow!("no ring"))?;
+        };
         pair.real.be_thorough(self.thorough);
         Ok(pair)
     }
@@ -197,22 +199,6 @@ impl<'b, R: Side, F: Side> Trial<'b, R, F> {
         let mut met = Met::default();
         let mut left = CANDIDATES;
         self.thorough = true;
-        if let Work::Produce(program) = &case.work {
-            let mut failure = Ok(());
-            let program = program.shrunk(|program| {
-                let shorter = Case { work: Work::Produce(program.clone()), ..case.clone() };
-                let tried = self.pair(case.ground).and_then(|pair| pair.run(&shorter, &mut met));
-                tried.map_or_else(
-                    |error| {
-                        failure = Err(error);
-                        false
-                    },
-                    |difference| difference.is_some(),
-                )
-            });
-            failure?;
-            case.work = Work::Produce(program);
-        }
         'simpler: loop {
             for candidate in simpler(&case) {
                 if left == 0 {

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 /// An error, as a row of the table names it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Answer {
     /// Type and variant, such as `MapError::NotAMap`.
     pub(crate) error: String,

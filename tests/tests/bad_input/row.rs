@@ -1,5 +1,7 @@
 //! A row of the table, and how each kind of row is made.
 
+use user_ringbuf_kit::rights::without_rights;
+
 use crate::answer::Answer;
 use crate::tried_ring::TriedRing;
 
@@ -25,8 +27,6 @@ pub(crate) enum Attempt {
     Plain(Box<dyn Fn() -> Vec<Answer>>),
     /// On a ring, once for each of these sizes; the ring has to work afterwards.
     OnRing(&'static [u64], TryOn),
-    /// In a process of user nobody without capabilities.
-    AsNobody(fn() -> Vec<Answer>),
 }
 
 impl Row {
@@ -41,38 +41,53 @@ impl Row {
     }
 }
 
-/// Rings of a page, the smallest there is.
-pub(crate) const SMALL: &[u64] = &[1];
+/// A row that does not say yet which error it is, and how it is tried.
+pub(crate) fn row(entry: &'static str, value: &'static str) -> Case {
+    Case { entry, value, error: "", says: "" }
+}
 
-/// A row by itself.
-pub(crate) fn plain(
+/// A row that is being made.
+pub(crate) struct Case {
     entry: &'static str,
     value: &'static str,
     error: &'static str,
     says: &'static str,
-    attempt: impl Fn() -> Vec<Answer> + 'static,
-) -> Row {
-    Row { entry, value, error, says, attempt: Attempt::Plain(Box::new(attempt)) }
 }
 
-/// A row on a ring of a page.
-pub(crate) fn on_ring(
-    entry: &'static str,
-    value: &'static str,
-    error: &'static str,
-    says: &'static str,
-    attempt: impl Fn(&TriedRing) -> Vec<Answer> + 'static,
-) -> Row {
-    Row { entry, value, error, says, attempt: Attempt::OnRing(SMALL, Box::new(attempt)) }
+impl Case {
+    /// The error's type and variant, and what its text holds.
+    pub(crate) fn is(self, error: &'static str, says: &'static str) -> Self {
+        Self { error, says, ..self }
+    }
+
+    /// By itself.
+    pub(crate) fn plain(self, attempt: impl Fn() -> Vec<Answer> + 'static) -> Row {
+        self.tried(Attempt::Plain(Box::new(attempt)))
+    }
+
+    /// On a ring of a page, the smallest there is.
+    pub(crate) fn on_ring(self, attempt: impl Fn(&TriedRing) -> Vec<Answer> + 'static) -> Row {
+        self.on_rings(&[1], attempt)
+    }
+
+    /// On a ring of each of these sizes.
+    pub(crate) fn on_rings(self, sizes: &'static [u64], attempt: impl Fn(&TriedRing) -> Vec<Answer> + 'static) -> Row {
+        self.tried(Attempt::OnRing(sizes, Box::new(attempt)))
+    }
+
+    /// Without any capability.
+    pub(crate) fn without_rights(self, attempt: impl Fn() -> Vec<Answer> + Sync + 'static) -> Row {
+        self.plain(move || without_rights(&attempt))
+    }
+
+    fn tried(self, attempt: Attempt) -> Row {
+        let Self { entry, value, error, says } = self;
+        Row { entry, value, error, says, attempt }
+    }
 }
 
-/// A row for user nobody.
-pub(crate) fn as_nobody(
-    entry: &'static str,
-    value: &'static str,
-    error: &'static str,
-    says: &'static str,
-    attempt: fn() -> Vec<Answer>,
-) -> Row {
-    Row { entry, value, error, says, attempt: Attempt::AsNobody(attempt) }
+/// The answers to attempts that each have to fail.
+macro_rules! answers {
+    ($($attempt:expr),+ $(,)?) => { vec![$($crate::answer::Answer::of($attempt)),+] };
 }
+pub(crate) use answers;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use user_ringbuf_kit::random::Rng;
 use user_ringbuf_linux::{
-    ContiguousMemory, DetachedSample, EpollWaiter, Lane, MappingView, Payload, Producer, Records, Shared, Spin, Survey,
+    ContiguousMemory, EpollWaiter, Lane, Mapping, MappingView, Payload, Producer, Records, Shared, Spin, Survey,
     plan_repair, repair,
 };
 
@@ -35,8 +35,22 @@ fn fill<M: ContiguousMemory>(sample: &mut Payload<M>, rng: &mut Rng) {
     }
 }
 
+/// Fills a sample of any kind, and lets go of it.
+macro_rules! finish {
+    ($sample:expr, $rng:expr) => {{
+        let mut sample = $sample;
+        fill(&mut sample, $rng);
+        let len = sample.len();
+        match $rng.usize(..4) {
+            0 => sample.discard(),
+            1 => _ = sample.submit_len($rng.usize(..len + 2)),
+            _ => _ = sample.submit(),
+        }
+    }};
+}
+
 /// Attaches again and again; `work` comes back when its producer is of no more use.
-fn again<'v>(victim: &'v Victim, mut work: impl FnMut(Producer<&'v user_ringbuf_linux::Mapping>, &mut Rng)) {
+fn again<'v>(victim: &'v Victim, mut work: impl FnMut(Producer<&'v Mapping>, &mut Rng)) {
     let mut rng = Rng::with_seed(2);
     while victim.goes_on() {
         match victim.count(Producer::attach(&victim.mapping)) {
@@ -49,73 +63,53 @@ fn again<'v>(victim: &'v Victim, mut work: impl FnMut(Producer<&'v user_ringbuf_
 /// So many errors in a row end a producer's life.
 const FAILURES: u32 = 30;
 
+/// Repeats `step`, which says whether it went well, until a producer is of no more use.
+fn until_useless(victim: &Victim, mut step: impl FnMut() -> bool) {
+    let mut failures = 0;
+    while failures < FAILURES && victim.goes_on() {
+        failures += u32::from(!step());
+    }
+}
+
 pub(crate) fn exclusive(victim: &Victim) {
     again(victim, |mut producer, rng| {
-        let mut failures = 0;
-        while failures < FAILURES && victim.goes_on() {
+        until_useless(victim, || {
             let len = sample_len(rng, producer.max_sample_len());
-            match victim.count(producer.reserve(len)) {
-                None => failures += 1,
-                Some(mut sample) => {
-                    fill(&mut sample, rng);
-                    match rng.usize(..4) {
-                        0 => sample.discard(),
-                        1 => _ = sample.submit_len(rng.usize(..len + 2)),
-                        _ => _ = sample.submit(),
-                    }
-                }
-            }
+            let reserved = victim.count(producer.reserve(len)).map(|sample| finish!(sample, rng)).is_some();
             let _ = victim.count(producer.push(&[7; 33]));
             let _ = (producer.used(), producer.free(), producer.is_consumed(producer.position()));
-        }
+            reserved
+        });
     });
 }
 
 pub(crate) fn batches(victim: &Victim) {
     again(victim, |mut producer, rng| {
-        let mut failures = 0;
-        while failures < FAILURES && victim.goes_on() {
-            let max = producer.max_sample_len();
+        until_useless(victim, || {
+            let (max, mut all_reserved) = (producer.max_sample_len(), true);
             let mut batch = producer.batch();
             for _ in 0..rng.usize(..20) {
                 let len = sample_len(rng, max);
                 match victim.count(batch.reserve(len)) {
-                    None => failures += 1,
-                    Some(mut sample) => {
-                        fill(&mut sample, rng);
-                        match rng.usize(..4) {
-                            0 => sample.discard(),
-                            1 => _ = sample.submit_len(rng.usize(..len + 2)),
-                            _ => sample.submit(),
-                        }
-                    }
+                    None => all_reserved = false,
+                    Some(sample) => finish!(sample, rng),
                 }
             }
-            if rng.usize(..4) == 0 { batch.discard() } else { _ = batch.submit() }
-        }
+            if rng.usize(..4) == 0 {
+                batch.discard();
+            } else {
+                _ = batch.submit();
+            }
+            all_reserved
+        });
     });
-}
-
-fn finish<M: ContiguousMemory>(mut sample: DetachedSample<M>, rng: &mut Rng) {
-    fill(&mut sample, rng);
-    let len = sample.len();
-    match rng.usize(..4) {
-        0 => sample.discard(),
-        1 => _ = sample.submit_len(rng.usize(..len + 2)),
-        _ => _ = sample.submit(),
-    }
 }
 
 fn run_through<M: ContiguousMemory>(mut lane: Lane<M>, victim: &Victim, rng: &mut Rng) {
     for _ in 0..rng.usize(..20) {
         let len = sample_len(rng, 100);
-        let Some(mut sample) = victim.count(lane.reserve(len)) else { continue };
-        fill(&mut sample, rng);
-        match rng.usize(..4) {
-            0 => sample.discard(),
-            1 => _ = sample.submit_len(rng.usize(..len + 2)),
-            _ => _ = sample.submit(),
-        }
+        let Some(sample) = victim.count(lane.reserve(len)) else { continue };
+        finish!(sample, rng);
     }
 }
 
@@ -123,31 +117,25 @@ pub(crate) fn detached(victim: &Victim) {
     // Outstanding samples outlive their producer, as they may.
     let mut outstanding = Vec::new();
     again(victim, |mut producer, rng| {
-        let mut failures = 0;
-        while failures < FAILURES && victim.goes_on() {
+        until_useless(victim, || {
             let len = sample_len(rng, producer.max_sample_len());
-            match victim.count(producer.reserve_detached(len)) {
-                None => failures += 1,
-                Some(sample) => outstanding.push(sample),
-            }
+            let reserved =
+                victim.count(producer.reserve_detached(len)).map(|sample| outstanding.push(sample)).is_some();
             while outstanding.len() > 10 || (!outstanding.is_empty() && rng.usize(..3) == 0) {
-                finish(outstanding.swap_remove(rng.usize(..outstanding.len())), rng);
+                finish!(outstanding.swap_remove(rng.usize(..outstanding.len())), rng);
             }
             let _ = victim.count(producer.push(b"beside"));
-        }
+            reserved
+        });
     });
 }
 
 pub(crate) fn lanes(victim: &Victim) {
     again(victim, |mut producer, rng| {
-        let mut failures = 0;
-        while failures < FAILURES && victim.goes_on() {
+        until_useless(victim, || {
             let len = sample_len(rng, producer.max_sample_len());
-            match victim.count(producer.lane(len)) {
-                None => failures += 1,
-                Some(lane) => run_through(lane, victim, rng),
-            }
-        }
+            victim.count(producer.lane(len)).map(|lane| run_through(lane, victim, rng)).is_some()
+        });
     });
 }
 
@@ -163,18 +151,16 @@ pub(crate) fn shared(victim: &Victim) {
     });
 }
 
-fn one_of_many(shared: &Shared<&user_ringbuf_linux::Mapping>, victim: &Victim, rng: &mut Rng) {
-    let mut failures = 0;
-    while failures < FAILURES && victim.goes_on() {
+fn one_of_many(shared: &Shared<&Mapping>, victim: &Victim, rng: &mut Rng) {
+    until_useless(victim, || {
         let len = sample_len(rng, shared.max_sample_len());
-        let went_well = match rng.usize(..4) {
+        let _ = shared.is_consumed(shared.position());
+        match rng.usize(..4) {
             0 => victim.count(shared.push(&vec![9; len])).is_some(),
             1 => victim.count(shared.lane(len)).map(|lane| run_through(lane, victim, rng)).is_some(),
-            _ => victim.count(shared.reserve(len)).map(|sample| finish(sample, rng)).is_some(),
-        };
-        failures += u32::from(!went_well);
-        let _ = shared.is_consumed(shared.position());
-    }
+            _ => victim.count(shared.reserve(len)).map(|sample| finish!(sample, rng)).is_some(),
+        }
+    });
 }
 
 pub(crate) fn waiting(victim: &Victim) {
@@ -193,7 +179,7 @@ pub(crate) fn waiting(victim: &Victim) {
         for _ in 0..FAILURES {
             let len = sample_len(rng, shared.max_sample_len());
             if let Some(sample) = victim.count(shared.reserve_blocking(len, &mut waiter, millisecond)) {
-                finish(sample, rng);
+                finish!(sample, rng);
             }
             let _ = victim.count(shared.wait_consumed(shared.position(), &mut waiter, millisecond));
         }

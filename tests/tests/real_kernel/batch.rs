@@ -7,20 +7,7 @@ use user_ringbuf_kit::random::pattern;
 use user_ringbuf_linux::{Producer, ReserveError};
 use user_ringbuf_tests::ring::{Consumer, Ring, page};
 
-#[test]
-fn a_batch_is_seen_whole_and_only_when_submitted() {
-    needs_bpf!();
-    let mut ring = Ring::of_a_page();
-    let mut producer = ring.producer();
-    let mut batch = producer.batch();
-    let samples: Vec<_> = (0..20).map(|number| pattern(number, number)).collect();
-    for sample in &samples {
-        batch.push(sample).unwrap();
-        assert!(ring.drain().is_empty(), "after {} bytes", batch.bytes());
-    }
-    batch.submit().unwrap();
-    assert_eq!(ring.drain(), samples);
-}
+use crate::page_ring;
 
 #[test]
 fn a_batch_is_published_by_one_step_of_the_position() {
@@ -56,8 +43,7 @@ fn a_batch_is_published_by_one_step_of_the_position() {
 #[test]
 fn a_batch_as_large_as_the_ring_goes_in_and_one_byte_more_does_not() {
     needs_bpf!();
-    let mut ring = Ring::of_a_page();
-    let mut producer = ring.producer();
+    let (mut ring, mut producer) = page_ring();
     producer.push(b"offset").unwrap();
     assert_eq!(ring.drain().len(), 1);
     let mut batch = producer.batch();

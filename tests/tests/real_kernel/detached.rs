@@ -8,11 +8,12 @@ use user_ringbuf_kit::raw::{BUSY, DISCARD};
 use user_ringbuf_linux::{AttachError, Producer};
 use user_ringbuf_tests::ring::{Ring, page};
 
+use crate::page_ring;
+
 #[test]
 fn samples_submitted_out_of_order_arrive_in_the_order_of_their_reservations() {
     needs_bpf!();
-    let mut ring = Ring::of_a_page();
-    let mut producer = ring.producer();
+    let (mut ring, mut producer) = page_ring();
     let [mut a, mut b, mut c] = [1, 2, 3].map(|len| producer.reserve_detached(len).unwrap());
     c.copy_from_slice(b"ccc");
     c.submit();
@@ -28,23 +29,25 @@ fn samples_submitted_out_of_order_arrive_in_the_order_of_their_reservations() {
 #[test]
 fn a_reservation_is_visible_at_once_as_a_busy_record() {
     needs_bpf!();
-    let ring = Ring::of_a_page();
+    let (mut ring, mut producer) = page_ring();
     let raw = ring.raw();
-    let mut producer = ring.producer();
-    let sample = producer.reserve_detached(21).unwrap();
-    let busy = raw.records();
-    assert_eq!(busy.len(), 1);
-    assert_eq!((busy[0].word, busy[0].pad, raw.producer_pos()), (BUSY | 21, 0, 32));
-    assert_eq!(sample.submit().get(), 32);
-    assert_eq!(raw.records()[0].word, 21);
+    let alone = producer.reserve_detached(21).unwrap();
+    let shared = producer.into_shared();
+    let dropped = shared.reserve_owned(16).unwrap();
+    let records = || raw.records().iter().map(|record| (record.word, record.pad)).collect::<Vec<_>>();
+    assert_eq!((records(), raw.producer_pos()), (vec![(BUSY | 21, 0), (BUSY | 16, 0)], 56));
+    drop(dropped);
+    assert_eq!(records(), [(BUSY | 21, 0), (DISCARD | 16, 0)]);
+    assert_eq!(alone.submit().get(), 32);
+    assert_eq!(records(), [(21, 0), (DISCARD | 16, 0)]);
+    assert_eq!((ring.drain().len(), raw.consumer_pos()), (1, 56));
 }
 
 #[test]
 fn a_dropped_or_discarded_sample_is_skipped() {
     needs_bpf!();
-    let mut ring = Ring::of_a_page();
+    let (mut ring, mut producer) = page_ring();
     let raw = ring.raw();
-    let mut producer = ring.producer();
     let dropped = producer.reserve_detached(10).unwrap();
     producer.push(b"behind").unwrap();
     let discarded = producer.reserve_detached(0).unwrap();
@@ -61,9 +64,8 @@ fn a_dropped_or_discarded_sample_is_skipped() {
 #[test]
 fn a_shortened_sample_is_followed_by_a_discarded_filler() {
     needs_bpf!();
-    let mut ring = Ring::of_a_page();
+    let (mut ring, mut producer) = page_ring();
     let raw = ring.raw();
-    let mut producer = ring.producer();
     let mut sample = producer.reserve_detached(100).unwrap();
     sample.write(0, b"short").unwrap();
     let behind = producer.reserve_detached(4).unwrap();
@@ -82,8 +84,7 @@ fn a_shortened_sample_is_followed_by_a_discarded_filler() {
 #[test]
 fn every_shorter_length_leaves_the_neighbours_whole() {
     needs_bpf!();
-    let mut ring = Ring::of_a_page();
-    let mut producer = ring.producer();
+    let (mut ring, mut producer) = page_ring();
     for reserved in 0..70 {
         for len in 0..=reserved {
             let mut sample = producer.reserve_detached(reserved).unwrap();
@@ -143,8 +144,7 @@ fn a_sample_outlives_its_producer_where_it_shares_the_memory() {
 #[test]
 fn detached_and_exclusive_samples_and_batches_share_the_ring() {
     needs_bpf!();
-    let mut ring = Ring::of_a_page();
-    let mut producer = ring.producer();
+    let (mut ring, mut producer) = page_ring();
     producer.push(b"1").unwrap();
     let mut second = producer.reserve_detached(1).unwrap();
     producer.push(b"3").unwrap();
@@ -166,8 +166,7 @@ fn detached_and_exclusive_samples_and_batches_share_the_ring() {
 #[test]
 fn outstanding_samples_fill_the_ring_and_their_room_comes_back() {
     needs_bpf!();
-    let mut ring = Ring::of_a_page();
-    let mut producer = ring.producer();
+    let (mut ring, mut producer) = page_ring();
     for _ in 0..3 {
         let mut samples: Vec<_> = std::iter::from_fn(|| producer.reserve_detached(56).ok()).collect();
         assert_eq!(samples.len(), page() / 64);

@@ -5,27 +5,13 @@ use user_ringbuf_kit::random::pattern;
 use user_ringbuf_kit::raw::{BUSY, DISCARD};
 use user_ringbuf_tests::ring::{Ring, page};
 
-#[test]
-fn each_sample_of_a_lane_is_visible_as_soon_as_it_is_submitted() {
-    needs_bpf!();
-    let mut ring = Ring::of_a_page();
-    let mut producer = ring.producer();
-    let mut lane = producer.lane(1000).unwrap();
-    assert!(ring.drain().is_empty());
-    for number in 0..10 {
-        lane.push(&pattern(number, number)).unwrap();
-        assert_eq!(ring.drain(), [pattern(number, number)], "sample {number}");
-    }
-    drop(lane);
-    assert!(ring.drain().is_empty());
-}
+use crate::page_ring;
 
 #[test]
 fn what_lies_behind_an_open_lane_waits_until_it_is_closed() {
     needs_bpf!();
-    let mut ring = Ring::of_a_page();
+    let (mut ring, mut producer) = page_ring();
     let raw = ring.raw();
-    let mut producer = ring.producer();
     let mut lane = producer.lane(200).unwrap();
     producer.push(b"behind").unwrap();
     lane.push(b"in front").unwrap();
@@ -34,40 +20,6 @@ fn what_lies_behind_an_open_lane_waits_until_it_is_closed() {
     lane.close();
     assert_eq!(raw.records()[0].word, DISCARD | 184);
     assert_eq!(ring.drain(), [b"behind"]);
-}
-
-#[test]
-fn a_lane_is_used_up_to_the_last_byte() {
-    needs_bpf!();
-    let mut ring = Ring::of_a_page();
-    let raw = ring.raw();
-    let mut producer = ring.producer();
-    let mut lane = producer.lane(120).unwrap();
-    assert_eq!(lane.left(), 128);
-    for number in 0..4 {
-        assert_eq!(lane.left(), 128 - 32 * u32::try_from(number).unwrap());
-        lane.push(&pattern(number, 20)).unwrap();
-    }
-    assert_eq!(lane.left(), 0);
-    assert_eq!(raw.records().len(), 4, "no filler behind");
-    drop(lane);
-    producer.push(b"behind").unwrap();
-    assert_eq!(raw.records().len(), 5);
-    assert_eq!(ring.drain()[4], b"behind");
-}
-
-#[test]
-fn a_detached_sample_becomes_a_lane() {
-    needs_bpf!();
-    let mut ring = Ring::of_a_page();
-    let mut producer = ring.producer();
-    let mut sample = producer.reserve_detached(64).unwrap();
-    sample.fill(7);
-    let mut lane = sample.into_lane();
-    lane.push(b"one").unwrap();
-    lane.push(b"two").unwrap();
-    lane.close();
-    assert_eq!(ring.drain(), [b"one", b"two"]);
 }
 
 #[test]
@@ -92,8 +44,7 @@ fn lanes_of_several_threads_interleave_and_lose_nothing() {
 #[test]
 fn a_lane_wraps_and_may_be_as_large_as_the_ring() {
     needs_bpf!();
-    let mut ring = Ring::of_a_page();
-    let mut producer = ring.producer();
+    let (mut ring, mut producer) = page_ring();
     for round in 0..50 {
         producer.push(&pattern(round, round)).unwrap();
         assert_eq!(ring.drain().len(), 1);

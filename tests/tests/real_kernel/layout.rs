@@ -5,6 +5,8 @@ use user_ringbuf_kit::random::pattern;
 use user_ringbuf_kit::raw::{RawRecord, RawRing, extent};
 use user_ringbuf_tests::ring::{Ring, page};
 
+use crate::page_ring;
+
 /// What libbpf's layout asks for, byte by byte: header (length, zero pad), sample; padding is anything.
 fn expect_record(raw: &RawRing, position: u64, sample: &[u8]) -> u64 {
     let offset = raw.offset(position);
@@ -55,19 +57,23 @@ fn headers_pads_samples_and_positions_stand_where_libbpf_puts_them() {
 #[test]
 fn a_record_that_wraps_stands_in_both_copies_of_the_data() {
     needs_bpf!();
-    let mut ring = Ring::of_a_page();
-    let raw = ring.raw();
-    let mut producer = ring.producer();
-    producer.push(&pattern(0, page() - 8 - 40)).unwrap();
-    assert_eq!(ring.drain().len(), 1);
-    let start = raw.producer_pos();
-    let sample = pattern(1, 100);
-    producer.push(&sample).unwrap();
-    expect_record(&raw, start, &sample);
-    // 40 bytes to the end: a header and 32 bytes; the rest at the beginning of the first copy, and of the second.
-    assert_eq!(raw.bytes(0, 68), sample[32..]);
-    assert_eq!(raw.bytes(page(), 68), sample[32..]);
-    assert_eq!(raw.bytes(page() - 32, 32), sample[..32]);
+    // Bytes to the end of the ring: a header and 32 bytes of the sample, and a header alone.
+    for to_end in [40, 8] {
+        let mut ring = Ring::of_a_page();
+        let raw = ring.raw();
+        let mut producer = ring.producer();
+        producer.push(&pattern(0, page() - 8 - to_end)).unwrap();
+        assert_eq!(ring.drain().len(), 1);
+        let (start, sample) = (raw.producer_pos(), pattern(1, 100));
+        producer.push(&sample).unwrap();
+        expect_record(&raw, start, &sample);
+        // The rest is at the beginning of the first copy, and of the second.
+        let (at_the_end, rest) = sample.split_at(to_end - 8);
+        assert_eq!(raw.bytes(0, rest.len()), rest);
+        assert_eq!(raw.bytes(page(), rest.len()), rest);
+        assert_eq!(raw.bytes(page() - at_the_end.len(), at_the_end.len()), at_the_end);
+        assert_eq!(ring.drain(), [sample]);
+    }
 }
 
 #[test]
@@ -120,8 +126,7 @@ fn a_producer_touches_nothing_but_its_position_and_its_records() {
 #[test]
 fn every_sample_begins_at_a_multiple_of_eight_in_memory() {
     needs_bpf!();
-    let mut ring = Ring::of_a_page();
-    let mut producer = ring.producer();
+    let (mut ring, mut producer) = page_ring();
     let mut places = std::collections::BTreeSet::new();
     for len in 0..400 {
         let sample = producer.reserve(len).unwrap();

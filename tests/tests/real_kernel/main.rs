@@ -15,3 +15,15 @@ mod producer;
 mod reopen;
 mod shared;
 mod turns;
+
+use std::sync::Arc;
+
+use user_ringbuf_linux::{Mapping, Producer};
+use user_ringbuf_tests::ring::Ring;
+
+/// A ring of a page, and its producer.
+fn page_ring() -> (Ring, Producer<Arc<Mapping>>) {
+    let ring = Ring::of_a_page();
+    let producer = ring.producer();
+    (ring, producer)
+}

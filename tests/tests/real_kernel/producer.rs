@@ -1,28 +1,13 @@
 //! The exclusive producer's samples: reserve, fill, submit, discard.
 
 use user_ringbuf_kit::needs_bpf;
-use user_ringbuf_kit::random::pattern;
-use user_ringbuf_linux::{AttachError, Producer};
-use user_ringbuf_tests::ring::Ring;
 
-#[test]
-fn samples_of_every_short_length_arrive_in_order() {
-    needs_bpf!();
-    let mut ring = Ring::new(1 << 16);
-    let mut producer = ring.producer();
-    let samples: Vec<_> = (0..=200).map(|len| pattern(len, len)).collect();
-    for sample in &samples {
-        producer.push(sample).unwrap();
-    }
-    assert_eq!(ring.drain(), samples);
-    assert!(ring.drain().is_empty(), "once only");
-}
+use crate::page_ring;
 
 #[test]
 fn a_sample_is_filled_in_place_as_a_slice() {
     needs_bpf!();
-    let mut ring = Ring::of_a_page();
-    let mut producer = ring.producer();
+    let (mut ring, mut producer) = page_ring();
     let mut sample = producer.reserve(13).unwrap();
     for (byte, value) in sample.iter_mut().zip(10..) {
         *byte = value;
@@ -36,8 +21,7 @@ fn a_sample_is_filled_in_place_as_a_slice() {
 #[test]
 fn a_sample_is_written_piece_by_piece_from_any_offset() {
     needs_bpf!();
-    let mut ring = Ring::of_a_page();
-    let mut producer = ring.producer();
+    let (mut ring, mut producer) = page_ring();
     let mut sample = producer.reserve(10).unwrap();
     sample.fill_range(0, 10, b'.').unwrap();
     sample.write(7, b"end").unwrap();
@@ -51,9 +35,8 @@ fn a_sample_is_written_piece_by_piece_from_any_offset() {
 #[test]
 fn nothing_is_visible_before_submit() {
     needs_bpf!();
-    let mut ring = Ring::of_a_page();
+    let (mut ring, mut producer) = page_ring();
     let raw = ring.raw();
-    let mut producer = ring.producer();
     let mut sample = producer.reserve(8).unwrap();
     sample.copy_from_slice(b"waiting.");
     assert_eq!(raw.producer_pos(), 0);
@@ -63,31 +46,10 @@ fn nothing_is_visible_before_submit() {
 }
 
 #[test]
-fn a_shorter_length_than_reserved_is_submitted_and_the_rest_goes_back() {
-    needs_bpf!();
-    let mut ring = Ring::of_a_page();
-    let raw = ring.raw();
-    let mut producer = ring.producer();
-    let mut sample = producer.reserve(1000).unwrap();
-    sample[..4].copy_from_slice(b"only");
-    let end = sample.submit_len(4).unwrap();
-    assert_eq!((end.get(), raw.producer_pos()), (16, 16), "one record of 16 bytes");
-    let mut sample = producer.reserve(100).unwrap();
-    sample.shorten(50).unwrap();
-    sample.shorten(3).unwrap();
-    assert_eq!(sample.len(), 3);
-    sample.write(0, b"and").unwrap();
-    sample.submit();
-    producer.reserve(9).unwrap().submit_len(0).unwrap();
-    assert_eq!(ring.drain(), [&b"only"[..], b"and", b""]);
-}
-
-#[test]
 fn discarded_and_dropped_samples_leave_no_record_behind() {
     needs_bpf!();
-    let mut ring = Ring::of_a_page();
+    let (mut ring, mut producer) = page_ring();
     let raw = ring.raw();
-    let mut producer = ring.producer();
     producer.reserve(100).unwrap().discard();
     producer.push(b"first").unwrap();
     producer.reserve(2000).unwrap().discard();
@@ -104,27 +66,10 @@ fn discarded_and_dropped_samples_leave_no_record_behind() {
 #[test]
 fn a_producer_moves_to_another_thread() {
     needs_bpf!();
-    let mut ring = Ring::of_a_page();
-    let mut producer = ring.producer();
+    let (mut ring, mut producer) = page_ring();
     producer.push(b"here").unwrap();
     std::thread::scope(|scope| {
         scope.spawn(move || producer.push(b"there").unwrap());
     });
     assert_eq!(ring.drain(), [&b"here"[..], b"there"]);
-}
-
-#[test]
-fn a_memory_has_one_producer_at_a_time() {
-    needs_bpf!();
-    let mut ring = Ring::of_a_page();
-    let mapping = std::sync::Arc::new(ring.mapping());
-    let mut producer = Producer::attach(&mapping).unwrap();
-    producer.push(b"one").unwrap();
-    assert_eq!(Producer::attach(&mapping).unwrap_err(), AttachError::AlreadyAttached);
-    assert_eq!(user_ringbuf_linux::Shared::attach(mapping.clone()).unwrap_err(), AttachError::AlreadyAttached);
-    let shared = producer.into_shared();
-    assert_eq!(Producer::attach(&mapping).unwrap_err(), AttachError::AlreadyAttached, "the claim goes along");
-    drop(shared);
-    Producer::attach(&mapping).unwrap().push(b"two").unwrap();
-    assert_eq!(ring.drain(), [b"one", b"two"]);
 }

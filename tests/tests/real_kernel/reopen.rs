@@ -7,37 +7,14 @@ use user_ringbuf_linux::{Map, Mapping, Producer};
 use user_ringbuf_tests::ring::{Ring, page};
 
 #[test]
-fn a_ring_reopened_by_its_pin_goes_on_where_the_last_producer_stopped() {
+fn a_ring_reopened_by_its_id_or_its_pin_goes_on_where_the_last_producer_stopped() {
     needs_admin!();
     let bpffs = Bpffs::mount();
     let path = bpffs.path("ring");
-    let first = Ring::new(8192);
-    first.map.pin(&path).unwrap();
-    let mapping = first.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
-    producer.push(b"by the first").unwrap();
-    let stopped = producer.position();
-    drop(producer);
-    drop(mapping);
-    drop(first);
-
-    let map = Map::from_pin(&path).unwrap();
-    assert_eq!(map.size(), 8192, "the size is the kernel's");
-    let mut second = Ring::of(map, 4096);
-    let mapping = second.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
-    assert_eq!(producer.position(), stopped);
-    producer.push(b"by the second").unwrap();
-    assert_eq!(second.drain(), [&b"by the first"[..], b"by the second"]);
-}
-
-#[test]
-fn a_ring_reopened_by_its_id_goes_on_where_the_last_producer_stopped() {
-    needs_admin!();
-    let mut ring = Ring::of_a_page();
+    let mut ring = Ring::new(8192);
+    ring.map.pin(&path).unwrap();
     // In the middle of a lap, partly drained.
-    let mapping = ring.mapping();
-    let mut producer = Producer::attach(&mapping).unwrap();
+    let mut producer = ring.producer();
     for number in 0..200 {
         producer.push(&pattern(number, 40)).unwrap();
         if number < 195 {
@@ -46,15 +23,21 @@ fn a_ring_reopened_by_its_id_goes_on_where_the_last_producer_stopped() {
     }
     let (position, used) = (producer.position(), producer.used());
     drop(producer);
-    drop(mapping);
-    let again = Map::from_id(ring.map.id()).unwrap();
-    let mapping = Mapping::new(&again).unwrap();
-    let mut producer = Producer::attach(&mapping).unwrap();
+
+    let by_id = Map::from_id(ring.map.id()).unwrap();
+    let mut producer = Producer::attach(Mapping::new(&by_id).unwrap()).unwrap();
     assert_eq!((producer.position(), producer.used()), (position, used));
-    producer.push(b"last").unwrap();
-    let mut expected: Vec<_> = (195..200).map(|number| pattern(number, 40)).collect();
-    expected.push(b"last".to_vec());
-    assert_eq!(ring.drain(), expected);
+    let stopped = producer.push(b"by its id").unwrap();
+    drop((producer, by_id, ring));
+
+    let by_pin = Map::from_pin(&path).unwrap();
+    assert_eq!(by_pin.size(), u32::try_from(8192.max(page())).unwrap(), "the size is the kernel's");
+    let mut ring = Ring::of(by_pin, 4096);
+    let mut producer = ring.producer();
+    assert_eq!(producer.position(), stopped);
+    producer.push(b"by its pin").unwrap();
+    let expected: Vec<_> = (195..200).map(|number| pattern(number, 40)).collect();
+    assert_eq!(ring.drain(), [&expected[..], &[b"by its id".to_vec(), b"by its pin".to_vec()]].concat());
 }
 
 #[test]

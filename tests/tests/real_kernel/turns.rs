@@ -4,8 +4,10 @@
 use user_ringbuf_kit::needs_bpf;
 use user_ringbuf_kit::random::pattern;
 use user_ringbuf_kit::raw::{BUSY, RawRing};
-use user_ringbuf_linux::{AttachError, Position, Producer, ReserveError, RingMemory, Shared};
+use user_ringbuf_linux::{AttachError, Position, Producer, ReserveError, Shared};
 use user_ringbuf_tests::ring::{Ring, page};
+
+use crate::page_ring;
 
 /// Publishes a record behind what is in the ring, by the stores that libbpf makes.
 fn foreign(raw: &RawRing, sample: &[u8]) -> Position {
@@ -21,66 +23,63 @@ fn everything(raw: &RawRing) -> (u64, Vec<u8>) {
 
 const THEIRS: &[u8] = b"from another process";
 
-/// One reservation of each kind of an exclusive producer, which all have room in an empty ring.
-fn reservations<M: RingMemory + Clone>(producer: &mut Producer<M>) -> Vec<Option<ReserveError>> {
-    vec![
-        producer.reserve(40).err(),
-        producer.push(&[1; 40]).err(),
-        producer.batch().reserve(40).err(),
-        producer.batch().push(&[1; 40]).err(),
-        producer.reserve_detached(40).err(),
-        producer.lane(40).err(),
-    ]
+/// Lets another producer come between, and sees that each of `reservations` notices, which all have room in an empty ring.
+/// Returns what its position is.
+fn is_noticed<const N: usize>(
+    ring: &mut Ring,
+    expected: Position,
+    reservations: impl FnOnce() -> [Option<ReserveError>; N],
+) -> Position {
+    let raw = ring.raw();
+    let found = foreign(&raw, THEIRS);
+    // Also when the kernel has taken it, so that nothing is in the ring.
+    assert_eq!(ring.drain(), [b"ours", THEIRS]);
+    let before = everything(&raw);
+    assert_eq!(reservations(), [Some(ReserveError::ForeignProducer { expected, found }); N]);
+    assert_eq!(everything(&raw), before, "nothing was written");
+    found
 }
 
 #[test]
 fn a_producer_that_came_between_is_noticed_by_every_reservation_before_a_byte_is_written() {
     needs_bpf!();
-    let mut ring = Ring::of_a_page();
-    let (mut producer, raw) = (ring.producer(), ring.raw());
+    let (mut ring, mut producer) = page_ring();
     let expected = producer.push(b"ours").unwrap();
-    let found = foreign(&raw, THEIRS);
-    // Also when the kernel has taken it, so that nothing is in the ring.
-    assert_eq!(ring.drain(), [b"ours", THEIRS]);
-    let before = everything(&raw);
-    let why = Some(ReserveError::ForeignProducer { expected, found });
-    assert_eq!(reservations(&mut producer), [why; 6]);
-    assert_eq!(everything(&raw), before, "nothing was written");
+    let found = is_noticed(&mut ring, expected, || {
+        [
+            producer.reserve(40).err(),
+            producer.push(&[1; 40]).err(),
+            producer.batch().reserve(40).err(),
+            producer.batch().push(&[1; 40]).err(),
+            producer.reserve_detached(40).err(),
+            producer.lane(40).err(),
+        ]
+    });
     assert_eq!(producer.resume(), Ok(found));
-    producer.push(b"ours again").unwrap();
-    foreign(&raw, THEIRS);
-    assert_eq!(ring.drain(), [b"ours again", THEIRS], "the ring flows");
-}
 
-#[test]
-fn a_producer_that_came_between_is_noticed_by_a_shared_one_and_by_its_lanes() {
-    needs_bpf!();
-    let mut ring = Ring::of_a_page();
-    let (mapping, raw) = (ring.mapping(), ring.raw());
-    let shared = Shared::attach(&mapping).unwrap();
+    let shared = producer.into_shared();
     let expected = shared.push(b"ours").unwrap();
-    let found = foreign(&raw, THEIRS);
-    assert_eq!(ring.drain(), [b"ours", THEIRS]);
-    let before = everything(&raw);
-    let why = ReserveError::ForeignProducer { expected, found };
-    assert_eq!(shared.reserve(40).unwrap_err(), why);
-    assert_eq!(shared.push(&[1; 40]).unwrap_err(), why);
-    assert_eq!(shared.reserve_owned(40).unwrap_err(), why);
-    assert_eq!(shared.lane(40).unwrap_err(), why);
-    assert_eq!(shared.lane_owned(40).unwrap_err(), why);
-    assert_eq!(everything(&raw), before, "nothing was written");
-    assert_eq!(shared.resume(), Ok(found));
-    assert_eq!(shared.position(), found);
+    let found = is_noticed(&mut ring, expected, || {
+        [
+            shared.reserve(40).err(),
+            shared.push(&[1; 40]).err(),
+            shared.reserve_owned(40).err(),
+            shared.lane(40).err(),
+            shared.lane_owned(40).err(),
+        ]
+    });
+    assert_eq!((shared.resume(), shared.position()), (Ok(found), found));
     shared.push(b"ours again").unwrap();
-    assert_eq!(ring.drain(), [b"ours again"]);
+    foreign(&ring.raw(), THEIRS);
+    assert_eq!(ring.drain(), [b"ours again", THEIRS], "the ring flows");
 }
 
 #[test]
 fn two_that_take_turns_lose_nothing_over_many_laps() {
     needs_bpf!();
-    let mut ring = Ring::of_a_page();
-    let (mut producer, raw) = (ring.producer(), ring.raw());
-    for turn in 0..500 {
+    let (mut ring, mut producer) = page_ring();
+    let raw = ring.raw();
+    for turn in (0..).take_while(|_| raw.producer_pos() < 25 * page() as u64) {
         let (theirs, ours) = (pattern(turn, turn % 300), pattern(turn + 1, turn % 500));
         foreign(&raw, &theirs);
         assert!(matches!(producer.push(&ours), Err(ReserveError::ForeignProducer { .. })));
@@ -88,14 +87,13 @@ fn two_that_take_turns_lose_nothing_over_many_laps() {
         producer.push(&ours).unwrap();
         assert_eq!(ring.drain(), [theirs, ours]);
     }
-    assert!(raw.producer_pos() > 25 * page() as u64);
 }
 
 #[test]
 fn samples_that_are_still_open_hold_resuming_up_and_come_to_no_harm() {
     needs_bpf!();
-    let mut ring = Ring::of_a_page();
-    let (mut producer, raw) = (ring.producer(), ring.raw());
+    let (mut ring, mut producer) = page_ring();
+    let raw = ring.raw();
     let mut open = producer.reserve_detached(4).unwrap();
     let mut lane = producer.lane(100).unwrap();
     foreign(&raw, THEIRS);
@@ -113,8 +111,8 @@ fn samples_that_are_still_open_hold_resuming_up_and_come_to_no_harm() {
 #[test]
 fn nothing_is_resumed_on_a_ring_that_another_producer_left_busy_or_damaged() {
     needs_bpf!();
-    let ring = Ring::of_a_page();
-    let (mut producer, raw) = (ring.producer(), ring.raw());
+    let (ring, mut producer) = page_ring();
+    let raw = ring.raw();
     let end = raw.write_record(0, BUSY, b"unfinished");
     raw.set_producer_pos(end);
     assert!(matches!(producer.resume(), Err(AttachError::Busy { .. })));

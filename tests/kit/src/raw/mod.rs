@@ -191,16 +191,7 @@ impl RawRing {
     /// # Panics
     /// If a record reaches beyond `producer_pos`.
     pub fn records(&self) -> Vec<RawRecord> {
-        self.records_from(self.consumer_pos())
-    }
-
-    /// The records from `position` to `producer_pos`: the bytes of those that were consumed stand there until they are
-    /// overwritten.
-    ///
-    /// # Panics
-    /// If a record reaches beyond `producer_pos`.
-    pub fn records_from(&self, mut position: u64) -> Vec<RawRecord> {
-        let end = self.producer_pos();
+        let (mut position, end) = (self.consumer_pos(), self.producer_pos());
         let mut records = Vec::new();
         while position != end {
             let (offset, word) = (self.offset(position), self.header(position));

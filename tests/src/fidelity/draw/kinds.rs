@@ -232,9 +232,7 @@ impl Draw {
         // The first byte is the ring's size, the second says that the first of some common positions follows.
         bytes[0] = u8::try_from(self.page.trailing_zeros() - 3).unwrap_or(0);
         bytes[1] = 1;
-        match Program::decode_prefix(&bytes) {
-            Ok((program, _)) => self.small(Work::Produce(program)),
-            Err(_) => self.empty(),
-        }
+        let program = Program::decode(&bytes).expect("long enough for a head");
+        self.small(Work::Produce(program))
     }
 }

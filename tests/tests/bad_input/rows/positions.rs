@@ -7,7 +7,7 @@ use user_ringbuf_linux::{MappingView, Producer, Records, Shared};
 
 use super::reservations::{BLOCKING, RESERVE, Reserve};
 use crate::answer::Answer;
-use crate::row::{Row, on_ring, plain};
+use crate::row::{Row, answers, row};
 use crate::tried_ring::TriedRing;
 
 /// A wrong producer position.
@@ -73,7 +73,7 @@ fn beside_record(tried: &TriedRing, word: u32) -> Vec<Answer> {
     let end = tried.raw.write_record(right, 0, &[0; 8]);
     tried.raw.set_header(right, word);
     tried.raw.set_producer_pos(end);
-    let answers = vec![Answer::of(Producer::attach(&tried.mapping)), Answer::of(Shared::attach(&tried.mapping))];
+    let answers = answers![Producer::attach(&tried.mapping), Shared::attach(&tried.mapping)];
     tried.raw.set_producer_pos(right);
     answers
 }
@@ -112,74 +112,82 @@ pub(crate) fn rows() -> Vec<Row> {
     let reserving = "every reservation, with a producer at work";
     let blocking = "every blocking reservation, with a producer at work";
     let mut rows =
-        vec![on_ring(attach, "memory that has a producer", "AttachError::AlreadyAttached", "share it", |tried| {
-            let _first = Producer::attach(&tried.mapping).unwrap();
-            vec![Answer::of(Producer::attach(&tried.mapping)), Answer::of(Shared::attach(&tried.mapping))]
-        })];
+        vec![row(attach, "memory that has a producer").is("AttachError::AlreadyAttached", "share it").on_ring(
+            |tried| {
+                let _first = Producer::attach(&tried.mapping).unwrap();
+                answers![Producer::attach(&tried.mapping), Shared::attach(&tried.mapping)]
+            },
+        )];
     let busy = "is busy: another producer is at work, or died and left the ring to repair";
     rows.extend([
-        on_ring(attach, "a ring with a busy record", "AttachError::Busy", busy, |tried| beside_record(tried, BUSY | 5)),
-        on_ring(
-            attach,
-            "a ring with a record that reaches beyond the producer position",
-            "AttachError::Damaged",
-            "the ring is to be repaired",
-            |tried| beside_record(tried, 9),
-        ),
+        row(attach, "a ring with a busy record")
+            .is("AttachError::Busy", busy)
+            .on_ring(|tried| beside_record(tried, BUSY | 5)),
+        row(attach, "a ring with a record that reaches beyond the producer position")
+            .is("AttachError::Damaged", "the ring is to be repaired")
+            .on_ring(|tried| beside_record(tried, 9)),
     ]);
     for wrong in corrupted() {
         let Wrong { value, says, corruption, .. } = wrong;
-        rows.push(on_ring(attach, value, "AttachError::Corrupted", says, move |tried| {
-            with(tried, wrong, || {
-                vec![Answer::of(Producer::attach(&tried.mapping)), Answer::of(Shared::attach(&tried.mapping))]
-            })
+        rows.push(row(attach, value).is("AttachError::Corrupted", says).on_ring(move |tried| {
+            with(tried, wrong, || answers![Producer::attach(&tried.mapping), Shared::attach(&tried.mapping)])
         }));
-        rows.push(on_ring(reserving, value, "ReserveError::Corrupted", says, move |tried| {
-            at_work(tried, wrong, RESERVE)
-        }));
-        rows.push(on_ring(blocking, value, "BlockingError::Reserve", says, move |tried| {
-            at_work(tried, wrong, BLOCKING)
-        }));
-        rows.push(on_ring("{Producer, Shared}::resume", value, "AttachError::Corrupted", says, move |tried| {
-            resumed(tried, || put(tried, wrong))
-        }));
-        rows.push(on_ring("Batch::submit", value, "ReserveError::Corrupted", says, move |tried| {
-            in_batch(tried, wrong)
-        }));
-        rows.push(on_ring("Records::new", value, corruption, says, move |tried| {
-            with(tried, wrong, || vec![Answer::of(Records::new(MappingView::new(&tried.ring.map).unwrap()))])
+        rows.push(
+            row(reserving, value)
+                .is("ReserveError::Corrupted", says)
+                .on_ring(move |tried| at_work(tried, wrong, RESERVE)),
+        );
+        rows.push(
+            row(blocking, value)
+                .is("BlockingError::Reserve", says)
+                .on_ring(move |tried| at_work(tried, wrong, BLOCKING)),
+        );
+        rows.push(
+            row("{Producer, Shared}::resume", value)
+                .is("AttachError::Corrupted", says)
+                .on_ring(move |tried| resumed(tried, || put(tried, wrong))),
+        );
+        rows.push(
+            row("Batch::submit", value)
+                .is("ReserveError::Corrupted", says)
+                .on_ring(move |tried| in_batch(tried, wrong)),
+        );
+        rows.push(row("Records::new", value).is(corruption, says).on_ring(move |tried| {
+            with(tried, wrong, || answers![Records::new(MappingView::new(&tried.ring.map).unwrap())])
         }));
     }
     let (value, says) = ("a position that another producer moved", "another producer moved the producer position");
-    rows.push(on_ring("{Producer, Shared}::resume", "a ring with a busy record", "AttachError::Busy", busy, |tried| {
-        resumed(tried, || {
-            let right = tried.raw.producer_pos();
-            tried.raw.set_producer_pos(tried.raw.write_record(right, BUSY, b"busy"));
-            right
-        })
-    }));
+    rows.push(row("{Producer, Shared}::resume", "a ring with a busy record").is("AttachError::Busy", busy).on_ring(
+        |tried| {
+            resumed(tried, || {
+                let right = tried.raw.producer_pos();
+                tried.raw.set_producer_pos(tried.raw.write_record(right, BUSY, b"busy"));
+                right
+            })
+        },
+    ));
     let foreign = Wrong { value, position: |right, _| right - 8, says, corruption: "" };
     rows.extend([
-        on_ring(reserving, value, "ReserveError::ForeignProducer", says, move |tried| at_work(tried, foreign, RESERVE)),
-        on_ring(blocking, value, "BlockingError::Reserve", says, move |tried| at_work(tried, foreign, BLOCKING)),
-        on_ring("Batch::submit", value, "ReserveError::ForeignProducer", says, move |tried| in_batch(tried, foreign)),
-        plain(
-            "{Producer, Shared}::{used, free}",
-            "a consumer that a foreign producer has led beyond what was submitted",
-            OUT_OF_RANGE.1,
-            OUT_OF_RANGE.0,
-            || {
+        row(reserving, value)
+            .is("ReserveError::ForeignProducer", says)
+            .on_ring(move |tried| at_work(tried, foreign, RESERVE)),
+        row(blocking, value).is("BlockingError::Reserve", says).on_ring(move |tried| at_work(tried, foreign, BLOCKING)),
+        row("Batch::submit", value)
+            .is("ReserveError::ForeignProducer", says)
+            .on_ring(move |tried| in_batch(tried, foreign)),
+        row("{Producer, Shared}::{used, free}", "a consumer that a foreign producer has led beyond what was submitted")
+            .is(OUT_OF_RANGE.1, OUT_OF_RANGE.0)
+            .plain(|| {
                 let mut tried = TriedRing::new(1);
                 let producer = Producer::attach(&tried.mapping).unwrap();
                 let end = tried.raw.write_record(tried.raw.producer_pos(), 0, b"foreign");
                 tried.raw.set_producer_pos(end);
                 assert_eq!(tried.ring.drain().len(), 2);
-                let mut answers = vec![Answer::of(producer.used()), Answer::of(producer.free())];
+                let mut answers = answers![producer.used(), producer.free()];
                 let shared = producer.into_shared();
                 answers.extend([Answer::of(shared.used()), Answer::of(shared.free())]);
                 answers
-            },
-        ),
+            }),
     ]);
     rows
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use user_ringbuf_linux::{AutoLane, Mapping, Producer, ReserveError, Shared, Spin};
 
 use crate::answer::Answer;
-use crate::row::{Attempt, Row, SMALL, on_ring};
+use crate::row::{Row, answers, row};
 use crate::tried_ring::TriedRing;
 
 /// Sends a sample through the producer that is tried.
@@ -100,52 +100,43 @@ pub(crate) fn rows() -> Vec<Row> {
             lengths.into_iter().map(|len| reserve(tried, &nothing, len)).collect()
         };
         // In the larger the kernel's own limit counts, in the smaller the ring's.
-        let attempt = Attempt::OnRing(&[1, 32 << 20], Box::new(attempt));
-        rows.push(Row { entry, value: too_long, error, says: "this ring takes at most", attempt });
+        rows.push(row(entry, too_long).is(error, "this ring takes at most").on_rings(&[1, 32 << 20], attempt));
     }
     for &(entry, reserve) in RESERVE {
-        rows.push(on_ring(entry, "1 byte, the ring is full", "ReserveError::Full", "needs 16 bytes, 0 are free", {
-            move |tried| vec![reserve(tried, &full, 1)]
-        }));
+        rows.push(
+            row(entry, "1 byte, the ring is full")
+                .is("ReserveError::Full", "needs 16 bytes, 0 are free")
+                .on_ring(move |tried| vec![reserve(tried, &full, 1)]),
+        );
     }
     for &(entry, reserve) in BLOCKING {
         let value = "1 byte and no time, the ring is full";
-        rows.push(on_ring(entry, value, "BlockingError::TimedOut", "within 0ns", move |tried| {
-            vec![reserve(tried, &full, 1)]
-        }));
+        rows.push(
+            row(entry, value)
+                .is("BlockingError::TimedOut", "within 0ns")
+                .on_ring(move |tried| vec![reserve(tried, &full, 1)]),
+        );
     }
     rows.extend([
-        on_ring(
-            "Lane::{reserve, push}",
-            "105 bytes in a lane of 100",
-            "ReserveError::LaneUsedUp",
-            "112 are left",
-            |tried| IN_LANE.iter().map(|(_, reserve)| reserve(tried, &nothing, 105)).collect(),
-        ),
-        on_ring("Producer::lane", "0 bytes", "ReserveError::EmptyLane", "at least 1", |tried| {
-            vec![Answer::of(exclusive(tried, &nothing).lane(0))]
-        }),
-        on_ring("Shared::{lane, lane_owned}", "0 bytes", "ReserveError::EmptyLane", "at least 1", |tried| {
+        row("Lane::{reserve, push}", "105 bytes in a lane of 100")
+            .is("ReserveError::LaneUsedUp", "112 are left")
+            .on_ring(|tried| IN_LANE.iter().map(|(_, reserve)| reserve(tried, &nothing, 105)).collect()),
+        row("Producer::lane", "0 bytes")
+            .is("ReserveError::EmptyLane", "at least 1")
+            .on_ring(|tried| answers![exclusive(tried, &nothing).lane(0)]),
+        row("Shared::{lane, lane_owned}", "0 bytes").is("ReserveError::EmptyLane", "at least 1").on_ring(|tried| {
             let shared = shared(tried, &nothing);
-            vec![Answer::of(shared.lane(0)), Answer::of(shared.lane_owned(0))]
+            answers![shared.lane(0), shared.lane_owned(0)]
         }),
-        Row {
-            entry: "Batch::{reserve, push}",
-            value: "a record that no ring has room for beside the batch",
-            error: "ReserveError::BatchFull",
-            says: "the batch leaves",
-            attempt: Attempt::OnRing(
-                SMALL,
-                Box::new(|tried| {
-                    let mut producer = exclusive(tried, &nothing);
-                    let max = producer.max_sample_len();
-                    let mut batch = producer.batch();
-                    batch.push(b"first").unwrap();
-                    let reserved = Answer::of(batch.reserve(max));
-                    vec![reserved, Answer::of(batch.push(&bytes(max)))]
-                }),
-            ),
-        },
+        row("Batch::{reserve, push}", "a record that no ring has room for beside the batch")
+            .is("ReserveError::BatchFull", "the batch leaves")
+            .on_ring(|tried| {
+                let mut producer = exclusive(tried, &nothing);
+                let max = producer.max_sample_len();
+                let mut batch = producer.batch();
+                batch.push(b"first").unwrap();
+                answers![batch.reserve(max), batch.push(&bytes(max))]
+            }),
     ]);
     rows
 }
