@@ -45,9 +45,9 @@ def initramfs(programs: list[Program], files: list[Path], data: list[Path], envi
     root.mkdir(parents=True)
     for package in ("libc6", "libcap-ng0"):
         tools.unpack(package, root)
-    # busybox's shell takes its own setpriv rather than the real one, so the shell is dash.
+    # What busybox runs is its own, setpriv too, so the shell is dash and unshare the real one.
     tool = (("busybox-static", "bin/busybox", "bin/busybox"), ("util-linux", "usr/bin/setpriv", "usr/bin/setpriv"),
-            ("dash", "bin/dash", "bin/sh"))
+            ("util-linux", "usr/bin/unshare", "usr/bin/unshare"), ("dash", "bin/dash", "bin/sh"))
     for package, source, name in tool:
         tools.unpack(package, work / package)
         (root / name).parent.mkdir(parents=True, exist_ok=True)

@@ -16,8 +16,9 @@ TESTS = {
     "all": [(["linux", "cli", "tests"], "*")],
     "big-endian": [(["core", "sim"], "*"), (["tests"], "bytes_by_hand")],
 }
-# Tests that don't run: `examples` starts cargo, which guests have not; what `fidelity` does, `kernel-vs-sim` does for longer.
-LEFT_OUT = {"examples", "fidelity"}
+# Tests that don't run: `examples` starts cargo, which guests have not; what `fidelity` does, `kernel-vs-sim` does for longer;
+# `pages` reads the whole tree.
+LEFT_OUT = {"examples", "fidelity", "pages"}
 # What `--short` leaves out besides where the tests are emulated: these take minutes there.
 LONG = {"corpora", "hostile_memory", "hostile_positions"}
 C_TESTS = {

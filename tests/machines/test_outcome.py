@@ -72,6 +72,9 @@ class Outcomes(unittest.TestCase):
             outcome = Outcome("row", "machine", emulated=emulated)
             outcome.read(log, [timed])
             self.assertEqual((outcome.failures, len(outcome.skipped)), (failures, int(emulated)))
+        failed = Outcome("row", "machine", emulated=True)
+        failed.read(FACTS + ran("wait-cost", "there should be no room", 1) + "@@ done\r\n", [timed])
+        self.assertEqual(failed.failures, ["wait-cost: exit status 1"])
 
 
 unittest.main()
