@@ -19,7 +19,16 @@ pub(crate) fn cores() -> Result<Vec<usize>> {
 /// Keeps the calling thread on `core`.
 pub(crate) fn pin(core: usize) -> Result<()> {
     cores()?;
+    stay_on(&[core])
+}
+
+/// Lets the calling thread run on every core that this process was given.
+pub(crate) fn unpin() -> Result<()> {
+    stay_on(&cores()?)
+}
+
+fn stay_on(cores: &[usize]) -> Result<()> {
     let mut set = CpuSet::new();
-    set.set(core);
-    sched_setaffinity(None, &set).with_context(|| format!("stay on core {core}"))
+    cores.iter().for_each(|core| set.set(*core));
+    sched_setaffinity(None, &set).with_context(|| format!("stay on the cores {cores:?}"))
 }

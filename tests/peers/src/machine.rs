@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::fs;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 /// One machine, one kernel, one compiler, one day.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Machine {
     /// The processor's name, with the numbers that tell apart what virtual machines call by one name.
     processor: String,
@@ -24,8 +24,9 @@ pub(crate) struct Machine {
 
 impl Machine {
     pub(crate) fn this() -> Result<Self> {
+        let now = humantime::format_rfc3339(SystemTime::now()).to_string();
         let system = rustix::system::uname();
-        let days = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() / (24 * 60 * 60);
+        let (date, _) = now.split_once('T').context("a date, and a time")?;
         Ok(Self {
             processor: processor(&fs::read_to_string("/proc/cpuinfo").context("read /proc/cpuinfo")?),
             cores: crate::affinity::cores()?.len(),
@@ -33,14 +34,7 @@ impl Machine {
             kernel: format!("{} {}", system.sysname().to_string_lossy(), system.release().to_string_lossy()),
             compiler: env!("RUSTC_VERSION"),
             libbpf: libbpf(),
-            date: date(days),
-        })
-    }
-
-    pub(crate) fn to_json(&self) -> Value {
-        json!({
-            "processor": self.processor, "cores": self.cores, "caches": self.caches, "kernel": self.kernel,
-            "compiler": self.compiler, "libbpf": self.libbpf, "date": self.date,
+            date: date.to_owned(),
         })
     }
 }
@@ -85,42 +79,9 @@ fn caches() -> Vec<String> {
         .collect()
 }
 
-/// The day so many days after the first of 1970, in the Gregorian calendar.
-fn date(mut days: u64) -> String {
-    let leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let mut year = 1970;
-    while days >= 365 + u64::from(leap(year)) {
-        days -= 365 + u64::from(leap(year));
-        year += 1;
-    }
-    let mut month = 1;
-    for len in [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-        if days < len {
-            break;
-        }
-        days -= len;
-        month += 1;
-    }
-    format!("{year}-{month:02}-{:02}", days + 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn days_are_those_of_the_calendar() {
-        let dates = [
-            (0, "1970-01-01"),
-            (59, "1970-03-01"),
-            (11_016, "2000-02-29"),
-            (19_722, "2023-12-31"),
-            (20_513, "2026-03-01"),
-        ];
-        for (days, expected) in dates {
-            assert_eq!(date(days), expected);
-        }
-    }
 
     #[test]
     fn processors_of_one_name_are_told_apart() {

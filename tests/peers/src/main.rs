@@ -40,20 +40,20 @@ fn main() -> Result<()> {
             (case.run)(&options, &mut table)?;
         }
     }
-    anyhow::ensure!(!table.rows().is_empty(), "no case has a name that contains one of {:?}", options.filter());
+    anyhow::ensure!(!table.rows.is_empty(), "no case has a name that contains one of {:?}", options.case);
     if options.json {
         println!("{}", table.to_json());
     } else {
         print!("{table}");
     }
     if let Some(path) = &options.svg {
-        picture::draw(&table, path)?;
+        picture::publish::draw(&table, path)?;
     }
     if let Some(path) = &options.page {
         page::write(&table, path)?;
     }
     if let Some(path) = &options.whole_way_svg {
-        cases::whole_way::picture::draw(&table, path)?;
+        picture::whole_way::draw(&table, path)?;
     }
     Ok(())
 }

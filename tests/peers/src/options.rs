@@ -17,7 +17,7 @@ const QUICK_ROUNDS: usize = 3;
 pub(crate) struct Options {
     /// Only cases whose name contains this, such as `publish` or `publish/4KiB/push`. May be given several times.
     #[arg(long)]
-    case: Vec<String>,
+    pub(crate) case: Vec<String>,
     /// Names the cases, and measures nothing.
     #[arg(long)]
     pub(crate) list: bool,
@@ -69,10 +69,6 @@ impl Options {
             }
         };
         self.case.is_empty() || self.case.iter().any(asked)
-    }
-
-    pub(crate) fn filter(&self) -> &[String] {
-        &self.case
     }
 
     pub(crate) fn core(&self) -> Result<usize> {

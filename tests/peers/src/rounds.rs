@@ -1,5 +1,6 @@
 //! Alternating rounds: everybody does the same work in turn, and the ring is emptied in between, off the clock.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -9,78 +10,127 @@ use crate::stats::{clock_cost, median, nanoseconds_each};
 
 /// Each so many rounds the samples' bytes are compared, and not only counted.
 const COMPARE_EVERY: usize = 16;
-/// Samples of a contender in a round, at least.
+/// Samples of a contender in a round, at least: then the clock is exact.
 const ENOUGH: u64 = 4000;
 /// Rounds before the first that counts: caches and branch predictors.
-const WARM_UP: usize = 2;
+pub(crate) const WARM_UP: usize = 1;
 
-/// One way of doing a case's work.
-pub(crate) trait Contender {
-    fn name(&self) -> &'static str;
+/// Round by round, whose turn it is: no contender is always the first, or always finds what the same neighbour left in
+/// the caches.
+pub(crate) fn turns(rounds: usize, contenders: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..rounds).flat_map(move |round| (0..contenders).map(move |turn| (round, (turn + round) % contenders)))
+}
 
+/// Medians of what each contender's turns bring. `turn` is told the round and the contender.
+pub(crate) fn medians<const FIGURES: usize>(
+    rounds: usize,
+    contenders: usize,
+    mut turn: impl FnMut(usize, usize) -> Result<[f64; FIGURES]>,
+) -> Result<Vec<[f64; FIGURES]>> {
+    let mut seen = vec![[const { Vec::new() }; FIGURES]; contenders];
+    for (round, which) in turns(WARM_UP + rounds, contenders) {
+        let figures = turn(round, which)?;
+        if round >= WARM_UP {
+            for (seen, figure) in seen[which].iter_mut().zip(figures) {
+                seen.push(figure);
+            }
+        }
+    }
+    Ok(seen.iter().map(|seen| seen.each_ref().map(|seen| median(seen))).collect())
+}
+
+/// One way of doing a case's work, by its name.
+pub(crate) struct Contender<'c> {
+    pub(crate) name: &'static str,
+    way: Box<dyn Way + 'c>,
+}
+
+trait Way {
     /// Off the clock: looks where the ring stands, since somebody else has worked on it. The kernel empties the ring only
     /// after this, so a producer that remembers how much room there is has to look for it on the clock, once per burst,
     /// as it does in a ring that fills.
     fn begin(&mut self) -> Result<()>;
 
-    /// On the clock: publishes `count` samples, numbered from `first` on.
-    fn burst(&mut self, first: u64, count: u64) -> Result<()>;
+    /// On the clock: publishes the samples of these numbers.
+    fn burst(&mut self, numbers: Range<u64>) -> Result<()>;
 }
 
-/// How often, how much at once.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
-    pub(crate) rounds: usize,
-    /// Samples that are published in a row; the ring must hold so many.
-    pub(crate) burst: u64,
-    /// Bursts per round and contender, with the kernel in between.
-    pub(crate) bursts: u64,
+struct OnHandle<H, B, W> {
+    handle: H,
+    begin: B,
+    burst: W,
 }
 
-impl Plan {
-    /// The ring is filled and emptied, until so many samples were published that the clock is exact.
-    pub(crate) fn filling(rounds: usize, holds: u64) -> Self {
-        Self { rounds, burst: holds, bursts: ENOUGH.div_ceil(holds) }
+impl<H, B, W> Way for OnHandle<H, B, W>
+where
+    B: FnMut(&mut H) -> Result<()>,
+    W: FnMut(&mut H, Range<u64>) -> Result<()>,
+{
+    fn begin(&mut self) -> Result<()> {
+        (self.begin)(&mut self.handle)
+    }
+
+    fn burst(&mut self, numbers: Range<u64>) -> Result<()> {
+        (self.burst)(&mut self.handle, numbers)
+    }
+}
+
+impl<'c> Contender<'c> {
+    /// Works on `handle`, which loads both positions for each sample.
+    pub(crate) fn new<H: 'c>(
+        name: &'static str,
+        handle: H,
+        burst: impl FnMut(&mut H, Range<u64>) -> Result<()> + 'c,
+    ) -> Self {
+        Self::beginning(name, handle, |_| Ok(()), burst)
+    }
+
+    /// Works on `handle`, which has to look where the ring stands before each burst.
+    pub(crate) fn beginning<H: 'c>(
+        name: &'static str,
+        handle: H,
+        begin: impl FnMut(&mut H) -> Result<()> + 'c,
+        burst: impl FnMut(&mut H, Range<u64>) -> Result<()> + 'c,
+    ) -> Self {
+        Self { name, way: Box::new(OnHandle { handle, begin, burst }) }
     }
 }
 
 /// Says whether a sample is the one of this number.
 pub(crate) type Check<'c> = &'c dyn Fn(&[u8], u64) -> Result<()>;
 
-/// Runs all contenders in turn, and says how many nanoseconds a sample takes, in the contenders' order.
+/// Runs all contenders in turn, and says how many nanoseconds a sample of `len` bytes takes, in the contenders' order.
+///
+/// Each fills the ring, and the kernel empties it, until enough samples were published.
 pub(crate) fn compare(
     ring: &mut TestRing,
-    plan: Plan,
-    contenders: &mut [Box<dyn Contender + '_>],
+    rounds: usize,
+    len: u32,
+    contenders: &mut [Contender<'_>],
     check: Check<'_>,
 ) -> Result<Vec<f64>> {
     let clock = clock_cost();
-    let mut times = vec![Vec::with_capacity(plan.rounds); contenders.len()];
+    let holds = ring.holds(len);
+    let bursts = ENOUGH.div_ceil(holds);
     let (mut number, mut waiting) = (1, 0);
-    for round in 0..WARM_UP + plan.rounds {
-        for turn in 0..contenders.len() {
-            // No contender is always the first, or always finds what the same neighbour left in the caches.
-            let at = (turn + round) % contenders.len();
-            let contender = &mut contenders[at];
-            let mut time = Duration::ZERO;
-            for burst in 0..plan.bursts {
-                contender.begin().with_context(|| format!("{} begins", contender.name()))?;
-                let compared = burst == 0 && round % COMPARE_EVERY == 0;
-                take(ring, number, waiting, compared.then_some(check))
-                    .with_context(|| format!("what was there before {}", contender.name()))?;
-                number += waiting;
-                let start = Instant::now();
-                contender.burst(number, plan.burst).with_context(|| format!("{} works", contender.name()))?;
-                time += start.elapsed().saturating_sub(clock);
-                waiting = plan.burst;
-            }
-            if round >= WARM_UP {
-                times[at].push(nanoseconds_each(time, plan.bursts * plan.burst));
-            }
+    let times = medians(rounds, contenders.len(), |round, which| {
+        let Contender { name, way } = &mut contenders[which];
+        let mut time = Duration::ZERO;
+        for burst in 0..bursts {
+            way.begin().with_context(|| format!("{name} begins"))?;
+            let compared = burst == 0 && round % COMPARE_EVERY == 0;
+            take(ring, number, waiting, compared.then_some(check))
+                .with_context(|| format!("what was there before {name}"))?;
+            number += waiting;
+            let start = Instant::now();
+            way.burst(number..number + holds).with_context(|| format!("{name} works"))?;
+            time += start.elapsed().saturating_sub(clock);
+            waiting = holds;
         }
-    }
+        Ok([nanoseconds_each(time, bursts * holds)])
+    })?;
     take(ring, number, waiting, Some(check))?;
-    Ok(times.iter().map(|times| median(times)).collect())
+    Ok(times.concat())
 }
 
 /// Lets the kernel take the samples that wait, counts them, and compares their bytes if asked to.

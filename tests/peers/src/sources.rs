@@ -3,6 +3,9 @@
 //! Several, so that the kernel's copy tells which one it is, and never written during a burst: a copy in wide pieces of
 //! what was just written in narrow ones stalls the processor, and that is not what is to be measured.
 
+use std::ops::Range;
+use std::ptr;
+
 use anyhow::{Result, ensure};
 
 /// Sixteen different samples of one length.
@@ -53,3 +56,22 @@ pub(crate) fn pick<const LEN: usize>(sources: &[[u8; LEN]; 16], number: u64) -> 
     let at = (number % 16) as usize;
     &sources[at]
 }
+
+/// Points vectors at the samples of the next numbers, and returns those that it needed.
+#[inline(always)]
+pub(crate) fn gather<'v, const LEN: usize>(
+    vectors: &'v mut [libc::iovec],
+    sources: &[[u8; LEN]; 16],
+    numbers: &mut Range<u64>,
+) -> &'v [libc::iovec] {
+    let mut filled = 0;
+    for (vector, number) in vectors.iter_mut().zip(numbers) {
+        let bytes: &[u8; LEN] = pick(sources, number);
+        *vector = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: LEN };
+        filled += 1;
+    }
+    &vectors[..filled]
+}
+
+/// Points nowhere.
+pub(crate) const NO_VECTOR: libc::iovec = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };

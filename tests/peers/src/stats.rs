@@ -1,4 +1,4 @@
-//! Medians, and the cost of the clock.
+//! Medians and percentiles, and the cost of the clock.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -13,6 +13,13 @@ pub(crate) fn median(values: &[f64]) -> f64 {
         (Some(middle), _) => *middle,
         (None, _) => 0.0,
     }
+}
+
+/// The value that so many percent don't exceed. 0 of nothing.
+pub(crate) fn percentile(values: &[f64], percent: usize) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len().saturating_sub(1) * percent / 100).copied().unwrap_or_default()
 }
 
 /// What looking at the clock twice costs, to be taken off each measured stretch.

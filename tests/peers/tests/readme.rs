@@ -34,15 +34,10 @@ fn compile(object: &Path) {
 fn the_readme_s_bpf_half_takes_the_samples_of_its_other_half() {
     let clang = Command::new("clang").arg("--version").stdout(Stdio::null()).status().is_ok();
     if !clang || !Path::new("/usr/include/bpf/bpf_helpers.h").exists() {
-        eprintln!("skipped: needs clang and libbpf's headers");
+        user_ringbuf_kit::rights::skipped("needs clang and libbpf's headers");
         return;
     }
-    if let Err(error) = Map::create("", 1) {
-        let required = std::env::var_os("USER_RINGBUF_REQUIRE_KERNEL").is_some_and(|value| value == "1");
-        assert!(!required, "USER_RINGBUF_REQUIRE_KERNEL=1, but: {error}");
-        eprintln!("skipped: needs rights or another kernel: {error}");
-        return;
-    }
+    user_ringbuf_kit::needs_bpf!();
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme.bpf.o");
     compile(&file);
 

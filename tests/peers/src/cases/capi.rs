@@ -3,16 +3,15 @@
 use std::hint::black_box;
 
 use anyhow::Result;
+use user_ringbuf_linux::Map;
 
-use super::rows::{OTHERWISE, SMALL_RING, add_rows, check_number};
+use super::rows::{OTHERWISE, beside_libbpf, check_number};
 use crate::options::Options;
-use crate::peers::capi::{Capi, Functions, TwoCallFloor};
-use crate::peers::libbpf::Libbpf;
-use crate::peers::{floor, libbpf};
-use crate::report::{Goal, Table};
-use crate::ring::TestRing;
-use crate::rounds::{Contender, Plan, compare};
-use crate::sources::{Sources, pick};
+use crate::peers::capi::{self, Functions};
+use crate::peers::{floor, floor_of_calls, libbpf};
+use crate::report::Table;
+use crate::rounds::Contender;
+use crate::sources::{NO_VECTOR, Sources, gather, pick};
 
 /// Sample size in bytes.
 const LEN: usize = 40;
@@ -27,91 +26,81 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
         );
     }
     for (case, functions) in [("capi/so", loaded), ("capi/a", Some(Functions::linked()))] {
-        if let Some(functions) = functions.filter(|_| options.wants(case)) {
+        if let Some(functions) = functions {
             two_calls(options, table, case, functions)?;
         }
     }
     let functions = loaded.unwrap_or_else(Functions::linked);
-    for (case, batched) in [("capi/push", false), ("capi/batch", true)] {
-        if options.wants(case) {
-            pushed(options, table, case, functions, batched)?;
-        }
-    }
-    Ok(())
+    let (size, sources) = (u32::try_from(LEN)?, Sources::new(LEN));
+    let check = |sample: &[u8], number| sources.check(sample, number);
+    beside_libbpf(options, table, "capi/push", size, OTHERWISE, &check, |map, _| push(functions, map))?;
+    beside_libbpf(options, table, "capi/batch", size, OTHERWISE, &check, |map, _| push_batch(functions, map))
 }
 
 /// Reserve, write 8 bytes, submit.
 fn two_calls(options: &Options, table: &mut Table, case: &str, functions: Functions) -> Result<()> {
-    let mut ring = TestRing::new(SMALL_RING)?;
     let size = u32::try_from(LEN)?;
-    let mut contenders: Vec<Box<dyn Contender>> = vec![
-        Box::new(Capi::new(functions, ring.map(), move |handle, first, count| {
-            let size = black_box(size);
-            for number in first..first + count {
-                let sample = handle.reserve(size)?;
-                // SAFETY: the sample has 40 bytes and is ours, and it is submitted once.
-                unsafe {
-                    sample.cast::<u64>().write(number);
-                    handle.submit(sample);
+    beside_libbpf(options, table, case, size, OTHERWISE, &check_number, |map, _| {
+        Ok(vec![
+            capi::contender(functions, map, move |handle, numbers| {
+                let size = black_box(size);
+                for number in numbers {
+                    let sample = handle.reserve(size)?;
+                    // SAFETY: the sample has 40 bytes and is ours, and it is submitted once.
+                    unsafe {
+                        sample.cast::<u64>().write(number);
+                        handle.submit(sample);
+                    }
                 }
-            }
-            Ok(())
-        })?),
-        Box::new(TwoCallFloor::new(ring.map(), size)?),
-        Box::new(Libbpf::new(ring.map(), move |ring, first, count| {
-            let size = black_box(size);
-            for number in first..first + count {
-                let sample = ring.reserve(size)?;
-                // SAFETY: as above.
-                unsafe {
-                    sample.cast::<u64>().write(number);
-                    ring.submit(sample);
+                Ok(())
+            })?,
+            floor_of_calls::two_calls::<false>(map, size)?,
+            floor_of_calls::two_calls::<true>(map, size)?,
+            libbpf::contender(map, move |ring, numbers| {
+                let size = black_box(size);
+                for number in numbers {
+                    let sample = ring.reserve(size)?;
+                    // SAFETY: as above.
+                    unsafe {
+                        sample.cast::<u64>().write(number);
+                        ring.submit(sample);
+                    }
                 }
-            }
-            Ok(())
-        })?),
-    ];
-    let plan = Plan::filling(options.rounds(), ring.holds(size));
-    let times = compare(&mut ring, plan, &mut contenders, &check_number)?;
-    add_rows(table, case, &contenders, &times, Goal::OfFloor(OTHERWISE));
-    Ok(())
+                Ok(())
+            })?,
+        ])
+    })
 }
 
-/// Copy whole samples in.
-fn pushed(options: &Options, table: &mut Table, case: &str, functions: Functions, batched: bool) -> Result<()> {
-    let mut ring = TestRing::new(SMALL_RING)?;
-    let size = u32::try_from(LEN)?;
-    let ours = Sources::fixed::<LEN>();
-    let floor =
-        if batched { floor::whole::<LEN, { BATCH as u64 }>(ring.map())? } else { floor::called::<LEN>(ring.map())? };
-    let push: Box<dyn Contender> = if batched {
-        Box::new(Capi::new(functions, ring.map(), move |handle, first, count| {
-            let none = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
-            let mut samples = [none; BATCH];
-            let mut numbers = first..first + count;
+/// Copy whole samples in, one per call.
+fn push(functions: Functions, map: &Map) -> Result<Vec<Contender<'static>>> {
+    let samples = Sources::fixed::<LEN>();
+    Ok(vec![
+        capi::contender(functions, map, move |handle, numbers| {
+            for number in numbers {
+                handle.push(pick(&samples, number))?;
+            }
+            Ok(())
+        })?,
+        floor::called::<LEN, false>(map)?,
+        floor_of_calls::pushed::<LEN>(map, 1)?,
+        libbpf::whole::<LEN>(map)?,
+    ])
+}
+
+/// Copy whole samples in, many per call.
+fn push_batch(functions: Functions, map: &Map) -> Result<Vec<Contender<'static>>> {
+    let samples = Sources::fixed::<LEN>();
+    Ok(vec![
+        capi::contender(functions, map, move |handle, mut numbers| {
+            let mut vectors = [NO_VECTOR; BATCH];
             while !numbers.is_empty() {
-                let mut filled = 0;
-                for (sample, number) in samples.iter_mut().zip(numbers.by_ref().take(BATCH)) {
-                    let bytes: &[u8; LEN] = pick(&ours, number);
-                    *sample = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: LEN };
-                    filled += 1;
-                }
-                handle.push_batch(&samples[..filled])?;
+                handle.push_batch(gather(&mut vectors, &samples, &mut numbers))?;
             }
             Ok(())
-        })?)
-    } else {
-        Box::new(Capi::new(functions, ring.map(), move |handle, first, count| {
-            for number in first..first + count {
-                handle.push(pick(&ours, number))?;
-            }
-            Ok(())
-        })?)
-    };
-    let mut contenders: Vec<Box<dyn Contender>> = vec![push, floor, libbpf::whole::<LEN>(ring.map())?];
-    let plan = Plan::filling(options.rounds(), ring.holds(size));
-    let sources = Sources::new(LEN);
-    let times = compare(&mut ring, plan, &mut contenders, &|sample, number| sources.check(sample, number))?;
-    add_rows(table, case, &contenders, &times, Goal::OfFloor(OTHERWISE));
-    Ok(())
+        })?,
+        floor::whole::<LEN, { BATCH as u64 }, false>(map)?,
+        floor_of_calls::pushed::<LEN>(map, BATCH)?,
+        libbpf::whole::<LEN>(map)?,
+    ])
 }

@@ -4,6 +4,7 @@ mod batch;
 mod beside_drain;
 mod capi;
 mod detached;
+pub(crate) mod many_threads;
 pub(crate) mod publish;
 pub(crate) mod rings;
 mod rows;
@@ -33,6 +34,11 @@ pub(crate) const ALL: &[Case] = &[
     Case { name: "capi", about: "the C library: two calls a sample, push, batches of 32", run: capi::run },
     Case { name: "one_thread", about: "a shared producer that no other thread uses", run: threads::alone },
     Case { name: "two_threads", about: "two threads on one ring", run: threads::run },
+    Case {
+        name: "many_threads",
+        about: "4, 8 and 16 threads on a full ring: how evenly they are served",
+        run: many_threads::run,
+    },
     Case { name: "beside_drain", about: "producer and kernel at once, on two cores", run: beside_drain::run },
     Case { name: "whole_way", about: "from push to the BPF callback: how many, and how soon", run: whole_way::run },
     Case { name: "waiting", about: "waiting for room: how late it is found, and CPU time", run: waiting::run },

@@ -7,37 +7,21 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use user_ringbuf_linux::{ContiguousMemory, Mapping, Producer, ReserveError};
+use libbpf_rs::{MapHandle, UserRingBuffer};
+use user_ringbuf_linux::{ContiguousMemory, Map, Mapping, Producer, ReserveError};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::rows::{EXCLUSIVE, add_row};
+use super::rows::EXCLUSIVE;
 use crate::options::Options;
-use crate::peers::libbpf_rs::LibbpfRs;
-use crate::peers::ours::Ours;
-use crate::peers::{floor, libbpf};
-use crate::report::{Goal, Table};
+use crate::peers::{floor, libbpf, ours::ours};
+use crate::report::{Floors, Row, Table};
 use crate::ring::TestRing;
-use crate::rounds::{Contender, Plan, compare};
+use crate::rounds::{Contender, compare};
 use crate::sources::{Sources, pick};
 
 /// The sizes of rings, by the names that rows have.
 pub(crate) const RINGS: [(&str, u64); 4] =
     [("4KiB", 4 * 1024), ("64KiB", 64 * 1024), ("256KiB", 256 * 1024), ("16MiB", 16 * 1024 * 1024)];
-/// What is done, through which handle, in which style: the rest of a row's name.
-pub(crate) const WAYS: [&str; 12] = [
-    "push/ref/loop",
-    "push/ref/call",
-    "push/by_value/loop",
-    "push/by_value/call",
-    "push/arc/loop",
-    "push/arc/call",
-    "in_place/ref/loop",
-    "in_place/ref/call",
-    "in_place/by_value/loop",
-    "in_place/by_value/call",
-    "in_place/arc/loop",
-    "in_place/arc/call",
-];
 
 const LEN: usize = size_of::<Dispatch>();
 
@@ -66,71 +50,83 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
 
 fn measure(options: &Options, table: &mut Table, case: &str, bytes: u64) -> Result<()> {
     let mut ring = TestRing::new(bytes)?;
-    let size = u32::try_from(LEN)?;
     let mapping = Arc::new(Mapping::new(ring.map())?);
-    let mut contenders: Vec<Box<dyn Contender + '_>> = peers(&ring)?;
+    let (by_ref, by_value, arc) = (&*mapping, mapping.by_value(), &mapping);
+    let mut contenders = peers(ring.map())?;
     let theirs = contenders.len();
-    contenders.extend(through(&*mapping));
-    contenders.extend(through(mapping.by_value()));
-    contenders.extend(through(Arc::clone(&mapping)));
-    // `through` has each handle's pushes and fillings together.
-    let order = |way: usize| theirs + (way % 6 / 2) * 4 + way / 6 * 2 + way % 2;
+    // What is done, through which handle, in which style: the rest of a row's name.
+    contenders.extend([
+        one_by_one("push/ref/loop", by_ref, push),
+        one_by_one("push/ref/call", by_ref, push_called),
+        one_by_one("push/by_value/loop", by_value, push),
+        one_by_one("push/by_value/call", by_value, push_called),
+        one_by_one("push/arc/loop", arc.clone(), push),
+        one_by_one("push/arc/call", arc.clone(), push_called),
+        one_by_one("in_place/ref/loop", by_ref, in_place),
+        one_by_one("in_place/ref/call", by_ref, in_place_called),
+        one_by_one("in_place/by_value/loop", by_value, in_place),
+        one_by_one("in_place/by_value/call", by_value, in_place_called),
+        one_by_one("in_place/arc/loop", arc.clone(), in_place),
+        one_by_one("in_place/arc/call", arc.clone(), in_place_called),
+    ]);
 
-    let plan = Plan::filling(options.rounds(), ring.holds(size));
     let sources = Sources::new(LEN);
     let check = |sample: &[u8], number| sources.check(sample, number);
-    let times = compare(&mut ring, plan, &mut contenders, &check)?;
-    let [floor_loop, floor_call, libbpf, libbpf_rs] = [times[0], times[1], times[2], times[3]];
-    for (way, name) in WAYS.iter().enumerate() {
-        let floor = if name.ends_with("/call") { floor_call } else { floor_loop };
-        let (row, ours) = (format!("{case}/{name}"), times[order(way)]);
-        if options.wants(&row) {
-            add_row(table, &row, ours, ("libbpf", libbpf), Some(floor), Some(Goal::OfFloor(EXCLUSIVE)));
+    let times = compare(&mut ring, options.rounds(), u32::try_from(LEN)?, &mut contenders, &check)?;
+    let floors = |stores: usize, checked: usize| Floors { stores: Some(times[stores]), checked: Some(times[checked]) };
+    let (libbpf, libbpf_rs) = (times[5], times[6]);
+    let mut add = |row: Row| {
+        if options.wants(&row.case) {
+            table.add(row);
         }
+    };
+    for (way, ours) in contenders.iter().map(|contender| contender.name).zip(&times).skip(theirs) {
+        let floors = match way {
+            _ if way.ends_with("/call") => floors(2, 3),
+            _ if way.contains("/by_value/") => floors(0, 1),
+            // What lies behind a reference may have to be loaded again after a store to the ring.
+            _ => floors(0, 4),
+        };
+        add(Row { goal: Some(EXCLUSIVE), floors, ..Row::new(format!("{case}/{way}"), "libbpf", *ours, libbpf) });
     }
-    let row = format!("{case}/push/ref/loop");
-    if options.wants(&row) {
-        add_row(table, &row, times[order(0)], ("libbpf-rs", libbpf_rs), None, None);
-    }
+    add(Row::new(format!("{case}/push/ref/loop"), "libbpf-rs", times[theirs], libbpf_rs));
     Ok(())
 }
 
 /// The floors, in a loop and by calls, and the others.
-fn peers(ring: &TestRing) -> Result<Vec<Box<dyn Contender>>> {
+fn peers(map: &Map) -> Result<Vec<Contender<'static>>> {
     let samples: Samples = Sources::fixed();
-    let libbpf_rs = LibbpfRs::new(ring.map(), move |ring, first, count| {
-        for number in first..first + count {
-            let mut sample = ring.reserve(LEN)?;
-            sample.copy_from_slice(pick(&samples, number));
-            ring.submit(sample)?;
-        }
-        Ok(())
-    })?;
-    let map = ring.map();
-    Ok(vec![floor::whole::<LEN, 1>(map)?, floor::called::<LEN>(map)?, libbpf::whole::<LEN>(map)?, Box::new(libbpf_rs)])
+    let libbpf_rs = UserRingBuffer::new(&MapHandle::from_map_id(map.id())?)?;
+    Ok(vec![
+        floor::whole::<LEN, 1, false>(map)?,
+        floor::whole::<LEN, 1, true>(map)?,
+        floor::called::<LEN, false>(map)?,
+        floor::called::<LEN, true>(map)?,
+        floor::loaded::<LEN>(map)?,
+        libbpf::whole::<LEN>(map)?,
+        Contender::new("libbpf-rs", libbpf_rs, move |ring, numbers| {
+            for number in numbers {
+                let mut sample = ring.reserve(LEN)?;
+                sample.copy_from_slice(pick(&samples, number));
+                ring.submit(sample)?;
+            }
+            Ok(())
+        }),
+    ])
 }
 
-/// Ours through one handle: pushed and filled in place, each in a loop and by calls.
-fn through<'m, M: ContiguousMemory + Clone + 'm>(memory: M) -> [Box<dyn Contender + 'm>; 4] {
-    [
-        contender(memory.clone(), push),
-        contender(memory.clone(), push_called),
-        contender(memory.clone(), in_place),
-        contender(memory, in_place_called),
-    ]
-}
-
-fn contender<'m, M: ContiguousMemory + Clone + 'm>(
+fn one_by_one<'m, M: ContiguousMemory + Clone + 'm>(
+    name: &'static str,
     memory: M,
     publish: impl Fn(&mut Producer<M>, &[u8; LEN]) -> Result<(), ReserveError> + 'm,
-) -> Box<dyn Contender + 'm> {
+) -> Contender<'m> {
     let samples: Samples = Sources::fixed();
-    Box::new(Ours::new(memory, move |producer: &mut Producer<M>, first, count| {
-        for number in first..first + count {
+    ours(name, memory, Producer::attach, move |producer, numbers| {
+        for number in numbers {
             publish(producer, pick(&samples, number))?;
         }
         Ok(())
-    }))
+    })
 }
 
 #[inline(always)]

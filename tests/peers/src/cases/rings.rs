@@ -17,6 +17,7 @@ use user_ringbuf_linux::{DrainOptions, DrainProgram, Map, Mapping, Producer, Rec
 use crate::options::Options;
 use crate::peers::libbpf::LibbpfRing;
 use crate::report::{Goal, Row, Table, Unit};
+use crate::rounds::medians;
 use crate::stats::{clock_cost, median, nanoseconds_each};
 
 /// How many rings, and in how many rounds at most.
@@ -62,26 +63,14 @@ fn measure(table: &mut Table, count: usize, rounds: usize) -> Result<()> {
     // A map's own descriptor, and libbpf's or the set's.
     let allowed = allow_descriptors(2 * u64::try_from(count)? + OTHERS);
     let count = count.min(usize::try_from(allowed.saturating_sub(OTHERS) / 2)?);
-    let case = &format!("rings/{count}");
-    let mut seen = [const { [const { Vec::new() }; FIGURES.len()] }; 2];
-    for round in 0..rounds + 1 {
-        for turn in 0..2 {
-            let which = (turn + round) % 2;
-            let figures = if which == 0 { turn_of::<Ours>(count)? } else { turn_of::<Libbpf>(count)? };
-            if round > 0 {
-                for (seen, figure) in seen[which].iter_mut().zip(figures) {
-                    seen.push(figure);
-                }
-            }
-        }
-    }
+    let case = format!("rings/{count}");
+    let figures =
+        medians(rounds, 2, |_, which| if which == 0 { turn_of::<Ours>(count) } else { turn_of::<Libbpf>(count) })?;
     for (figure, (name, unit)) in FIGURES.into_iter().enumerate() {
-        if unit == Unit::Bytes && count < EXACT {
-            continue;
+        if unit != Unit::Bytes || count >= EXACT {
+            let (case, goal) = (format!("{case}/{name}"), Some(Goal::Within(NO_WORSE)));
+            table.add(Row { unit, goal, ..Row::new(case, "libbpf", figures[0][figure], figures[1][figure]) });
         }
-        let [ours, theirs] = [0, 1].map(|which: usize| median(&seen[which][figure]));
-        let (case, goal) = (format!("{case}/{name}"), Some(Goal::Within(NO_WORSE)));
-        table.add(Row { case, peer: "libbpf", unit, ours, theirs, goal, floor: None });
     }
     Ok(())
 }

@@ -1,43 +1,50 @@
-//! What several cases share: the small ring, the goals, the rows of a table, and a check of what was written.
+//! What several cases share: the goals, a comparison with libbpf, and a check of what was written.
 
 use anyhow::{Result, ensure};
+use user_ringbuf_linux::{Map, Mapping, WakeupFlags};
 
-use crate::report::{Goal, Row, Table, Unit};
-use crate::rounds::Contender;
+use crate::options::Options;
+use crate::peers::floor::{CHECKED, FLOOR};
+use crate::report::{Floors, Goal, Row, Table};
+use crate::ring::TestRing;
+use crate::rounds::{Check, Contender, compare};
 
-/// The ring of cases that are measured in one size of ring only.
-pub(super) const SMALL_RING: u64 = 256 * 1024;
+/// Bytes of the ring, unless the samples are large.
+const SMALL_RING: u64 = 256 * 1024;
 
 /// How many times the floor an exclusive producer may take.
-pub(super) const EXCLUSIVE: f64 = 1.1;
+pub(super) const EXCLUSIVE: Goal = Goal::OfFloor(1.1);
 /// How many times the floor anything else may take.
-pub(super) const OTHERWISE: f64 = 1.25;
+pub(super) const OTHERWISE: Goal = Goal::OfFloor(1.25);
 
-/// A row of times.
-pub(super) fn add_row(
+/// How rows name a consumer's two ways to drain.
+pub(super) const MODES: [(&str, WakeupFlags); 2] =
+    [("waking", WakeupFlags::IF_CONSUMED), ("no_wakeup", WakeupFlags::NEVER)];
+
+/// Measures a case, if it was asked for: ours is the first of its contenders and libbpf the last, the floors are in between.
+pub(super) fn beside_libbpf(
+    options: &Options,
     table: &mut Table,
     case: &str,
-    ours: f64,
-    (peer, theirs): (&'static str, f64),
-    floor: Option<f64>,
-    goal: Option<Goal>,
-) {
-    table.add(Row { case: case.into(), peer, unit: Unit::Nanoseconds, ours, theirs, goal, floor });
-}
-
-/// A row of the first contender, ours, against libbpf, which is the last; the floor is in between, if there is one.
-pub(super) fn add_rows(
-    table: &mut Table,
-    case: &str,
-    contenders: &[Box<dyn Contender + '_>],
-    times: &[f64],
+    len: u32,
     goal: Goal,
-) {
-    let floor = contenders.iter().zip(times).find(|(contender, _)| contender.name() == "store floor");
-    let floor = floor.map(|(_, time)| *time);
-    if let ([ours, .., theirs], Some(peer)) = (times, contenders.last()) {
-        add_row(table, case, *ours, (peer.name(), *theirs), floor, Some(goal));
+    check: Check<'_>,
+    contenders: impl for<'m> FnOnce(&Map, &'m Mapping) -> Result<Vec<Contender<'m>>>,
+) -> Result<()> {
+    if !options.wants(case) {
+        return Ok(());
     }
+    let mut ring = TestRing::new(SMALL_RING.max(u64::from(len) * 256))?;
+    let memory = Mapping::new(ring.map())?;
+    let mut contenders = contenders(ring.map(), &memory)?;
+    let times = compare(&mut ring, options.rounds(), len, &mut contenders, check)?;
+    let time_of =
+        |name| contenders.iter().zip(&times).find(|(contender, _)| contender.name == name).map(|(_, time)| *time);
+    let floors = Floors { stores: time_of(FLOOR), checked: time_of(CHECKED) };
+    if let ([ours, .., theirs], Some(peer)) = (&times[..], contenders.last()) {
+        table.add(Row { goal: Some(goal), floors, ..Row::new(case, peer.name, *ours, *theirs) });
+    }
+    Ok(())
 }
 
 /// The number that stands in the first bytes of a sample.

@@ -4,14 +4,13 @@ use std::hint::black_box;
 use std::ptr;
 
 use anyhow::Result;
-use user_ringbuf_linux::Mapping;
+use user_ringbuf_linux::{Map, Producer};
 
-use super::rows::{EXCLUSIVE, SMALL_RING, add_rows};
+use super::rows::{EXCLUSIVE, beside_libbpf};
 use crate::options::Options;
-use crate::peers::{floor::Floor, libbpf::Libbpf, ours::Ours};
-use crate::report::{Goal, Table};
-use crate::ring::TestRing;
-use crate::rounds::{Contender, Plan, compare};
+use crate::peers::{floor, libbpf, ours::ours};
+use crate::report::Table;
+use crate::rounds::Contender;
 use crate::sources::Sources;
 
 /// Sample sizes in bytes.
@@ -19,56 +18,51 @@ const SIZES: [u32; 6] = [8, 40, 64, 256, 1024, 4096];
 
 pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
     for size in SIZES {
-        let case = format!("slices/{size}");
-        if !options.wants(&case) {
-            continue;
-        }
-        let mut ring = TestRing::new(SMALL_RING.max(u64::from(size) * 256))?;
         let sources = Sources::new(size as usize);
-        let memory = Mapping::new(ring.map())?;
-        let mut contenders = contenders(&ring, &memory, &sources)?;
-        let plan = Plan::filling(options.rounds(), ring.holds(size));
         let check = |sample: &[u8], number| sources.check(sample, number);
-        let times = compare(&mut ring, plan, &mut contenders, &check)?;
-        add_rows(table, &case, &contenders, &times, Goal::OfFloor(EXCLUSIVE));
+        beside_libbpf(options, table, &format!("slices/{size}"), size, EXCLUSIVE, &check, |map, memory| {
+            let (for_ours, for_libbpf) = (sources.clone(), sources.clone());
+            Ok(vec![
+                ours("ours", memory, Producer::attach, move |producer, numbers| {
+                    for number in numbers {
+                        producer.push(black_box(for_ours.of(number)))?;
+                    }
+                    Ok(())
+                }),
+                copied::<false>(map, &sources)?,
+                copied::<true>(map, &sources)?,
+                libbpf::contender(map, move |ring, numbers| {
+                    for number in numbers {
+                        let source = black_box(for_libbpf.of(number));
+                        let sample = ring.reserve(size)?;
+                        // SAFETY: the sample has `size` bytes and is ours, and it is submitted once.
+                        unsafe {
+                            copy_to(source, sample.as_ptr());
+                            ring.submit(sample);
+                        }
+                    }
+                    Ok(())
+                })?,
+            ])
+        })?;
     }
     Ok(())
 }
 
-fn contenders<'m>(ring: &TestRing, memory: &'m Mapping, sources: &Sources) -> Result<Vec<Box<dyn Contender + 'm>>> {
-    let size = u32::try_from(sources.of(0).len())?;
-    let [ours, floor, libbpf] = [(); 3].map(|()| sources.clone());
-    Ok(vec![
-        Box::new(Ours::new(memory, move |producer, first, count| {
-            for number in first..first + count {
-                producer.push(black_box(ours.of(number)))?;
+fn copied<const CHECKED: bool>(map: &Map, sources: &Sources) -> Result<Contender<'static>> {
+    let sources = sources.clone();
+    floor::contender::<CHECKED>(map, move |pages, numbers| {
+        for number in numbers {
+            let source = black_box(sources.of(number));
+            // SAFETY: a burst is what the ring holds; contenders take turns; the sample is as long as its source, whose
+            // length is a `u32`'s.
+            unsafe {
+                let len = u32::try_from(source.len()).unwrap_unchecked();
+                pages.publish::<1, CHECKED>(len, 1, |sample| copy_to(source, sample))?;
             }
-            Ok(())
-        })),
-        Box::new(Floor::new(ring.map(), move |pages, first, count| {
-            for number in first..first + count {
-                let source = black_box(floor.of(number));
-                // SAFETY: a burst is what the ring holds; contenders take turns; the sample is as long as its source, whose
-                // length is a `u32`'s.
-                unsafe {
-                    let len = u32::try_from(source.len()).unwrap_unchecked();
-                    pages.publish::<1>(len, 1, |sample| copy_to(source, sample));
-                }
-            }
-        })?),
-        Box::new(Libbpf::new(ring.map(), move |ring, first, count| {
-            for number in first..first + count {
-                let source = black_box(libbpf.of(number));
-                let sample = ring.reserve(size)?;
-                // SAFETY: the sample has `size` bytes and is ours, and it is submitted once.
-                unsafe {
-                    copy_to(source, sample.as_ptr());
-                    ring.submit(sample);
-                }
-            }
-            Ok(())
-        })?),
-    ])
+        }
+        Ok(())
+    })
 }
 
 /// # Safety

@@ -1,21 +1,23 @@
 //! Two threads on one ring: a shared producer, lanes of it, and what else one does: a mutex around an exclusive producer,
 //! ours or libbpf's. The floor is what any ring must do that two threads write to record by record.
 
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{Context, Result, anyhow, ensure};
-use user_ringbuf_linux::{AutoLane, Mapping, Producer, Shared};
+use anyhow::{Result, anyhow, ensure};
+use user_ringbuf_linux::{AutoLane, Map, Mapping, Producer, Shared};
 
-use super::rows::{OTHERWISE, SMALL_RING, add_row, add_rows, check_number};
+use super::rows::{OTHERWISE, beside_libbpf, check_number};
 use crate::options::Options;
 use crate::pair::together;
-use crate::peers::floor::{Floor, FloorPages};
-use crate::peers::libbpf::{Libbpf, LibbpfRing};
-use crate::report::{Goal, Table};
+use crate::peers::floor::{self, FloorPages};
+use crate::peers::libbpf::{self, LibbpfRing};
+use crate::peers::ours::ours;
+use crate::report::{Floors, Goal, Row, Table};
 use crate::ring::TestRing;
-use crate::rounds::{Contender, Plan, compare};
-use crate::stats::{median, nanoseconds_each};
+use crate::rounds::{Contender, medians};
+use crate::stats::nanoseconds_each;
 
 const RING: u64 = 1024 * 1024;
 const SIZE: u32 = 40;
@@ -23,76 +25,50 @@ const SIZE: u32 = 40;
 const LANE: usize = IN_LANE * (8 + SIZE as usize) - 8;
 const IN_LANE: usize = 64;
 
-type Work<'a> = Box<dyn Fn(u64, u64) -> Result<()> + Sync + 'a>;
+type Work<'a> = Box<dyn Fn(Range<u64>) -> Result<()> + Sync + 'a>;
 
 /// A shared producer that no other thread uses, beside libbpf's calls with one atomic exchange more a sample, and beside
 /// the stores that it must make with the two exchanges of one word by which it takes room and publishes.
 pub(crate) fn alone(options: &Options, table: &mut Table) -> Result<()> {
-    let case = "one_thread/shared";
-    if !options.wants(case) {
-        return Ok(());
-    }
-    let mut ring = TestRing::new(SMALL_RING)?;
-    let memory = Mapping::new(ring.map())?;
-    let word = AtomicU64::new(0);
-    let mut contenders: Vec<Box<dyn Contender + '_>> = vec![
-        Box::new(Alone { memory: &memory, shared: None }),
-        Box::new(Floor::new(ring.map(), |pages, first, count| {
-            let mut number = first;
-            let exchange = |current, new| word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Relaxed);
-            word.store(0, Ordering::Relaxed);
-            // SAFETY: a burst is what the ring holds; contenders take turns; samples have `SIZE` bytes.
-            unsafe {
-                pages.publish::<1>(SIZE, count, |sample| {
-                    let _ = exchange(0, 1);
-                    sample.cast::<u64>().write(number);
-                    let _ = exchange(1, 0);
-                    number += 1;
-                });
-            }
-        })?),
-        Box::new(Libbpf::new(ring.map(), |ring, first, count| {
-            for number in first..first + count {
-                let sample = ring.reserve(SIZE)?;
-                word.swap(number, Ordering::AcqRel);
-                // SAFETY: the sample has 8 bytes or more, is ours, and is submitted once.
-                unsafe {
-                    sample.cast::<u64>().write(number);
-                    ring.submit(sample);
+    beside_libbpf(options, table, "one_thread/shared", SIZE, OTHERWISE, &check_number, |map, memory| {
+        Ok(vec![
+            ours("ours", memory, Shared::attach, |shared, numbers| send_shared(shared, numbers)),
+            exchanging::<false>(map)?,
+            exchanging::<true>(map)?,
+            libbpf::contender(map, |ring, numbers| {
+                for number in numbers {
+                    let sample = ring.reserve(SIZE)?;
+                    EXCHANGED.swap(number, Ordering::AcqRel);
+                    // SAFETY: the sample has 8 bytes or more, is ours, and is submitted once.
+                    unsafe {
+                        sample.cast::<u64>().write(number);
+                        ring.submit(sample);
+                    }
                 }
-            }
-            Ok(())
-        })?),
-    ];
-    let plan = Plan { rounds: options.rounds(), burst: ring.holds(SIZE), bursts: 1 };
-    let times = compare(&mut ring, plan, &mut contenders, &check_number)?;
-    add_rows(table, case, &contenders, &times, Goal::OfFloor(OTHERWISE));
-    Ok(())
+                Ok(())
+            })?,
+        ])
+    })
 }
 
-struct Alone<'m> {
-    memory: &'m Mapping,
-    /// From `begin` on.
-    shared: Option<Shared<&'m Mapping>>,
-}
+/// The word that the peers of [`alone`] exchange.
+static EXCHANGED: AtomicU64 = AtomicU64::new(0);
 
-impl Contender for Alone<'_> {
-    fn name(&self) -> &'static str {
-        "ours"
-    }
-
-    fn begin(&mut self) -> Result<()> {
-        // A ring has one producer at a time.
-        self.shared = None;
-        self.shared = Some(Shared::attach(self.memory)?);
-        Ok(())
-    }
-
-    fn burst(&mut self, first: u64, count: u64) -> Result<()> {
-        // Dropped at the end, so that the next contender finds the ring without a producer.
-        let shared = self.shared.take().context("there is a producer after `begin`")?;
-        send_shared(&shared, first, count)
-    }
+fn exchanging<const CHECKED: bool>(map: &Map) -> Result<Contender<'static>> {
+    floor::contender::<CHECKED>(map, |pages, numbers| {
+        let (mut number, count) = (numbers.start, numbers.end - numbers.start);
+        let exchange = |current, new| EXCHANGED.compare_exchange(current, new, Ordering::AcqRel, Ordering::Relaxed);
+        EXCHANGED.store(0, Ordering::Relaxed);
+        // SAFETY: a burst is what the ring holds; contenders take turns; samples have `SIZE` bytes.
+        unsafe {
+            pages.publish::<1, CHECKED>(SIZE, count, |sample| {
+                let _ = exchange(0, 1);
+                sample.cast::<u64>().write(number);
+                let _ = exchange(1, 0);
+                number += 1;
+            })
+        }
+    })
 }
 
 pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
@@ -106,42 +82,39 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
     let each = ring.holds(SIZE) / 2 - 2 * IN_LANE as u64;
     let floor = FloorPages::new(ring.map())?;
     let place = Word(AtomicU64::new(0));
-    let mut times = [const { Vec::new() }; 6];
-    for round in 0..options.rounds() + 1 {
-        for turn in 0..times.len() {
-            let which = (turn + round) % times.len();
-            let work: Work<'_> = match which {
-                0 => lanes(&memory)?,
-                1 => auto_lanes(&memory)?,
-                2 => shared(&memory)?,
-                3 => libbpf_locked(&ring)?,
-                4 => ours_locked(&memory)?,
-                _ => contended_floor(&floor, &place),
-            };
-            let half = |thread: u64| {
-                let work = &work;
-                move || work(thread << 32, each)
-            };
-            let (time, (), ()) = together(options.two_cores()?, half(0), half(1))?;
-            drop(work);
-            if which == 5 {
-                // SAFETY: both threads have written what they took, and the other producers are gone.
-                unsafe { floor.publish_up_to(place.0.load(Ordering::Relaxed)) };
+    let times = medians(options.rounds(), 6, |_, which| {
+        let work: Work<'_> = match which {
+            0 => lanes(&memory)?,
+            1 => auto_lanes(&memory)?,
+            2 => {
+                let shared = Shared::attach(&memory)?;
+                Box::new(move |numbers| send_shared(&shared, numbers))
             }
-            let mut next = [0, 1 << 32];
-            ring.empty_checked(2 * each, &mut |sample| check_order(sample, &mut next))?;
-            if round > 0 {
-                times[which].push(nanoseconds_each(time, 2 * each));
-            }
+            3 => libbpf_locked(ring.map())?,
+            4 => ours_locked(&memory)?,
+            _ => contended_floor(&floor, &place),
+        };
+        let half = |thread: u64| {
+            let (work, first) = (&work, thread << 32);
+            move || work(first..first + each)
+        };
+        let (time, (), ()) = together(options.two_cores()?, half(0), half(1))?;
+        drop(work);
+        if which == 5 {
+            // SAFETY: both threads have written what they took, and the other producers are gone.
+            unsafe { floor.publish_up_to(place.0.load(Ordering::Relaxed)) };
         }
-    }
-    let [lanes, auto_lanes, shared, libbpf, locked, floor] = times.map(|times| median(&times));
-    for (case, ours) in cases.into_iter().zip([lanes, auto_lanes, shared]) {
-        if !options.wants(case) {
-            continue;
-        }
-        add_row(table, case, ours, ("libbpf, mutex", libbpf), Some(floor), Some(Goal::Times(3.0)));
-        add_row(table, case, ours, ("ours, mutex", locked), Some(floor), None);
+        let mut next = [0, 1 << 32];
+        ring.empty_checked(2 * each, &mut |sample| check_order(sample, &mut next))?;
+        Ok([nanoseconds_each(time, 2 * each)])
+    })?;
+    let times = times.concat();
+    let (libbpf, locked, floor) = (times[3], times[4], times[5]);
+    for (case, ours) in cases.into_iter().zip(times).filter(|(case, _)| options.wants(case)) {
+        let floors = Floors { stores: Some(floor), checked: None };
+        let goal = Some(Goal::TimesOrOfFloor(3.0, 1.25));
+        table.add(Row { goal, floors, ..Row::new(case, "libbpf, mutex", ours, libbpf) });
+        table.add(Row { floors, ..Row::new(case, "ours, mutex", ours, locked) });
     }
     Ok(())
 }
@@ -153,9 +126,9 @@ struct Word(AtomicU64);
 /// A fetch-and-add on one word, and the record's header and first bytes: records of two threads share cache lines.
 fn contended_floor<'a>(pages: &'a FloorPages, Word(place): &'a Word) -> Work<'a> {
     place.store(pages.published(), Ordering::Relaxed);
-    Box::new(move |first, count| {
+    Box::new(move |numbers| {
         // SAFETY: both threads' samples fit the ring, which is empty; samples have `SIZE` bytes.
-        unsafe { pages.write_contended(place, SIZE, first..first + count) };
+        unsafe { pages.write_contended(place, SIZE, numbers) };
         Ok(())
     })
 }
@@ -171,8 +144,7 @@ fn check_order(sample: &[u8], next: &mut [u64; 2]) -> Result<()> {
 
 fn lanes(memory: &Mapping) -> Result<Work<'_>> {
     let shared = Shared::attach(memory)?;
-    Ok(Box::new(move |first, count| {
-        let mut numbers = first..first + count;
+    Ok(Box::new(move |mut numbers| {
         while !numbers.is_empty() {
             let mut lane = shared.lane(LANE)?;
             for number in numbers.by_ref().take(IN_LANE) {
@@ -187,9 +159,9 @@ fn lanes(memory: &Mapping) -> Result<Work<'_>> {
 
 fn auto_lanes(memory: &Mapping) -> Result<Work<'_>> {
     let shared = Shared::attach(memory)?;
-    Ok(Box::new(move |first, count| {
+    Ok(Box::new(move |numbers| {
         let mut handle = AutoLane::new(&shared);
-        for number in first..first + count {
+        for number in numbers {
             let mut sample = handle.reserve(SIZE as usize)?;
             sample[..8].copy_from_slice(&number.to_ne_bytes());
             sample.submit();
@@ -198,13 +170,8 @@ fn auto_lanes(memory: &Mapping) -> Result<Work<'_>> {
     }))
 }
 
-fn shared(memory: &Mapping) -> Result<Work<'_>> {
-    let shared = Shared::attach(memory)?;
-    Ok(Box::new(move |first, count| send_shared(&shared, first, count)))
-}
-
-fn send_shared(shared: &Shared<&Mapping>, first: u64, count: u64) -> Result<()> {
-    for number in first..first + count {
+fn send_shared(shared: &Shared<&Mapping>, numbers: Range<u64>) -> Result<()> {
+    for number in numbers {
         let mut sample = shared.reserve(SIZE as usize)?;
         sample[..8].copy_from_slice(&number.to_ne_bytes());
         sample.submit();
@@ -214,8 +181,8 @@ fn send_shared(shared: &Shared<&Mapping>, first: u64, count: u64) -> Result<()> 
 
 fn ours_locked(memory: &Mapping) -> Result<Work<'_>> {
     let producer = Mutex::new(Producer::attach(memory)?);
-    Ok(Box::new(move |first, count| {
-        for number in first..first + count {
+    Ok(Box::new(move |numbers| {
+        for number in numbers {
             let mut locked = producer.lock().map_err(|_| anyhow!("the other thread panicked"))?;
             let mut sample = locked.reserve(SIZE as usize)?;
             sample[..8].copy_from_slice(&number.to_ne_bytes());
@@ -226,10 +193,10 @@ fn ours_locked(memory: &Mapping) -> Result<Work<'_>> {
 }
 
 /// Reserving needs the lock; submitting does not, as libbpf promises.
-fn libbpf_locked(ring: &TestRing) -> Result<Work<'static>> {
-    let ring = Mutex::new(LibbpfRing::new(ring.map())?);
-    Ok(Box::new(move |first, count| {
-        for number in first..first + count {
+fn libbpf_locked(map: &Map) -> Result<Work<'static>> {
+    let ring = Mutex::new(LibbpfRing::new(map)?);
+    Ok(Box::new(move |numbers| {
+        for number in numbers {
             let mut locked = ring.lock().map_err(|_| anyhow!("the other thread panicked"))?;
             let sample = locked.reserve(SIZE)?;
             let submitter = locked.submitter();

@@ -1,16 +1,18 @@
 //! Figures, as the page shows them.
 
-use anyhow::{Context, Result};
+use std::fmt::Display;
 
-use crate::report::{Row, Table, Unit};
+use crate::report::{Row, Unit};
 
-/// The row of a case.
-pub(super) fn find<'t>(table: &'t Table, case: &str) -> Result<&'t Row> {
-    table
-        .rows()
-        .iter()
-        .find(|row| row.case == case)
-        .with_context(|| format!("{case} was not measured; the page needs all cases"))
+/// The head of a table of Markdown, and the line below it.
+pub(super) fn head(columns: &str) -> String {
+    format!("{columns}\n|{}\n", " --- |".repeat(columns.matches('|').count() - 1))
+}
+
+/// One line of a table.
+pub(super) fn line(cells: &[&dyn Display]) -> String {
+    let cells: String = cells.iter().map(|cell| format!(" {cell} |")).collect();
+    format!("|{cells}\n")
 }
 
 /// A ring's size, for people.
@@ -18,10 +20,14 @@ pub(crate) fn size(bytes: u64) -> String {
     if bytes < 1 << 20 { format!("{} KiB", bytes >> 10) } else { format!("{} MiB", bytes >> 20) }
 }
 
-/// Our figure, in bold if it misses its goal.
+/// Our figure: in italics if it misses its goal as the floor explains, in bold if it misses it anyway.
 pub(super) fn ours(row: &Row) -> String {
-    let bold = if row.met() == Some(false) { "**" } else { "" };
-    format!("{bold}{}{bold}", figure(row.ours, row.unit))
+    let mark = match row.met() {
+        Some(false) if row.is_explained() => "*",
+        Some(false) => "**",
+        _ => "",
+    };
+    format!("{mark}{}{mark}", figure(row.ours, row.unit))
 }
 
 /// A figure with its unit.
@@ -34,5 +40,6 @@ pub(super) fn figure(value: f64, unit: Unit) -> String {
         Unit::Nanoseconds => format!("{value:.1} ns"),
         Unit::Bytes => format!("{value:.0} bytes"),
         Unit::Count => format!("{value:.0}"),
+        Unit::Times => format!("{value:.2}"),
     }
 }

@@ -44,7 +44,7 @@ fn marks(name: &str) -> [String; 2] {
 }
 
 fn machine(table: &Table) -> Result<String> {
-    Ok(format!("{}. Medians of {} alternating rounds.\n", table.machine(), table.rounds()))
+    Ok(format!("{}. Medians of {} alternating rounds.\n", table.machine, table.rounds))
 }
 
 #[cfg(test)]

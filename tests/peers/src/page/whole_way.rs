@@ -1,10 +1,8 @@
 //! The whole way to the BPF callback, and waiting.
 
-use std::fmt::Write as _;
-
 use anyhow::Result;
 
-use super::figures::{figure, find, size};
+use super::figures::{figure, head, line, size};
 use crate::cases::waiting::{PERIODS, SPINS};
 use crate::cases::whole_way::RINGS;
 use crate::report::{Row, Table, Unit};
@@ -14,21 +12,16 @@ const MODES: [(&str, &str); 2] = [("waking", "waking"), ("no_wakeup", "`NO_WAKEU
 
 /// Million samples per second, and nanoseconds in the drains.
 pub(super) fn through(table: &Table) -> Result<String> {
-    let mut text = String::from(
-        "| drains | ring | one by one | batches of 32 | batches of 1,024 | libbpf |\n| --- | --- | --- | --- | --- | --- |\n",
-    );
-    let shown = |each: f64, drain: f64| format!("{:.0} ({drain:.0})", 1e3 / each);
+    let mut text = head("| drains | ring | one by one | batches of 32 | batches of 1,024 | libbpf |");
     for (mode, name) in MODES {
         for (ring, bytes) in RINGS {
-            write!(text, "| {name} | {} |", size(bytes))?;
-            for batch in [1, 32, 1024] {
-                // A batch has to fit.
-                let [each, drain] =
-                    ["", "/drain"].map(|what| find(table, &format!("whole_way/{mode}/{ring}/{batch}{what}")));
-                write!(text, " {} |", each.and_then(|each| Ok(shown(each.ours, drain?.ours))).unwrap_or_default())?;
-            }
-            let libbpf = |what| find(table, &format!("whole_way/{mode}/{ring}/1{what}"));
-            writeln!(text, " {} |", shown(libbpf("")?.theirs, libbpf("/drain")?.theirs))?;
+            let shown = |batch: u64, figure: fn(&Row) -> f64| {
+                let row = |what| table.find(&format!("whole_way/{mode}/{ring}/{batch}{what}"));
+                anyhow::Ok(format!("{:.0} ({:.0})", 1e3 / figure(row("")?), figure(row("/drain")?)))
+            };
+            // A batch has to fit.
+            let [one, few, many] = [1, 32, 1024].map(|batch| shown(batch, |row| row.ours).unwrap_or_default());
+            text += &line(&[&name, &size(bytes), &one, &few, &many, &shown(1, |row| row.theirs)?]);
         }
     }
     Ok(text)
@@ -36,13 +29,13 @@ pub(super) fn through(table: &Table) -> Result<String> {
 
 /// Medians, and 99th percentiles, of one sample that is drained at once.
 pub(super) fn one_sample(table: &Table) -> Result<String> {
-    let mut text = String::from("| drains | until | user-ringbuf | libbpf |\n| --- | --- | --- | --- |\n");
+    let mut text = head("| drains | until | user-ringbuf | libbpf |");
     for (mode, name) in MODES {
         for (end, until) in [("callback", "the callback"), ("return", "the drain has returned")] {
-            let row = |what| find(table, &format!("whole_way/{mode}/one_sample/{end}/{what}"));
+            let row = |what| table.find(&format!("whole_way/{mode}/one_sample/{end}/{what}"));
             let (p50, p99) = (row("p50")?, row("p99")?);
             let shown = |p50, p99| format!("{} ({})", time(p50), time(p99));
-            writeln!(text, "| {name} | {until} | {} | {} |", shown(p50.ours, p99.ours), shown(p50.theirs, p99.theirs))?;
+            text += &line(&[&name, &until, &shown(p50.ours, p99.ours), &shown(p50.theirs, p99.theirs)]);
         }
     }
     Ok(text)
@@ -50,15 +43,11 @@ pub(super) fn one_sample(table: &Table) -> Result<String> {
 
 /// From the drain to the wake-up.
 pub(super) fn wake(table: &Table) -> Result<String> {
-    let mut text = String::from(
-        "| ring | drains | user-ringbuf: p50 | p99 | CPU | libbpf: p50 | p99 | CPU |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- |\n",
-    );
+    let mut text = head("| ring | drains | user-ringbuf: p50 | p99 | CPU | libbpf: p50 | p99 | CPU |");
     for (ring, shown) in [("full", "full"), ("partly", "partly full")] {
         for (mode, name) in MODES {
-            let [p50, p99, cpu] = waits(table, &format!("waiting/wake/{ring}/{mode}"))?;
-            write!(text, "| {shown} | {name} | {} | {} | {} |", time(p50.ours), time(p99.ours), percent(cpu.ours))?;
-            writeln!(text, " {} | {} | {} |", time(p50.theirs), time(p99.theirs), percent(cpu.theirs))?;
+            let [ours, theirs] = waits(table, &format!("waiting/wake/{ring}/{mode}"))?;
+            text += &line(&[&shown, &name, &ours, &theirs]);
         }
     }
     Ok(text)
@@ -66,16 +55,14 @@ pub(super) fn wake(table: &Table) -> Result<String> {
 
 /// What a spin before the sleep brings and costs.
 pub(super) fn spin(table: &Table) -> Result<String> {
-    let mut text = String::from("| drains | spin | p50 | p99 | CPU |\n| --- | --- | --- | --- | --- |\n");
+    let mut text = head("| drains | spin | p50 | p99 | CPU |");
     for (mode, name) in MODES {
         for (nth, micros) in SPINS.into_iter().filter(|micros| *micros > 0).enumerate() {
-            let [p50, p99, cpu] = waits(table, &format!("waiting/spin/{micros}us/{mode}"))?;
+            let [spun, asleep] = waits(table, &format!("waiting/spin/{micros}us/{mode}"))?;
             if nth == 0 {
-                let (p50, p99, cpu) = (time(p50.theirs), time(p99.theirs), percent(cpu.theirs));
-                writeln!(text, "| {name} | none | {p50} | {p99} | {cpu} |")?;
+                text += &line(&[&name, &"none", &asleep]);
             }
-            let (p50, p99, cpu) = (time(p50.ours), time(p99.ours), percent(cpu.ours));
-            writeln!(text, "| {name} | {micros} µs | {p50} | {p99} | {cpu} |")?;
+            text += &line(&[&name, &format!("{micros} µs"), &spun]);
         }
     }
     Ok(text)
@@ -83,11 +70,10 @@ pub(super) fn spin(table: &Table) -> Result<String> {
 
 /// The delay behind a steady consumer that wakes nobody, as a share of its period.
 pub(super) fn pace(table: &Table) -> Result<String> {
-    let mut text = String::from(
-        "| period | delay | its floor | CPU | its floor | goal |\n| --- | --- | --- | --- | --- | --- |\n",
-    );
+    let mut text = head("| period | delay | its floor | CPU | its floor | goal |");
     for micros in PERIODS {
-        let [p50, _, cpu] = waits(table, &format!("waiting/pace/{micros}us"))?;
+        let row = |what| table.find(&format!("waiting/pace/{micros}us/{what}"));
+        let (p50, cpu) = (row("p50")?, row("cpu_per_second")?);
         #[expect(clippy::cast_precision_loss, reason = "at most a second")]
         let period = micros as f64 * 1e3;
         let goal = match (p50.met(), cpu.met()) {
@@ -96,15 +82,19 @@ pub(super) fn pace(table: &Table) -> Result<String> {
             (_, Some(true)) => "CPU only",
             _ => "missed",
         };
-        write!(text, "| {} | {:.2} | {:.2} |", time(period), p50.ours / period, p50.theirs / period)?;
-        writeln!(text, " {} | {} | {goal} |", percent(cpu.ours), percent(cpu.theirs))?;
+        let share = |delay: f64| format!("{:.2}", delay / period);
+        let (ours, theirs) = (share(p50.ours), share(p50.theirs));
+        text += &line(&[&time(period), &ours, &theirs, &percent(cpu.ours), &percent(cpu.theirs), &goal]);
     }
     Ok(text)
 }
 
-fn waits<'t>(table: &'t Table, case: &str) -> Result<[&'t Row; 3]> {
-    let row = |what| find(table, &format!("{case}/{what}"));
-    Ok([row("p50")?, row("p99")?, row("cpu_per_second")?])
+/// Three cells of ours, and three of the peer's: the median delay, the 99th percentile, and CPU time.
+fn waits(table: &Table, case: &str) -> Result<[String; 2]> {
+    let row = |what| table.find(&format!("{case}/{what}"));
+    let (p50, p99, cpu) = (row("p50")?, row("p99")?, row("cpu_per_second")?);
+    let cells = |of: fn(&Row) -> f64| format!("{} | {} | {}", time(of(p50)), time(of(p99)), percent(of(cpu)));
+    Ok([cells(|row| row.ours), cells(|row| row.theirs)])
 }
 
 fn time(nanoseconds: f64) -> String {

@@ -1,9 +1,12 @@
-//! The floor: the plain stores that any producer of this protocol must do, and nothing else.
+//! Two floors. The *store floor*: the plain stores that any producer of this protocol must do, and nothing else. The
+//! *checked floor*: with the two checks that keep a ring from being jammed: that nothing else has moved `producer_pos`, and
+//! that there is room.
 //!
-//! No checks, no room, no lengths that could be wrong: only for a ring that is known to have room for the burst.
+//! No lengths that could be wrong. The store floor is only for a ring that is known to have room for the burst.
 
+use std::hint::black_box;
 use std::ops::Range;
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use anyhow::{Context, Result, ensure};
@@ -16,51 +19,102 @@ use crate::sources::{Sources, pick};
 
 /// The name of whoever makes only the stores that must be made.
 pub(crate) const FLOOR: &str = "store floor";
+/// The name of whoever makes the checks as well.
+pub(crate) const CHECKED: &str = "checked floor";
 
-/// The ring's producer page and doubled data area, mapped once more.
+/// Memory of a ring, mapped once more.
+#[derive(Debug)]
+struct Stretch {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+impl Stretch {
+    fn new(map: &Map, len: usize, prot: ProtFlags, offset: usize) -> Result<Self> {
+        // SAFETY: a fresh mapping at an address of the kernel's choice touches no memory in use.
+        let start = unsafe { mmap(ptr::null_mut(), len, prot, MapFlags::SHARED, map, u64::try_from(offset)?) };
+        let start = NonNull::new(start.context("map the ring for the floor")?.cast());
+        Ok(Self { start: start.context("mmap answered null")?, len })
+    }
+
+    fn position(&self) -> &AtomicU64 {
+        // SAFETY: the position is the first word of its page, mapped as long as `self` lives.
+        unsafe { self.start.cast().as_ref() }
+    }
+}
+
+impl Drop for Stretch {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `new`, and nothing points into it any more.
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}
+
+/// The ring's pages: the consumer's, and the producer's with the doubled data area behind it.
 #[derive(Debug)]
 pub(crate) struct FloorPages {
-    start: *mut u8,
-    len: usize,
-    mask: u64,
+    consumer: Stretch,
+    producer: Stretch,
+    pub(super) data: *mut u8,
+    pub(super) mask: u64,
     position: u64,
+    /// Up to where there is room, as far as is known.
+    limit: u64,
 }
 
 impl FloorPages {
     pub(crate) fn new(map: &Map) -> Result<Self> {
-        let page = page_size();
-        let len = page + 2 * usize::try_from(map.size())?;
-        let prot = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: a fresh mapping at an address of the kernel's choice touches no memory in use.
-        let start = unsafe { mmap(ptr::null_mut(), len, prot, MapFlags::SHARED, map, u64::try_from(page)?) }
-            .context("map the ring for the floor")?;
-        ensure!(!start.is_null(), "mmap answered null");
-        Ok(Self { start: start.cast(), len, mask: u64::from(map.size()) - 1, position: 0 })
-    }
-
-    fn producer_pos(&self) -> &AtomicU64 {
-        // SAFETY: the position is the first word of the producer page, mapped as long as `self` lives.
-        unsafe { &*self.start.cast::<AtomicU64>() }
-    }
-
-    fn data(&self) -> *mut u8 {
+        let (page, area) = (page_size(), 2 * usize::try_from(map.size())?);
+        let consumer = Stretch::new(map, page, ProtFlags::READ, 0)?;
+        let producer = Stretch::new(map, page + area, ProtFlags::READ | ProtFlags::WRITE, page)?;
         // SAFETY: the data area begins one page into the mapping.
-        unsafe { self.start.add(self.len - 2 * usize::try_from(self.mask + 1).unwrap_or(0)) }
+        let data = unsafe { producer.start.add(page) }.as_ptr();
+        Ok(Self { consumer, producer, data, mask: u64::from(map.size()) - 1, position: 0, limit: 0 })
     }
 
-    /// Publishes `count` samples of `len` bytes, `BATCH` of them at once. `fill` writes what the case asks for.
+    #[inline(always)]
+    pub(super) fn consumer_pos(&self) -> &AtomicU64 {
+        self.consumer.position()
+    }
+
+    #[inline(always)]
+    pub(super) fn producer_pos(&self) -> &AtomicU64 {
+        self.producer.position()
+    }
+
+    /// The limit, if the ring is as this producer left it at `shown` and a record fits before `end`.
+    #[inline(always)]
+    fn check(&self, limit: u64, shown: u64, end: u64) -> Result<u64> {
+        // Relaxed: only this producer stores there.
+        let found = self.producer_pos().load(Ordering::Relaxed);
+        if found == shown && limit.wrapping_sub(end) <= i64::MAX.unsigned_abs() {
+            return Ok(limit);
+        }
+        look_for_room(self.consumer_pos(), self.mask + 1, [found, shown, end])
+    }
+
+    /// Publishes `count` samples of `len` bytes, `BATCH` of them at once, with the checks or without. `fill` writes what the
+    /// case asks for.
     ///
     /// # Safety
     /// The ring has room for them, nothing else produces, and `fill` writes `len` bytes at most where it is told.
     #[inline(always)]
-    pub(crate) unsafe fn publish<const BATCH: u64>(&mut self, len: u32, count: u64, mut fill: impl FnMut(*mut u8)) {
-        let (data, mask) = (self.data(), self.mask);
+    pub(crate) unsafe fn publish<const BATCH: u64, const CHECKED: bool>(
+        &mut self,
+        len: u32,
+        count: u64,
+        mut fill: impl FnMut(*mut u8),
+    ) -> Result<()> {
+        let (data, mask) = (self.data, self.mask);
         let extent = u64::from((len + 15) & !7);
-        let mut position = self.position;
-        let producer_pos = self.producer_pos();
+        let (mut position, mut limit) = (self.position, self.limit);
         let mut left = count;
         while left > 0 {
+            let shown = position;
             for _ in 0..left.min(BATCH) {
+                if CHECKED {
+                    limit = self.check(limit, shown, position + extent)?;
+                }
                 // SAFETY: the offset lies within the data area, and its copy follows.
                 unsafe {
                     let record = data.add(usize::try_from(position & mask).unwrap_unchecked());
@@ -70,44 +124,70 @@ impl FloorPages {
                 position += extent;
             }
             // Pairs with the kernel's acquire load of producer_pos.
-            producer_pos.store(position, Ordering::Release);
+            self.producer_pos().store(position, Ordering::Release);
             left -= left.min(BATCH);
         }
-        self.position = position;
+        (self.position, self.limit) = (position, limit);
+        Ok(())
     }
 
-    /// Publishes `OUTSTANDING` busy records at a time and commits them in reverse; each begins with its number.
+    /// Publishes `OUTSTANDING` busy records at a time and commits them in reverse; each begins with its number. Without the
+    /// checks it keeps a record's address; with them also what a sample must know that is filled and submitted without its
+    /// producer: the ring, where it begins, how long it is and how much it takes.
     ///
     /// # Safety
     /// As for [`publish`](Self::publish); the samples have 8 bytes or more.
     #[inline(always)]
-    pub(crate) unsafe fn publish_in_reverse<const OUTSTANDING: usize>(&mut self, len: u32, mut numbers: Range<u64>) {
-        let (data, mask) = (self.data(), self.mask);
-        let extent = u64::from((len + 15) & !7);
-        let mut position = self.position;
-        let producer_pos = self.producer_pos();
-        let mut records = [ptr::null_mut::<u8>(); OUTSTANDING];
+    pub(crate) unsafe fn publish_in_reverse<const OUTSTANDING: usize, const CHECKED: bool>(
+        &mut self,
+        len: u32,
+        mut numbers: Range<u64>,
+    ) -> Result<()> {
+        let (data, mask) = (self.data, self.mask);
+        let extent = (len + 15) & !7;
+        let (mut position, mut limit) = (self.position, self.limit);
+        let mut records = [Kept { address: ptr::null_mut(), start: 0, offset: 0, len: 0, extent: 0 }; OUTSTANDING];
         while !numbers.is_empty() {
             let mut count = 0;
             for (place, number) in records.iter_mut().zip(numbers.by_ref()) {
+                if CHECKED {
+                    limit = self.check(limit, position, position + u64::from(extent))?;
+                }
                 // SAFETY: the offset lies within the data area, and its copy follows.
                 unsafe {
-                    let record = data.add(usize::try_from(position & mask).unwrap_unchecked());
+                    let offset = u32::try_from(position & mask).unwrap_unchecked();
+                    let record = data.add(offset as usize);
                     record.cast::<u64>().write(u64::from(len | BUSY_BIT));
                     record.add(8).cast::<u64>().write(number);
-                    *place = record;
+                    if CHECKED {
+                        *place = Kept { address: data, start: position, offset, len, extent };
+                    } else {
+                        place.address = record;
+                    }
                 }
-                position += extent;
+                position += u64::from(extent);
                 count += 1;
                 // Pairs with the kernel's acquire load of producer_pos.
-                producer_pos.store(position, Ordering::Release);
+                self.producer_pos().store(position, Ordering::Release);
             }
-            for record in records.iter().take(count).rev() {
+            if CHECKED {
+                // Somebody else may submit them: all of it is kept.
+                black_box(&mut records);
+            }
+            for place in records.iter().take(count).rev() {
                 // SAFETY: a header of this loop, aligned. Pairs with the kernel's acquire load of it.
-                unsafe { AtomicU32::from_ptr(record.cast()) }.store(len, Ordering::Release);
+                unsafe {
+                    if CHECKED {
+                        let Kept { address, offset, len, .. } = *place;
+                        AtomicU32::from_ptr(address.add(offset as usize).cast()).store(len, Ordering::Release);
+                    } else {
+                        AtomicU32::from_ptr(place.address.cast()).store(len, Ordering::Release);
+                    }
+                }
             }
         }
-        self.position = position;
+        (self.position, self.limit) = (position, limit);
+        Ok(())
     }
 
     /// Writes `count` samples of `len` bytes, each at a place that it takes from `word`, which other threads take from as
@@ -117,7 +197,7 @@ impl FloorPages {
     /// As for [`publish`](Self::publish), all threads together; the samples have 8 bytes or more.
     #[inline(always)]
     pub(crate) unsafe fn write_contended(&self, word: &AtomicU64, len: u32, numbers: Range<u64>) {
-        let (data, mask) = (self.data(), self.mask);
+        let (data, mask) = (self.data, self.mask);
         let extent = u64::from((len + 15) & !7);
         for number in numbers {
             let position = word.fetch_add(extent, Ordering::Relaxed);
@@ -146,79 +226,96 @@ impl FloorPages {
     }
 }
 
+/// What is kept of a record until it is submitted.
+#[derive(Clone, Copy)]
+#[expect(dead_code, reason = "a sample can be asked for its position, and shortened; nothing here does that")]
+struct Kept {
+    /// The record's address, or that of the data area.
+    address: *mut u8,
+    start: u64,
+    offset: u32,
+    len: u32,
+    extent: u32,
+}
+
 // SAFETY: the pages are shared memory; who writes where is the caller's promise (`write_contended`).
 unsafe impl Sync for FloorPages {}
 
-impl Drop for FloorPages {
-    fn drop(&mut self) {
-        // SAFETY: mapped by `new`, and nothing points into it any more.
-        let _ = unsafe { munmap(self.start.cast(), self.len) };
-    }
+/// Another look: the new limit, or why there is none.
+#[cold]
+#[inline(never)]
+fn look_for_room(consumer_pos: &AtomicU64, size: u64, [found, shown, end]: [u64; 3]) -> Result<u64> {
+    ensure!(found == shown, "another producer moved the position from {shown} to {found}");
+    // Pairs with the kernel's release store of consumer_pos.
+    let limit = consumer_pos.load(Ordering::Acquire).wrapping_add(size);
+    ensure!(limit.wrapping_sub(end) <= size, "there is no room up to {end}");
+    Ok(limit)
 }
 
-/// The floor as a contender.
-pub(crate) struct Floor<F> {
-    pages: FloorPages,
-    work: F,
-}
-
-impl<F: FnMut(&mut FloorPages, u64, u64)> Floor<F> {
-    /// `work` publishes samples through [`FloorPages::publish`].
-    pub(crate) fn new(map: &Map, work: F) -> Result<Self> {
-        Ok(Self { pages: FloorPages::new(map)?, work })
-    }
+/// The floor with the checks or without, as a contender: `work` publishes the samples of these numbers.
+pub(crate) fn contender<'c, const CHECKED: bool>(
+    map: &Map,
+    work: impl FnMut(&mut FloorPages, Range<u64>) -> Result<()> + 'c,
+) -> Result<Contender<'c>> {
+    let begin = |pages: &mut FloorPages| {
+        pages.position = pages.published();
+        pages.limit = pages.position;
+        Ok(())
+    };
+    let name = if CHECKED { self::CHECKED } else { FLOOR };
+    Ok(Contender::beginning(name, FloorPages::new(map)?, begin, work))
 }
 
 /// Whole samples of a known length in a loop, `BATCH` of them shown at once.
-pub(crate) fn whole<const LEN: usize, const BATCH: u64>(map: &Map) -> Result<Box<dyn Contender>> {
+pub(crate) fn whole<const LEN: usize, const BATCH: u64, const CHECKED: bool>(map: &Map) -> Result<Contender<'static>> {
     let (samples, len) = (Sources::fixed::<LEN>(), u32::try_from(LEN)?);
-    Ok(Box::new(Floor::new(map, move |pages, first, count| {
-        let mut number = first;
+    contender::<CHECKED>(map, move |pages, numbers| {
+        let (mut number, count) = (numbers.start, numbers.end - numbers.start);
         // SAFETY: a burst is what the ring holds; contenders take turns; `LEN` bytes are the sample's size.
         unsafe {
-            pages.publish::<BATCH>(len, count, |sample| {
+            pages.publish::<BATCH, CHECKED>(len, count, |sample| {
                 sample.cast::<[u8; LEN]>().write(*pick(&samples, number));
                 number += 1;
-            });
+            })
         }
-    })?))
+    })
+}
+
+/// The same with the checks, one by one, by somebody who has nothing in registers: what the ring is and how far it was written
+/// are loaded for each sample.
+pub(crate) fn loaded<const LEN: usize>(map: &Map) -> Result<Contender<'static>> {
+    let (samples, len) = (Sources::fixed::<LEN>(), u32::try_from(LEN)?);
+    contender::<true>(map, move |pages, numbers| {
+        for number in numbers {
+            let pages = black_box(&mut *pages);
+            let sample = pick(&samples, number);
+            // SAFETY: as above.
+            unsafe { pages.publish::<1, true>(len, 1, |place| place.cast::<[u8; LEN]>().write(*sample)) }?;
+        }
+        Ok(())
+    })
 }
 
 /// The same, by one function call per sample.
-pub(crate) fn called<const LEN: usize>(map: &Map) -> Result<Box<dyn Contender>> {
+pub(crate) fn called<const LEN: usize, const CHECKED: bool>(map: &Map) -> Result<Contender<'static>> {
     let samples = Sources::fixed::<LEN>();
-    Ok(Box::new(Floor::new(map, move |pages, first, count| {
-        for number in first..first + count {
+    contender::<CHECKED>(map, move |pages, numbers| {
+        for number in numbers {
             // SAFETY: as above.
-            unsafe { publish_one(pages, pick(&samples, number)) };
+            unsafe { publish_one::<LEN, CHECKED>(pages, pick(&samples, number)) }?;
         }
-    })?))
+        Ok(())
+    })
 }
 
 /// # Safety
 /// As for [`FloorPages::publish`], for one sample.
 #[inline(never)]
-unsafe fn publish_one<const LEN: usize>(pages: &mut FloorPages, from: &[u8; LEN]) {
+unsafe fn publish_one<const LEN: usize, const CHECKED: bool>(pages: &mut FloorPages, from: &[u8; LEN]) -> Result<()> {
     const { assert!(LEN < 1 << 24, "a sample's length") };
     #[expect(clippy::cast_possible_truncation, reason = "just checked")]
     // SAFETY: the caller's promise is passed on; as many bytes as the sample has.
     unsafe {
-        pages.publish::<1>(LEN as u32, 1, |sample| sample.cast::<[u8; LEN]>().write(*from));
-    }
-}
-
-impl<F: FnMut(&mut FloorPages, u64, u64)> Contender for Floor<F> {
-    fn name(&self) -> &'static str {
-        FLOOR
-    }
-
-    fn begin(&mut self) -> Result<()> {
-        self.pages.position = self.pages.published();
-        Ok(())
-    }
-
-    fn burst(&mut self, first: u64, count: u64) -> Result<()> {
-        (self.work)(&mut self.pages, first, count);
-        Ok(())
+        pages.publish::<1, CHECKED>(LEN as u32, 1, |sample| sample.cast::<[u8; LEN]>().write(*from))
     }
 }

@@ -1,6 +1,7 @@
 //! libbpf's `user_ring_buffer`, called as a C program calls it.
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr::{self, NonNull};
 
@@ -74,24 +75,19 @@ impl Drop for LibbpfRing {
     }
 }
 
-/// libbpf as a contender.
-pub(crate) struct Libbpf<F> {
-    ring: LibbpfRing,
-    work: F,
-}
-
-impl<F: FnMut(&mut LibbpfRing, u64, u64) -> io::Result<()>> Libbpf<F> {
-    /// `work` publishes samples: the first number, and how many.
-    pub(crate) fn new(map: &Map, work: F) -> Result<Self> {
-        Ok(Self { ring: LibbpfRing::new(map)?, work })
-    }
+/// libbpf as a contender: `work` publishes the samples of these numbers.
+pub(crate) fn contender<'c>(
+    map: &Map,
+    work: impl FnMut(&mut LibbpfRing, Range<u64>) -> Result<()> + 'c,
+) -> Result<Contender<'c>> {
+    Ok(Contender::new("libbpf", LibbpfRing::new(map)?, work))
 }
 
 /// Whole samples of a known length, each by two calls: libbpf has no other way.
-pub(crate) fn whole<const LEN: usize>(map: &Map) -> Result<Box<dyn Contender>> {
+pub(crate) fn whole<const LEN: usize>(map: &Map) -> Result<Contender<'static>> {
     let (samples, len) = (Sources::fixed::<LEN>(), u32::try_from(LEN)?);
-    Ok(Box::new(Libbpf::new(map, move |ring, first, count| {
-        for number in first..first + count {
+    contender(map, move |ring, numbers| {
+        for number in numbers {
             let sample = ring.reserve(len)?;
             // SAFETY: the sample has `LEN` bytes and is ours, and it is submitted once.
             unsafe {
@@ -100,20 +96,5 @@ pub(crate) fn whole<const LEN: usize>(map: &Map) -> Result<Box<dyn Contender>> {
             }
         }
         Ok(())
-    })?))
-}
-
-impl<F: FnMut(&mut LibbpfRing, u64, u64) -> io::Result<()>> Contender for Libbpf<F> {
-    fn name(&self) -> &'static str {
-        "libbpf"
-    }
-
-    fn begin(&mut self) -> Result<()> {
-        // It loads both positions each time.
-        Ok(())
-    }
-
-    fn burst(&mut self, first: u64, count: u64) -> Result<()> {
-        Ok((self.work)(&mut self.ring, first, count)?)
-    }
+    })
 }

@@ -2,6 +2,6 @@
 
 pub(crate) mod capi;
 pub(crate) mod floor;
+pub(crate) mod floor_of_calls;
 pub(crate) mod libbpf;
-pub(crate) mod libbpf_rs;
 pub(crate) mod ours;

@@ -1,44 +1,29 @@
-//! Ours: the exclusive producer over the real map.
+//! Ours: a producer over the real map.
 
-use anyhow::{Context, Result};
-use user_ringbuf_linux::{Producer, ReserveError, RingMemory};
+use std::ops::Range;
+
+use anyhow::{Context, Error, Result};
 
 use crate::rounds::Contender;
 
-/// A producer that begins anew each round, since the peers move the producer position meanwhile.
-pub(crate) struct Ours<M: RingMemory, F> {
+/// A producer that is attached anew before each burst, since the peers move the producer position meanwhile. `work`
+/// publishes the samples of these numbers.
+pub(crate) fn ours<'c, M: Clone + 'c, P: 'c, E: Into<Error> + 'c>(
+    name: &'static str,
     memory: M,
-    /// From `begin` on.
-    producer: Option<Producer<M>>,
-    work: F,
-}
-
-impl<M: RingMemory + Clone, F: FnMut(&mut Producer<M>, u64, u64) -> Result<(), ReserveError>> Ours<M, F> {
-    /// `work` publishes samples: the first number, and how many.
-    pub(crate) fn new(memory: M, work: F) -> Self {
-        Self { memory, producer: None, work }
-    }
-}
-
-impl<M, F> Contender for Ours<M, F>
-where
-    M: RingMemory + Clone,
-    F: FnMut(&mut Producer<M>, u64, u64) -> Result<(), ReserveError>,
-{
-    fn name(&self) -> &'static str {
-        "ours"
-    }
-
-    fn begin(&mut self) -> Result<()> {
+    attach: fn(M) -> Result<P, E>,
+    mut work: impl FnMut(&mut P, Range<u64>) -> Result<()> + 'c,
+) -> Contender<'c> {
+    let begin = move |producer: &mut Option<P>| {
         // A ring has one producer at a time.
-        self.producer = None;
-        self.producer = Some(Producer::attach(self.memory.clone())?);
+        *producer = None;
+        *producer = Some(attach(memory.clone()).map_err(Into::into)?);
         Ok(())
-    }
-
-    fn burst(&mut self, first: u64, count: u64) -> Result<()> {
-        // A local variable, as in a program's main loop: it may stay in registers.
-        let mut producer = self.producer.take().context("there is a producer after `begin`")?;
-        Ok((self.work)(&mut producer, first, count)?)
-    }
+    };
+    Contender::beginning(name, None, begin, move |producer, numbers| {
+        // A local variable, as in a program's main loop: it may stay in registers. Dropped at the end, so that the next
+        // contender finds the ring without a producer.
+        let mut producer = producer.take().context("there is a producer after `begin`")?;
+        work(&mut producer, numbers)
+    })
 }

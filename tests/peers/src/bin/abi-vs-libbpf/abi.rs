@@ -4,17 +4,20 @@ use std::ffi::{c_int, c_void};
 use std::io;
 use std::ptr;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 use user_ringbuf_linux::{HEADER_LEN, Position, RingSize};
+use zerocopy::IntoBytes;
 
 /// Rings of one episode: what the calls do to the one must be what they do to the other.
 pub(crate) const RINGS: usize = 2;
 /// Handles that each actor has open on each ring, for each library.
 pub(crate) const SLOTS: usize = 3;
-const LIBRARIES: usize = 2;
+/// As handles are numbered.
+pub(crate) const LIBRARIES: [Library; 2] = [Library::Theirs, Library::Ours];
 
 /// Whose functions are called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Library {
     Theirs,
     Ours,
@@ -27,64 +30,12 @@ impl Library {
             Self::Ours => Self::Theirs,
         }
     }
-
-    unsafe fn open(self, map_fd: c_int, options: *const c_void) -> *mut c_void {
-        // SAFETY: the options are NULL or as long as they say, by the caller's promise; any descriptor may be asked for.
-        unsafe {
-            match self {
-                Self::Theirs => libbpf_sys::user_ring_buffer__new(map_fd, options.cast()).cast(),
-                Self::Ours => user_ringbuf::uringbuf_new(map_fd, options.cast()).cast(),
-            }
-        }
-    }
-
-    unsafe fn reserve(self, handle: *mut c_void, size: u32) -> *mut c_void {
-        // SAFETY: the handle is this library's, by the caller's promise; calls on a ring take turns.
-        unsafe {
-            match self {
-                Self::Theirs => libbpf_sys::user_ring_buffer__reserve(handle.cast(), size),
-                Self::Ours => user_ringbuf::uringbuf_reserve(handle.cast(), size),
-            }
-        }
-    }
-
-    unsafe fn reserve_blocking(self, handle: *mut c_void, size: u32, timeout: c_int) -> *mut c_void {
-        // SAFETY: as in `reserve`.
-        unsafe {
-            match self {
-                Self::Theirs => libbpf_sys::user_ring_buffer__reserve_blocking(handle.cast(), size, timeout),
-                Self::Ours => user_ringbuf::uringbuf_reserve_blocking(handle.cast(), size, timeout),
-            }
-        }
-    }
-
-    unsafe fn commit(self, handle: *mut c_void, sample: *mut c_void, discard: bool) {
-        // SAFETY: as in `reserve`, and the sample lies in this handle's mapping.
-        unsafe {
-            match (self, discard) {
-                (Self::Theirs, false) => libbpf_sys::user_ring_buffer__submit(handle.cast(), sample),
-                (Self::Theirs, true) => libbpf_sys::user_ring_buffer__discard(handle.cast(), sample),
-                (Self::Ours, false) => drop(user_ringbuf::uringbuf_submit(handle.cast(), sample)),
-                (Self::Ours, true) => drop(user_ringbuf::uringbuf_discard(handle.cast(), sample)),
-            }
-        }
-    }
-
-    unsafe fn free(self, handle: *mut c_void) {
-        // SAFETY: the handle is this library's, and not used any more, by the caller's promise.
-        unsafe {
-            match self {
-                Self::Theirs => libbpf_sys::user_ring_buffer__free(handle.cast()),
-                Self::Ours => user_ringbuf::uringbuf_free(handle.cast()),
-            }
-        }
-    }
 }
 
 /// What is to be called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Call {
-    /// Opens a handle on this descriptor, with options of `sz` bytes, of which the last is `tail`; or without.
+    /// Opens a handle on this descriptor, with options of so many bytes and this last one behind their size; or without.
     Open {
         fd: c_int,
         options: Option<(u32, u8)>,
@@ -100,13 +51,28 @@ pub(crate) enum Call {
     Submit {
         header: u32,
     },
+    /// The same.
     Discard {
         header: u32,
     },
 }
 
+impl Call {
+    pub(crate) fn reserves(self) -> bool {
+        matches!(self, Self::Reserve { .. } | Self::ReserveBlocking { .. })
+    }
+
+    /// The header of the record that it submits or discards.
+    pub(crate) fn commits(self) -> Option<u32> {
+        match self {
+            Self::Submit { header } | Self::Discard { header } => Some(header),
+            _ => None,
+        }
+    }
+}
+
 /// On what it is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place {
     pub(crate) ring: usize,
     pub(crate) library: Library,
@@ -114,7 +80,7 @@ pub(crate) struct Place {
 }
 
 /// What came of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reply {
     /// How far behind the beginning of the data area the pointer points that was returned, or -1 for NULL. 0 for what
     /// returns none, or a handle.
@@ -123,40 +89,91 @@ pub(crate) struct Reply {
     pub(crate) errno: i32,
 }
 
-#[derive(Clone, Copy, Debug)]
+impl Reply {
+    /// Nothing failed, and nothing is returned.
+    pub(crate) const DONE: Self = Self { offset: 0, errno: 0 };
+
+    /// NULL.
+    pub(crate) fn refused(errno: i32) -> Self {
+        Self { offset: -1, errno }
+    }
+}
+
+#[derive(Debug)]
 struct Handle {
+    library: Library,
     pointer: *mut c_void,
     /// Where its data area begins: learnt from the first sample that it returned.
     data: Option<usize>,
+}
+
+impl Handle {
+    /// # Safety
+    /// The options are NULL or as long as they say. Any descriptor may be asked for.
+    unsafe fn open(library: Library, map_fd: c_int, options: *const c_void) -> io::Result<Self> {
+        // SAFETY: the caller's promise is passed on.
+        let pointer: *mut c_void = unsafe {
+            match library {
+                Library::Theirs => libbpf_sys::user_ring_buffer__new(map_fd, options.cast()).cast(),
+                Library::Ours => user_ringbuf::uringbuf_new(map_fd, options.cast()).cast(),
+            }
+        };
+        if pointer.is_null() { Err(io::Error::last_os_error()) } else { Ok(Self { library, pointer, data: None }) }
+    }
+
+    /// # Safety
+    /// The sample lies in this handle's mapping, and calls on its ring take turns.
+    unsafe fn commit(&self, sample: *mut c_void, discard: bool) {
+        let (theirs, ours) = (self.pointer.cast(), self.pointer.cast());
+        // SAFETY: the caller's promise is passed on.
+        unsafe {
+            match (self.library, discard) {
+                (Library::Theirs, false) => libbpf_sys::user_ring_buffer__submit(theirs, sample),
+                (Library::Theirs, true) => libbpf_sys::user_ring_buffer__discard(theirs, sample),
+                (Library::Ours, false) => drop(user_ringbuf::uringbuf_submit(ours, sample)),
+                (Library::Ours, true) => drop(user_ringbuf::uringbuf_discard(ours, sample)),
+            }
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // SAFETY: opened by this library, and not used any more.
+        unsafe {
+            match self.library {
+                Library::Theirs => libbpf_sys::user_ring_buffer__free(self.pointer.cast()),
+                Library::Ours => user_ringbuf::uringbuf_free(self.pointer.cast()),
+            }
+        }
+    }
 }
 
 /// The handles of one process.
 #[derive(Debug)]
 pub(crate) struct Handles {
     size: RingSize,
-    handles: [[[Handle; SLOTS]; LIBRARIES]; RINGS],
+    /// By ring, library and slot.
+    handles: Vec<Handle>,
 }
 
 impl Handles {
     pub(crate) fn open(size: RingSize, maps: [c_int; RINGS]) -> Result<Self> {
-        let none = Handle { pointer: ptr::null_mut(), data: None };
-        let mut handles = [[[none; SLOTS]; LIBRARIES]; RINGS];
-        for (ring, of_ring) in handles.iter_mut().enumerate() {
-            for (library, slots) in [Library::Theirs, Library::Ours].into_iter().zip(of_ring) {
-                for handle in slots {
+        let mut handles = Vec::new();
+        for map in maps {
+            for library in LIBRARIES {
+                for _ in 0..SLOTS {
                     // SAFETY: no options.
-                    handle.pointer = unsafe { library.open(maps[ring], ptr::null()) };
-                    if handle.pointer.is_null() {
-                        bail!("{library:?} opened no handle: {}", io::Error::last_os_error());
-                    }
+                    let handle = unsafe { Handle::open(library, map, ptr::null()) };
+                    handles.push(handle.with_context(|| format!("{library:?} opened no handle"))?);
                 }
             }
         }
         Ok(Self { size, handles })
     }
 
-    fn at(&mut self, place: Place) -> &mut Handle {
-        &mut self.handles[place.ring][place.library as usize][place.slot]
+    fn at(&mut self, Place { ring, library, slot }: Place) -> &mut Handle {
+        &mut self.handles[(ring * LIBRARIES.len() + library as usize) * SLOTS + slot]
     }
 
     /// Whether samples can be committed through this handle.
@@ -166,60 +183,57 @@ impl Handles {
 
     /// Does it. `producer` is where the ring's producer position stands, which says where a sample must be.
     pub(crate) fn call(&mut self, place: Place, call: Call, producer: u64) -> Reply {
-        let size = self.size;
-        let library = place.library;
+        if let Call::Open { fd, options } = call {
+            return self.open_anew(place, fd, options);
+        }
+        let record = Position::new(call.commits().map_or(producer, u64::from));
+        let offset = record.advance(u64::from(HEADER_LEN)).offset(self.size) as usize;
         let handle = self.at(place);
+        let (theirs, ours) = (handle.pointer.cast(), handle.pointer.cast());
+        let committed = ptr::with_exposed_provenance_mut(handle.data.unwrap_or(0) + offset);
         set_errno(0);
-        // SAFETY: handles are their libraries' own, and the caller takes turns on each ring.
-        let sample = unsafe {
-            match call {
-                Call::Open { fd, options } => {
-                    let mut bytes = [0_u64; 512];
-                    let given = options.map_or(ptr::null(), |(sz, tail)| {
-                        bytes[0] = u64::from(sz);
-                        let last = bytes.as_mut_ptr().cast::<u8>().add(sz.max(9) as usize - 1);
-                        if sz > 8 {
-                            last.write(tail);
-                        }
-                        bytes.as_ptr().cast()
-                    });
-                    let opened = library.open(fd, given);
-                    if opened.is_null() {
-                        return Reply { offset: -1, errno: errno() };
-                    }
-                    library.free(std::mem::replace(handle, Handle { pointer: opened, data: None }).pointer);
-                    return Reply { offset: 0, errno: 0 };
+        // SAFETY: handles are their libraries' own, and the caller takes turns on each ring. What is committed lies in the
+        // handle's mapping.
+        let reserved = unsafe {
+            match (place.library, call) {
+                (Library::Theirs, Call::Reserve { size }) => libbpf_sys::user_ring_buffer__reserve(theirs, size),
+                (Library::Ours, Call::Reserve { size }) => user_ringbuf::uringbuf_reserve(ours, size),
+                (Library::Theirs, Call::ReserveBlocking { size, timeout }) => {
+                    libbpf_sys::user_ring_buffer__reserve_blocking(theirs, size, timeout)
                 }
-                Call::Submit { header } | Call::Discard { header } => {
-                    let offset = Position::new(u64::from(header)).advance(u64::from(HEADER_LEN)).offset(size) as usize;
-                    let sample = ptr::with_exposed_provenance_mut(handle.data.unwrap_or(0) + offset);
-                    library.commit(handle.pointer, sample, matches!(call, Call::Discard { .. }));
+                (Library::Ours, Call::ReserveBlocking { size, timeout }) => {
+                    user_ringbuf::uringbuf_reserve_blocking(ours, size, timeout)
+                }
+                _ => {
+                    handle.commit(committed, matches!(call, Call::Discard { .. }));
                     return Reply { offset: 0, errno: errno() };
                 }
-                Call::Reserve { size } => library.reserve(handle.pointer, size),
-                Call::ReserveBlocking { size, timeout } => library.reserve_blocking(handle.pointer, size, timeout),
             }
         };
-        if sample.is_null() {
-            return Reply { offset: -1, errno: errno() };
+        if reserved.is_null() {
+            return Reply::refused(errno());
         }
-        let expected = Position::new(producer).advance(u64::from(HEADER_LEN)).offset(size) as usize;
-        let address = sample.expose_provenance();
-        let data = *handle.data.get_or_insert(address.wrapping_sub(expected));
+        let address = reserved.expose_provenance();
+        let data = *handle.data.get_or_insert(address.wrapping_sub(offset));
         // What libbpf leaves in errno where nothing failed is nothing that anybody may rely on.
         Reply { offset: i64::try_from(address.wrapping_sub(data)).unwrap_or(i64::MAX), errno: 0 }
     }
-}
 
-impl Drop for Handles {
-    fn drop(&mut self) {
-        for of_ring in self.handles {
-            for (library, slots) in [Library::Theirs, Library::Ours].into_iter().zip(of_ring) {
-                for handle in slots {
-                    // SAFETY: opened by this library, and not used any more.
-                    unsafe { library.free(handle.pointer) };
-                }
+    fn open_anew(&mut self, place: Place, fd: c_int, options: Option<(u32, u8)>) -> Reply {
+        let mut words = [0_u64; 512];
+        let given = options.map_or(ptr::null(), |(size, tail)| {
+            words.as_mut_bytes()[size.max(1) as usize - 1] = tail;
+            words[0] = u64::from(size);
+            words.as_ptr().cast()
+        });
+        set_errno(0);
+        // SAFETY: as many bytes as they say.
+        match unsafe { Handle::open(place.library, fd, given) } {
+            Ok(opened) => {
+                *self.at(place) = opened;
+                Reply::DONE
             }
+            Err(why) => Reply::refused(why.raw_os_error().unwrap_or(0)),
         }
     }
 }

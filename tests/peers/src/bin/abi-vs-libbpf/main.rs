@@ -5,19 +5,18 @@
 mod abi;
 mod actor;
 mod episode;
-mod mode;
 mod pages;
 mod plant;
 mod tally;
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::episode::{Difference, Episode, WrongFds};
+use crate::episode::{Difference, Episode};
 use crate::plant::Plant;
 use crate::tally::Tally;
 
@@ -65,43 +64,29 @@ fn run(args: &Args) -> Result<ExitCode> {
     };
     // SAFETY: without a function libbpf prints nothing.
     unsafe { libbpf_sys::libbpf_set_print(None) };
-    let other: OwnedFd = eventfd(0, EventfdFlags::CLOEXEC)?;
-    let other_ring = other_ring().context("make a ring buffer of the other direction")?;
+    let other = eventfd(0, EventfdFlags::CLOEXEC)?;
+    let other_ring = user_ringbuf_kit::objects::map(libbpf_sys::BPF_MAP_TYPE_RINGBUF, 0, 0, 4096);
     // None of the numbers beyond is open.
-    let fds = vec![other.as_fd().as_raw_fd(), other_ring.as_fd().as_raw_fd(), 900, -1, i32::MIN, i32::MAX];
-    let wrong = WrongFds { fds };
+    let wrong_fds = [other.as_raw_fd(), other_ring.as_raw_fd(), 900, -1, i32::MIN, i32::MAX];
 
     let mut tally = Tally::default();
     let mut random = fastrand::Rng::with_seed(args.seed);
     let mut difference = None;
     while tally.calls < args.calls && difference.is_none() {
         let calls = PER_EPISODE.min(args.calls - tally.calls);
-        let episode = Episode::begin(&mut random, &mut tally, plant, &wrong)?;
+        let episode = Episode::begin(&mut random, &mut tally, plant, &wrong_fds)?;
         if let Err(why) = episode.run(calls) {
             difference = Some(why.downcast::<Difference>()?.0);
         }
     }
+    let report = tally.to_json(args.seed, difference.as_deref());
     if args.json {
-        println!("{}", tally.to_json(args.seed, difference.as_deref()));
+        println!("{report}");
     } else {
-        println!("{:#}", tally.to_json(args.seed, difference.as_deref()));
+        println!("{report:#}");
     }
     if let Some(difference) = &difference {
         eprintln!("after {} calls from seed {}: {difference}", tally.calls, args.seed);
     }
     Ok(if difference.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-/// A `BPF_MAP_TYPE_RINGBUF`.
-fn other_ring() -> Result<OwnedFd> {
-    use std::os::fd::FromRawFd;
-    // SAFETY: a name that ends in a zero, and no options.
-    let fd = unsafe {
-        libbpf_sys::bpf_map_create(libbpf_sys::BPF_MAP_TYPE_RINGBUF, c"other".as_ptr(), 0, 0, 4096, std::ptr::null())
-    };
-    if fd < 0 {
-        return Err(std::io::Error::from_raw_os_error(-fd).into());
-    }
-    // SAFETY: just made, and nothing else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

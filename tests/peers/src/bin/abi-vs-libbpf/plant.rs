@@ -34,7 +34,7 @@ impl Plant {
     /// Spoils what our library has done, or said, from position `before` on.
     pub(crate) fn spoil(self, call: Call, reply: &mut Reply, pages: &Pages, before: u64, size: u32, number: u64) {
         let offset_of = |position: u64| u32::try_from(position & u64::from(size - 1)).unwrap_or(0);
-        let reserved = matches!(call, Call::Reserve { .. } | Call::ReserveBlocking { .. }) && reply.offset >= 0;
+        let reserved = call.reserves() && reply.offset >= 0;
         let at = offset_of(before);
         match (self, call) {
             (Self::RoundedDiscard, Call::Discard { header }) => {
@@ -53,13 +53,13 @@ impl Plant {
             (Self::PublishedLate, _) if reserved => pages.set_producer_pos(before),
             (Self::WrongErrno, _) if reply.errno == libc::ENOSPC => reply.errno = libc::E2BIG,
             (Self::OneShort, Call::Reserve { size: asked }) if reserved && asked == size - 8 => {
-                *reply = Reply { offset: -1, errno: libc::E2BIG };
+                *reply = Reply::refused(libc::E2BIG);
             }
             (Self::SecondCopy, _) if reserved && at == size - 8 => reply.offset += i64::from(size),
             (Self::LostSubmit, Call::Submit { header }) if number % 1000 == 7 => {
                 pages.set_header(header, pages.header(header) | u64::from(BUSY_BIT));
             }
-            (Self::LaxOptions, Call::Open { options: Some((..=7, _)), .. }) => *reply = Reply { offset: 0, errno: 0 },
+            (Self::LaxOptions, Call::Open { options: Some((..=7, _)), .. }) => *reply = Reply::DONE,
             (Self::LaxTimeout, Call::ReserveBlocking { timeout: ..=-2, .. }) => reply.errno = libc::ENOSPC,
             _ => {}
         }

@@ -5,7 +5,17 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::abi::Call;
-use crate::mode::Mode;
+
+/// How the two libraries meet in an episode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Each has a ring of its own.
+    Apart,
+    /// Both work on both rings, in turn.
+    Interleaved,
+    /// Both work on both rings, from two processes in turn.
+    TwoProcesses,
+}
 
 #[derive(Debug, Default)]
 pub(crate) struct Tally {

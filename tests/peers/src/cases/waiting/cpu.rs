@@ -14,13 +14,14 @@ use user_ringbuf_linux::{BlockingError, EpollWaiter, Map, Mapping, Producer};
 use super::waits::{CPU_GOAL, IN_THE_WAY, RING, WANTED};
 use crate::options::Options;
 use crate::peers::libbpf::LibbpfRing;
-use crate::report::{Goal, Row, Table, Unit};
+use crate::report::{Row, Table};
 use crate::ring::TestRing;
-use crate::stats::median;
+use crate::rounds::medians;
 
 const WAIT: Duration = Duration::from_millis(200);
 /// Waits are long and need no hundred rounds.
 const MOST_ROUNDS: usize = 31;
+
 pub(super) fn run(options: &Options, table: &mut Table) -> Result<()> {
     let case = "waiting/cpu_per_second";
     if !options.wants(case) {
@@ -32,35 +33,35 @@ pub(super) fn run(options: &Options, table: &mut Table) -> Result<()> {
     let mut waiter = EpollWaiter::new(ring.map())?;
     producer.reserve(IN_THE_WAY)?.submit();
     let epoll = level_triggered(ring.map())?;
-    let mut times = [const { Vec::new() }; 3];
-    for _ in 0..options.rounds().min(MOST_ROUNDS) {
-        times[0].push(cpu_per_second(|| match producer.reserve_blocking(WANTED as usize, &mut waiter, Some(WAIT)) {
-            Err(BlockingError::TimedOut { .. }) => Ok(()),
-            other => bail!("ours did not wait: {other:?}"),
-        })?);
-        times[1].push(cpu_per_second(|| {
-            let answer = theirs.reserve_blocking(WANTED, i32::try_from(WAIT.as_millis())?);
-            ensure!(answer.is_err(), "libbpf found room where there is none");
-            Ok(())
-        })?);
-        times[2].push(cpu_per_second(|| {
-            let deadline = Instant::now() + WAIT;
-            while producer.reserve(WANTED as usize).is_err() {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return Ok(());
+    let times = medians(options.rounds().min(MOST_ROUNDS), 3, |_, which| {
+        let share = match which {
+            0 => cpu_per_second(|| match producer.reserve_blocking(WANTED as usize, &mut waiter, Some(WAIT)) {
+                Err(BlockingError::TimedOut { .. }) => Ok(()),
+                other => bail!("ours did not wait: {other:?}"),
+            }),
+            1 => cpu_per_second(|| {
+                let answer = theirs.reserve_blocking(WANTED, i32::try_from(WAIT.as_millis())?);
+                ensure!(answer.is_err(), "libbpf found room where there is none");
+                Ok(())
+            }),
+            _ => cpu_per_second(|| {
+                let deadline = Instant::now() + WAIT;
+                while producer.reserve(WANTED as usize).is_err() {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Ok(());
+                    }
+                    let mut events = [epoll::Event { flags: epoll::EventFlags::empty(), data: TOKEN }];
+                    epoll::wait(&epoll, &mut events[..], Some(&Timespec::try_from(left)?))?;
                 }
-                let mut events = [epoll::Event { flags: epoll::EventFlags::empty(), data: TOKEN }];
-                epoll::wait(&epoll, &mut events[..], Some(&Timespec::try_from(left)?))?;
-            }
-            bail!("the level-triggered wait found room where there is none")
-        })?);
-    }
-    let [ours, libbpf, level_triggered] = times.map(|times| median(&times));
-    for (peer, theirs) in [("libbpf", libbpf), ("level-triggered epoll", level_triggered)] {
-        let goal = Some(Goal::AtMost(CPU_GOAL)).filter(|_| peer == "libbpf");
-        table.add(Row { case: case.into(), peer, unit: Unit::Nanoseconds, ours, theirs, goal, floor: None });
-    }
+                bail!("the level-triggered wait found room where there is none")
+            }),
+        };
+        Ok([share?])
+    })?;
+    let times = times.concat();
+    table.add(Row { goal: Some(CPU_GOAL), ..Row::new(case, "libbpf", times[0], times[1]) });
+    table.add(Row::new(case, "level-triggered epoll", times[0], times[2]));
     Ok(())
 }
 

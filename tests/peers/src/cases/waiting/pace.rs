@@ -8,22 +8,22 @@ use std::convert::Infallible;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::thread::{scope, sleep};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use user_ringbuf_linux::{DrainOptions, DrainProgram, EpollWaiter, Mapping, Producer, RingId, Wait, Wake, WakeupFlags};
 
-use super::waits::{CPU_GOAL, Goals, IN_THE_WAY, RING, WANTED, Waits, add_rows, until};
-use crate::affinity;
+use super::waits::{CPU_GOAL, IN_THE_WAY, RING, WANTED, Waits, add_rows, beside, until};
 use crate::options::Options;
 use crate::report::{Goal, Table};
 use crate::ring::TestRing;
+use crate::rounds::turns;
 
 /// In microseconds.
 pub(crate) const PERIODS: [u64; 7] = [100, 1000, 2000, 4000, 8000, 10_000, 100_000];
 /// Turns of each contender.
-const TURNS: u32 = 3;
+const TURNS: usize = 3;
 /// Waits per turn, at least: long stretches, so that there is a rhythm to follow.
 const LEAST_WAITS: u32 = 10;
 /// How long a period is measured, in short and at length.
@@ -36,9 +36,8 @@ pub(super) fn run(options: &Options, table: &mut Table) -> Result<()> {
         if options.wants(&case) {
             let period = Duration::from_micros(micros);
             let [ours, floor] = measure(options, period)?;
-            let p50 = Some(Goal::AtMost(period.as_secs_f64() * 1e9 / 10.0));
-            let goals = Goals { p50, cpu: Some(Goal::AtMost(CPU_GOAL)) };
-            add_rows(table, &case, "one look per drain", &ours, &floor, goals);
+            let p50_goal = Goal::AtMost(period.as_secs_f64() * 1e9 / 10.0);
+            add_rows(table, &case, "one look per drain", [&ours, &floor], [Some(p50_goal), Some(CPU_GOAL)]);
         }
     }
     Ok(())
@@ -52,46 +51,38 @@ fn measure(options: &Options, period: Duration) -> Result<[Waits; 2]> {
     let (tell, drained) = channel();
     let [_, core] = options.two_cores()?;
     let budget = BUDGETS[usize::from(options.at_length())];
-    let turn = (budget / (2 * TURNS)).as_nanos() / period.as_nanos();
+    let turn = budget.as_nanos() / period.as_nanos() / (2 * TURNS as u128);
     let waits = u32::try_from(turn)?.max(LEAST_WAITS);
     let mut knows = Knows { start: Instant::now() + Duration::from_millis(10), period };
-    let over = AtomicBool::new(false);
-    scope(|scope| {
-        let (over, timetable) = (&over, knows);
-        let consumer = scope.spawn(move || {
-            affinity::pin(core)?;
-            drain_steadily(drain, timetable, over, &tell)
-        });
-        let mut measured = [Waits::default(), Waits::default()];
-        let mut wait_all = || {
-            for _ in 0..TURNS {
-                for (which, measured) in measured.iter_mut().enumerate() {
+    let (over, timetable) = (AtomicBool::new(false), knows);
+    beside(
+        core,
+        || drain_steadily(drain, timetable, &over, &tell),
+        || {
+            let mut measured = [Waits::default(), Waits::default()];
+            let mut wait_all = || {
+                for (_, which) in turns(TURNS, 2) {
                     for _ in 0..waits {
                         producer.reserve(IN_THE_WAY)?.submit();
-                        let wanted = WANTED as usize;
-                        measured.wait(
-                            || {
-                                if which == 0 {
-                                    drop(producer.reserve_blocking(wanted, &mut waiter, Some(TIMEOUT))?);
-                                } else {
-                                    drop(producer.reserve_blocking(wanted, &mut knows, Some(TIMEOUT))?);
-                                }
-                                Ok(())
-                            },
-                            &drained,
-                        )?;
+                        let wait = || {
+                            if which == 0 {
+                                drop(producer.reserve_blocking(WANTED as usize, &mut waiter, Some(TIMEOUT))?);
+                            } else {
+                                drop(producer.reserve_blocking(WANTED as usize, &mut knows, Some(TIMEOUT))?);
+                            }
+                            Ok(())
+                        };
+                        measured[which].wait(wait, &drained)?;
                     }
                 }
-            }
-            anyhow::Ok(())
-        };
-        let waited = wait_all();
-        // Relaxed: the thread is joined.
-        over.store(true, Ordering::Relaxed);
-        consumer.join().map_err(|panic| anyhow!("the consumer panicked: {panic:?}"))??;
-        waited?;
-        Ok(measured)
-    })
+                Ok(())
+            };
+            let waited = wait_all();
+            // Relaxed: the thread is joined.
+            over.store(true, Ordering::Relaxed);
+            waited.map(|()| measured)
+        },
+    )
 }
 
 fn drain_steadily(mut drain: DrainProgram, at: Knows, over: &AtomicBool, tell: &Sender<Instant>) -> Result<()> {

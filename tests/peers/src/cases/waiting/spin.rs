@@ -1,18 +1,17 @@
 //! What [`EpollWaiter::spin_before_sleeping`] brings and costs, with a consumer that drains 10 to 400 microseconds after the
 //! ring has filled.
 
-use std::sync::mpsc::channel;
-use std::thread::scope;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use user_ringbuf_linux::{DrainProgram, EpollWaiter, Mapping, Producer, WakeupFlags};
 
-use super::waits::{Goals, IN_THE_WAY, MODES, RING, WANTED, Waits, add_rows, drain_when_asked};
-use crate::affinity;
+use super::waits::{IN_THE_WAY, RING, WANTED, Waits, add_rows, beside_asked};
+use crate::cases::rows::MODES;
 use crate::options::Options;
 use crate::report::Table;
 use crate::ring::TestRing;
+use crate::rounds::turns;
 
 /// In microseconds; the first does not spin.
 pub(crate) const SPINS: [u64; 4] = [0, 20, 100, 500];
@@ -29,7 +28,7 @@ pub(super) fn run(options: &Options, table: &mut Table) -> Result<()> {
         let measured = measure(options, flags)?;
         let [asleep, spun @ ..] = &measured;
         for (spin, ours) in SPINS.iter().skip(1).zip(spun) {
-            add_rows(table, &case(*spin, mode), "without spinning", ours, asleep, Goals::default());
+            add_rows(table, &case(*spin, mode), "without spinning", [ours, asleep], [None, None]);
         }
     }
     Ok(())
@@ -47,33 +46,20 @@ fn measure(options: &Options, flags: WakeupFlags) -> Result<[Waits; SPINS.len()]
         waiters.push(EpollWaiter::new(ring.map())?.spin_before_sleeping(Duration::from_micros(spin)));
     }
     let drain = DrainProgram::load(ring.map(), 0)?;
-    let ((ask, asked), (tell, drained)) = (channel(), channel());
     let [_, core] = options.two_cores()?;
-    scope(|scope| {
-        let consumer = scope.spawn(move || {
-            affinity::pin(core)?;
-            drain_when_asked(drain, flags, &asked, &tell)
-        });
-        let mut pauses = fastrand::Rng::with_seed(7);
+    beside_asked(core, drain, flags, PAUSES, |asking| {
         let mut measured = SPINS.map(|_| Waits::default());
-        for round in 0..options.rounds() {
-            for turn in 0..SPINS.len() {
-                let which = (turn + round) % SPINS.len();
-                let waiter = &mut waiters[which];
-                waiter.acknowledge()?;
-                for _ in 0..WAITS {
-                    producer.reserve(IN_THE_WAY)?.submit();
-                    ask.send(Duration::from_micros(pauses.u64(PAUSES)))?;
-                    let wait = || {
-                        drop(producer.reserve_blocking(WANTED as usize, waiter, Some(TIMEOUT))?);
-                        Ok(())
-                    };
-                    measured[which].wait(wait, &drained)?;
-                }
+        for (_, which) in turns(options.rounds(), SPINS.len()) {
+            let waiter = &mut waiters[which];
+            waiter.acknowledge()?;
+            for _ in 0..WAITS {
+                producer.reserve(IN_THE_WAY)?.submit();
+                asking.wait(&mut measured[which], || {
+                    drop(producer.reserve_blocking(WANTED as usize, waiter, Some(TIMEOUT))?);
+                    Ok(())
+                })?;
             }
         }
-        drop(ask);
-        consumer.join().map_err(|panic| anyhow!("the consumer panicked: {panic:?}"))??;
         Ok(measured)
     })
 }

@@ -2,15 +2,18 @@
 
 use std::hint::spin_loop;
 use std::io;
-use std::sync::mpsc::{Receiver, Sender};
-use std::thread::sleep;
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use user_ringbuf_kit::usage::thread_cpu;
 use user_ringbuf_linux::{DrainOptions, DrainProgram, WakeupFlags};
 
-use crate::report::{Goal, Row, Table, Unit};
+use crate::affinity;
+use crate::report::{Goal, Row, Table};
+use crate::stats::percentile;
 
 pub(super) const RING: u64 = 64 * 1024;
 /// Leaves a quarter of the ring free.
@@ -18,10 +21,7 @@ pub(super) const IN_THE_WAY: usize = 48 * 1024 - 8;
 /// Does not fit into that quarter.
 pub(super) const WANTED: u32 = 32 * 1024;
 /// Half a percent of a core, in nanoseconds of CPU time per second.
-pub(super) const CPU_GOAL: f64 = 0.005 * 1e9;
-
-pub(super) const MODES: [(&str, WakeupFlags); 2] =
-    [("waking", WakeupFlags::IF_CONSUMED), ("no_wakeup", WakeupFlags::NEVER)];
+pub(super) const CPU_GOAL: Goal = Goal::AtMost(0.005 * 1e9);
 
 /// What the waits of one contender were like.
 #[derive(Debug, Default)]
@@ -44,38 +44,80 @@ impl Waits {
         Ok(())
     }
 
-    fn percentile(&self, percent: usize) -> f64 {
-        let mut sorted = self.delays.clone();
-        sorted.sort_by(f64::total_cmp);
-        sorted.get(sorted.len().saturating_sub(1) * percent / 100).copied().unwrap_or_default()
-    }
-
     fn cpu_per_second(&self) -> f64 {
         self.cpu.as_secs_f64() / self.waited.as_secs_f64() * 1e9
     }
 }
 
-/// A row for each figure of ours beside the peer's.
-pub(super) fn add_rows(table: &mut Table, case: &str, peer: &'static str, ours: &Waits, theirs: &Waits, goals: Goals) {
+/// A row for each figure of ours beside the peer's. The goals are for the median delay and for CPU time.
+pub(super) fn add_rows(
+    table: &mut Table,
+    case: &str,
+    peer: &'static str,
+    [ours, theirs]: [&Waits; 2],
+    [p50_goal, cpu_goal]: [Option<Goal>; 2],
+) {
     let mut add = |figure: &str, of: &dyn Fn(&Waits) -> f64, goal| {
-        let (case, unit) = (format!("{case}/{figure}"), Unit::Nanoseconds);
-        table.add(Row { case, peer, unit, ours: of(ours), theirs: of(theirs), goal, floor: None });
+        table.add(Row { goal, ..Row::new(format!("{case}/{figure}"), peer, of(ours), of(theirs)) });
     };
-    add("p50", &|waits| waits.percentile(50), goals.p50);
-    add("p99", &|waits| waits.percentile(99), None);
-    add("cpu_per_second", &Waits::cpu_per_second, goals.cpu);
+    add("p50", &|waits| percentile(&waits.delays, 50), p50_goal);
+    add("p99", &|waits| percentile(&waits.delays, 99), None);
+    add("cpu_per_second", &Waits::cpu_per_second, cpu_goal);
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Goals {
-    pub(super) p50: Option<Goal>,
-    pub(super) cpu: Option<Goal>,
+/// Runs `work` beside a consumer, which has a core of its own and ends when `work` has.
+pub(super) fn beside<T>(
+    core: usize,
+    consume: impl FnOnce() -> Result<()> + Send,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    scope(|scope| {
+        let consumer = scope.spawn(move || {
+            affinity::pin(core)?;
+            consume()
+        });
+        let worked = work();
+        consumer.join().map_err(|panic| anyhow!("the consumer panicked: {panic:?}"))??;
+        worked
+    })
 }
 
-/// A consumer that drains after each pause that it is sent, and says when that was.
+/// The line to a consumer that drains when it is asked to.
+#[derive(Debug)]
+pub(super) struct Asking {
+    /// In microseconds.
+    pauses: Range<u64>,
+    random: fastrand::Rng,
+    ask: Sender<Duration>,
+    drained: Receiver<Instant>,
+}
+
+impl Asking {
+    /// Waits for a drain, which comes after a pause.
+    pub(super) fn wait(&mut self, measured: &mut Waits, wait: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.ask.send(Duration::from_micros(self.random.u64(self.pauses.clone())))?;
+        measured.wait(wait, &self.drained)
+    }
+}
+
+/// Runs `work` beside a consumer on `core` that drains so many microseconds after it was asked to.
+pub(super) fn beside_asked<T>(
+    core: usize,
+    drain: DrainProgram,
+    flags: WakeupFlags,
+    pauses: Range<u64>,
+    work: impl FnOnce(&mut Asking) -> Result<T>,
+) -> Result<T> {
+    let ((ask, asked), (tell, drained)) = (channel(), channel());
+    let mut asking = Asking { pauses, random: fastrand::Rng::with_seed(7), ask, drained };
+    // The line ends with the work, and the consumer with the line.
+    beside(core, move || drain_when_asked(drain, flags, &asked, &tell), move || work(&mut asking))
+}
+
+/// Drains after each pause that it is sent, and says when that was.
 ///
 /// It spins through pauses below a millisecond, so that they are what was asked for.
-pub(super) fn drain_when_asked(
+fn drain_when_asked(
     mut drain: DrainProgram,
     flags: WakeupFlags,
     pauses: &Receiver<Duration>,

@@ -8,8 +8,10 @@ use user_ringbuf_linux::{Mapping, Producer, WakeupFlags};
 use super::clocked::Clocked;
 use crate::options::Options;
 use crate::peers::libbpf::LibbpfRing;
-use crate::report::{Row, Table, Unit};
+use crate::report::{Row, Table};
 use crate::ring::TestRing;
+use crate::rounds::{WARM_UP, turns};
+use crate::stats::percentile;
 
 const RING: u64 = 64 * 1024;
 const SAMPLE: [u8; 40] = [7; 40];
@@ -27,26 +29,11 @@ pub(super) fn run(options: &Options, table: &mut Table, mode: &str, flags: Wakeu
     let [ours, theirs] = measure(options, flags)?;
     for (part, of) in [("callback", 0), ("return", 1)] {
         for percent in [50, 99] {
-            let case = format!("{case}/{part}/p{percent}");
             let [ours, theirs] = [&ours, &theirs].map(|delays| percentile(&delays[of], percent));
-            table.add(Row {
-                case,
-                peer: "libbpf, drained at once",
-                unit: Unit::Nanoseconds,
-                ours,
-                theirs,
-                goal: None,
-                floor: None,
-            });
+            table.add(Row::new(format!("{case}/{part}/p{percent}"), "libbpf, drained at once", ours, theirs));
         }
     }
     Ok(())
-}
-
-fn percentile(values: &[f64], percent: usize) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len().saturating_sub(1) * percent / 100).copied().unwrap_or_default()
 }
 
 fn measure(options: &Options, flags: WakeupFlags) -> Result<[Delays; 2]> {
@@ -55,34 +42,31 @@ fn measure(options: &Options, flags: WakeupFlags) -> Result<[Delays; 2]> {
     let mut libbpf = LibbpfRing::new(ring.map())?;
     let mut drain = Clocked::load(ring.map())?;
     let mut delays = [const { [Vec::new(), Vec::new()] }; 2];
-    for round in 0..options.rounds() + 1 {
-        for turn in 0..2 {
-            let which = (turn + round) % 2;
-            let mut producer = Producer::attach(&memory)?;
-            for _ in 0..SAMPLES {
-                let submitted = if which == 0 {
-                    let mut sample = producer.reserve(SAMPLE.len())?;
-                    sample.copy_from_slice(&SAMPLE);
+    for (round, which) in turns(WARM_UP + options.rounds(), 2) {
+        let mut producer = Producer::attach(&memory)?;
+        for _ in 0..SAMPLES {
+            let submitted = if which == 0 {
+                let mut sample = producer.reserve(SAMPLE.len())?;
+                sample.copy_from_slice(&SAMPLE);
+                let now = nanoseconds()?;
+                sample.submit();
+                now
+            } else {
+                let sample = libbpf.reserve(u32::try_from(SAMPLE.len())?)?;
+                // SAFETY: the sample is as long and ours, and it is submitted once.
+                unsafe {
+                    sample.cast::<[u8; SAMPLE.len()]>().write(SAMPLE);
                     let now = nanoseconds()?;
-                    sample.submit();
+                    libbpf.submit(sample);
                     now
-                } else {
-                    let sample = libbpf.reserve(u32::try_from(SAMPLE.len())?)?;
-                    // SAFETY: the sample is as long and ours, and it is submitted once.
-                    unsafe {
-                        sample.cast::<[u8; SAMPLE.len()]>().write(SAMPLE);
-                        let now = nanoseconds()?;
-                        libbpf.submit(sample);
-                        now
-                    }
-                };
-                let called = drain.drain(flags)?;
-                let returned = nanoseconds()?;
-                if round > 0 {
-                    for (delays, at) in delays[which].iter_mut().zip([called, returned]) {
-                        let delay = u32::try_from(at.checked_sub(submitted).context("the clock went back")?)?;
-                        delays.push(f64::from(delay));
-                    }
+                }
+            };
+            let called = drain.drain(flags)?;
+            let returned = nanoseconds()?;
+            if round >= WARM_UP {
+                for (delays, at) in delays[which].iter_mut().zip([called, returned]) {
+                    let delay = u32::try_from(at.checked_sub(submitted).context("the clock went back")?)?;
+                    delays.push(f64::from(delay));
                 }
             }
         }

@@ -6,24 +6,24 @@
 //! those system calls that brought samples.
 
 use std::convert::Infallible;
-use std::io;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
-use user_ringbuf_linux::{DrainOptions, DrainProgram, Mapping, Producer, RingId, Wait, Wake, WakeupFlags};
+use anyhow::{Result, bail};
+use user_ringbuf_linux::{DrainProgram, Mapping, Producer, RingId, Wait, Wake, WakeupFlags};
 
 use crate::options::Options;
-use crate::pair::{Patience, together};
+use crate::pair::{Patience, STUCK, drain_until, together};
 use crate::peers::libbpf::LibbpfRing;
-use crate::report::{Row, Table, Unit};
+use crate::report::{Row, Table};
 use crate::ring::TestRing;
-use crate::stats::{median, nanoseconds_each};
+use crate::rounds::medians;
+use crate::stats::nanoseconds_each;
 
 pub(crate) const RINGS: [(&str, u64); 4] =
     [("4KiB", 4 << 10), ("64KiB", 64 << 10), ("1MiB", 1 << 20), ("16MiB", 16 << 20)];
-/// 0 is libbpf.
-pub(super) const BATCHES: [u64; 4] = [1, 32, 1024, 0];
-pub(super) const PEER: &str = "libbpf, one by one";
+/// Samples per batch; 0 is libbpf.
+pub(crate) const BATCHES: [u64; 4] = [1, 32, 1024, 0];
+const PEER: &str = "libbpf, one by one";
 const SIZE: usize = 40;
 /// Samples per round and contender, at least, and as many times as the ring holds.
 const SAMPLES: u64 = 100_000;
@@ -31,21 +31,17 @@ const RING_FULLS: u64 = 2;
 /// Rounds if nobody asked for this case in particular.
 const FEW_ROUNDS: usize = 7;
 const MOST_ROUNDS: usize = 31;
-/// Longer than any round takes.
-const STUCK: Duration = Duration::from_secs(20);
 
 pub(super) fn run(options: &Options, table: &mut Table, mode: &str, flags: WakeupFlags) -> Result<()> {
     for (name, bytes) in RINGS {
         let ring = format!("whole_way/{mode}/{name}");
         if BATCHES.iter().any(|batch| options.wants(&format!("{ring}/{batch}"))) {
+            // libbpf is the last.
             let times = measure(options, bytes, flags)?;
-            let Some((_, theirs)) = times.iter().find(|(batch, _)| *batch == 0) else { continue };
-            for (batch, ours) in times.iter().filter(|(batch, _)| *batch != 0) {
-                for (end, at) in [("", 0), ("/drain", 1)] {
-                    let case = format!("{ring}/{batch}{end}");
-                    let (ours, theirs) = (ours[at], theirs[at]);
-                    table.add(Row { case, peer: PEER, unit: Unit::Nanoseconds, ours, theirs, goal: None, floor: None });
-                }
+            let Some(((_, theirs), ours)) = times.split_last() else { continue };
+            for (batch, ours) in ours {
+                table.add(Row::new(format!("{ring}/{batch}"), PEER, ours[0], theirs[0]));
+                table.add(Row::new(format!("{ring}/{batch}/drain"), PEER, ours[1], theirs[1]));
             }
         }
     }
@@ -62,31 +58,25 @@ fn measure(options: &Options, bytes: u64, flags: WakeupFlags) -> Result<Vec<(u64
     let batches: Vec<u64> = BATCHES.into_iter().filter(|batch| *batch <= holds).collect();
     let samples = SAMPLES.max(RING_FULLS * holds).next_multiple_of(1024);
     let rounds = options.rounds().min(if options.at_length() { MOST_ROUNDS } else { FEW_ROUNDS });
-    let mut times = vec![[Vec::new(), Vec::new()]; batches.len()];
-    for round in 0..rounds + 1 {
-        for turn in 0..batches.len() {
-            let which = (turn + round) % batches.len();
-            let mut drain_all = || drain_until(&mut drain, flags, samples);
-            let cores = options.two_cores()?;
-            let (whole, (), draining) = match batches[which] {
-                0 => together(cores, || libbpf_all(&mut libbpf, samples), &mut drain_all)?,
-                batch => {
-                    let mut producer = Producer::attach(&memory)?;
-                    together(cores, move || ours_all(&mut producer, samples, batch), &mut drain_all)?
-                }
-            };
-            ring.empty(0)?;
-            if round > 0 {
-                times[which][0].push(nanoseconds_each(whole, samples));
-                times[which][1].push(nanoseconds_each(draining, samples));
+    let times = medians(rounds, batches.len(), |_, which| {
+        let drain_all = || drain_until(&mut drain, flags, samples);
+        let cores = options.two_cores()?;
+        let (whole, (), draining) = match batches[which] {
+            0 => together(cores, || libbpf_all(&mut libbpf, samples), drain_all)?,
+            batch => {
+                let mut producer = Producer::attach(&memory)?;
+                together(cores, move || ours_all(&mut producer, samples, batch), drain_all)?
             }
-        }
-    }
-    Ok(batches.into_iter().zip(times.iter().map(|[whole, drain]| [median(whole), median(drain)])).collect())
+        };
+        ring.empty(0)?;
+        Ok([whole, draining].map(|time| nanoseconds_each(time, samples)))
+    })?;
+    Ok(batches.into_iter().zip(times).collect())
 }
 
 fn ours_all(producer: &mut Producer<&Mapping>, samples: u64, batch: u64) -> Result<()> {
-    let (mut sample, mut number, mut retry) = ([7; SIZE], 0_u64, Retry::new());
+    let (mut sample, mut number) = ([7; SIZE], 0_u64);
+    let mut retry = Retry { patience: Patience::default(), began: Instant::now() };
     let room = usize::try_from(batch)? * (SIZE + 8);
     while number < samples {
         // A batch of one is a plain push.
@@ -112,12 +102,6 @@ fn ours_all(producer: &mut Producer<&Mapping>, samples: u64, batch: u64) -> Resu
 struct Retry {
     patience: Patience,
     began: Instant,
-}
-
-impl Retry {
-    fn new() -> Self {
-        Self { patience: Patience::default(), began: Instant::now() }
-    }
 }
 
 impl Wait for Retry {
@@ -158,23 +142,4 @@ fn libbpf_all(ring: &mut LibbpfRing, samples: u64) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Returns the time in drains that brought samples.
-fn drain_until(drain: &mut DrainProgram, flags: WakeupFlags, samples: u64) -> Result<Duration> {
-    let options = DrainOptions::new().wakeup(flags);
-    let start = Instant::now();
-    let (mut came, mut draining) = (0, Duration::ZERO);
-    while came < samples {
-        let before = Instant::now();
-        let drained = u64::from(drain.run(&options)?.returned().map_err(io::Error::from)?);
-        if drained > 0 {
-            draining += before.elapsed();
-        } else if start.elapsed() > STUCK {
-            bail!("{samples} samples were submitted, and only {came} came within {STUCK:?}");
-        }
-        came += drained;
-    }
-    ensure!(came == samples, "{samples} samples were submitted, and {came} came");
-    Ok(draining)
 }

@@ -8,12 +8,12 @@ use anyhow::{Result, bail};
 use user_ringbuf_linux::{DrainOptions, Position, WakeupFlags, record_extent};
 
 use super::{DYNPTR, Difference, Episode};
-use crate::abi::{Call, Library, Place, Reply, SLOTS};
+use crate::abi::{Call, LIBRARIES, Library, Place, Reply, SLOTS};
 
 impl Episode<'_> {
     /// libbpf reserves what the kernel never takes; ours does not. What libbpf did is undone.
     pub(super) fn beyond_the_dynptr(&mut self, size: u32) -> Result<()> {
-        for (ring, library) in [Library::Theirs, Library::Ours].into_iter().enumerate() {
+        for (ring, library) in LIBRARIES.into_iter().enumerate() {
             let pages = &self.sides[ring].pages;
             let (before, slot) = (pages.producer_pos(), self.random.usize(..SLOTS));
             let header = Position::new(before).offset(self.size);
@@ -23,7 +23,7 @@ impl Episode<'_> {
             let expected = match library {
                 Library::Theirs => reply.offset >= 0,
                 Library::Ours => {
-                    reply == Reply { offset: -1, errno: libc::E2BIG }
+                    reply == Reply::refused(libc::E2BIG)
                         && (pages.producer_pos(), pages.header(header)) == (before, word)
                 }
             };
@@ -57,7 +57,7 @@ impl Episode<'_> {
         let pages = &self.sides[1].pages;
         let untouched = pages.producer_pos() == wrong && pages.bytes(0, 1 << 12) == data;
         pages.set_producer_pos(before);
-        if reply != (Reply { offset: -1, errno: libc::EUCLEAN }) || !untouched {
+        if reply != Reply::refused(libc::EUCLEAN) || !untouched {
             bail!(Difference(format!("the producer position {wrong}: ours replies {reply:?}")));
         }
         self.tally.deviation("a wrong position");
@@ -81,7 +81,7 @@ impl Episode<'_> {
         let own = self.sides[0].map.as_fd().as_raw_fd();
         self.handles.call(theirs, Call::Open { fd: own, options: None }, before);
         let reply = self.handles.call(theirs, call, before);
-        if reply != (Reply { offset: -1, errno: libc::ENOSPC }) {
+        if reply != Reply::refused(libc::ENOSPC) {
             bail!(Difference(format!("without a limit libbpf replies {reply:?}")));
         }
         let options = DrainOptions::new().wakeup(WakeupFlags(self.random.u64(..2)));

@@ -11,20 +11,13 @@ use user_ringbuf_linux::{DrainOptions, DrainProgram, Map, Position, RingSize, Wa
 
 use crate::abi::{Call, Handles, Library, Place, RINGS, Reply, SLOTS};
 use crate::actor::Child;
-use crate::mode::Mode;
 use crate::pages::Pages;
 use crate::plant::Plant;
-use crate::tally::Tally;
+use crate::tally::{Mode, Tally};
 
 /// Samples outstanding at once, at most.
 const OUTSTANDING: usize = 40;
 const DYNPTR: u32 = 1 << 24;
-
-/// A descriptor of something else, or none.
-#[derive(Debug)]
-pub(crate) struct WrongFds {
-    pub(crate) fds: Vec<i32>,
-}
 
 struct Side {
     map: Map,
@@ -41,11 +34,12 @@ pub(crate) struct Episode<'e> {
     /// Offsets of the headers of busy records.
     outstanding: Vec<u32>,
     /// Submitted or discarded a moment ago, and not drained since.
-    committed: Option<(u32, bool)>,
+    committed: Option<Call>,
     random: &'e mut fastrand::Rng,
     tally: &'e mut Tally,
     plant: Option<Plant>,
-    wrong: &'e WrongFds,
+    /// Descriptors of something else, or none.
+    wrong_fds: &'e [i32],
 }
 
 impl<'e> Episode<'e> {
@@ -53,7 +47,7 @@ impl<'e> Episode<'e> {
         random: &'e mut fastrand::Rng,
         tally: &'e mut Tally,
         plant: Option<Plant>,
-        wrong: &'e WrongFds,
+        wrong_fds: &'e [i32],
     ) -> Result<Self> {
         let bytes = match random.u32(..16) {
             0 => 2 * DYNPTR,
@@ -84,7 +78,7 @@ impl<'e> Episode<'e> {
             random,
             tally,
             plant,
-            wrong,
+            wrong_fds,
         })
     }
 
@@ -188,38 +182,25 @@ impl<'e> Episode<'e> {
 
     fn commit(&mut self) -> Result<()> {
         let header = self.outstanding.swap_remove(self.random.usize(..self.outstanding.len()));
-        let discard = self.random.u32(..4) == 0;
-        let call = if discard { Call::Discard { header } } else { Call::Submit { header } };
+        let call = if self.random.u32(..4) == 0 { Call::Discard { header } } else { Call::Submit { header } };
         self.both(call)?;
-        self.committed = Some((header, discard));
+        self.committed = Some(call);
         Ok(())
     }
 
     /// A second submit of a submitted sample, or discard of a discarded one, changes nothing in either library.
     fn again(&mut self) -> Result<()> {
-        if let Some((header, discard)) = self.committed {
-            self.both(if discard { Call::Discard { header } } else { Call::Submit { header } })?;
+        if let Some(call) = self.committed {
+            self.both(call)?;
         }
         Ok(())
     }
 
     fn open(&mut self) -> Result<()> {
-        let options = self
-            .random
-            .choice([
-                None,
-                Some((8, 0)),
-                Some((64, 0)),
-                Some((4096, 0)),
-                Some((7, 0)),
-                Some((0, 0)),
-                Some((9, 1)),
-                Some((4096, 1)),
-            ])
-            .context("some")?;
-        let fd = self.random.choice([None, None, None, Some(())]).context("some")?;
-        let fd = fd.and_then(|()| self.random.choice(&self.wrong.fds).copied());
-        // -2 stands for the ring's own.
+        let sizes = [(8, 0), (64, 0), (4096, 0), (7, 0), (0, 0), (9, 1), (4096, 1)];
+        let options = [None].into_iter().chain(sizes.map(Some));
+        let options = self.random.choice(options.collect::<Vec<_>>()).context("some")?;
+        let fd = if self.random.u32(..4) == 0 { self.random.choice(self.wrong_fds).copied() } else { None };
         self.both(Call::Open { fd: fd.unwrap_or(OWN), options })?;
         Ok(())
     }
@@ -250,23 +231,20 @@ impl<'e> Episode<'e> {
         };
         let by_child = self.child.is_some() && !matches!(call, Call::Open { .. }) && self.random.u32(..8) == 0;
         let slot = if by_child { 0 } else { self.random.usize(..SLOTS) };
-        let places = [first, first.other()].map(|library| (library, slot));
-        let commits = matches!(call, Call::Submit { .. } | Call::Discard { .. });
-        let mut replies = [Reply { offset: 0, errno: 0 }; RINGS];
-        for (ring, (library, slot)) in places.into_iter().enumerate() {
+        let mut replies = [Reply::DONE; RINGS];
+        for (ring, library) in [first, first.other()].into_iter().enumerate() {
             let mut place = Place { ring, library, slot };
             let mut by_child = by_child;
-            if commits && by_child && !self.child.as_ref().is_some_and(|child| child.knows_its_data(place)) {
-                by_child = false;
-            }
-            if commits && !by_child {
-                let known = (0..SLOTS).map(|n| Place { slot: (slot + n) % SLOTS, ..place });
-                let mut known = known.filter(|place| self.handles.knows_its_data(*place));
-                let Some(some) = known.next() else {
-                    self.commit_by_hand(ring, call);
-                    continue;
-                };
-                place = some;
+            if call.commits().is_some() {
+                by_child &= self.child.as_ref().is_some_and(|child| child.knows_its_data(place));
+                if !by_child {
+                    let mut slots = (0..SLOTS).map(|n| Place { slot: (slot + n) % SLOTS, ..place });
+                    let Some(known) = slots.find(|place| self.handles.knows_its_data(*place)) else {
+                        self.commit_by_hand(ring, call);
+                        continue;
+                    };
+                    place = known;
+                }
             }
             replies[ring] = self.call(place, call, by_child)?;
         }
@@ -278,7 +256,7 @@ impl<'e> Episode<'e> {
             bail!(Difference(text));
         }
         self.compare_positions(&format!("{call:?}"))?;
-        if let Call::Submit { header } | Call::Discard { header } = call {
+        if let Some(header) = call.commits() {
             self.compare_header(call, header)?;
         }
         Ok(theirs)
@@ -302,7 +280,7 @@ impl<'e> Episode<'e> {
         if let Some(plant) = self.plant.filter(|_| place.library == Library::Ours) {
             plant.spoil(call, &mut reply, &side.pages, before, self.size.bytes(), self.tally.calls);
         }
-        if commits_something(call) {
+        if call.commits().is_some() {
             // What is refused of what is not busy is a deviation of ours, which nothing but errno shows.
             reply.errno = 0;
         }
@@ -322,10 +300,6 @@ impl<'e> Episode<'e> {
 
 /// The descriptor of the ring that is at hand.
 const OWN: i32 = -77;
-
-fn commits_something(call: Call) -> bool {
-    matches!(call, Call::Submit { .. } | Call::Discard { .. })
-}
 
 /// The two sides are not the same.
 #[derive(Debug)]
