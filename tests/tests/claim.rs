@@ -3,12 +3,13 @@
 use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::io::Errno;
+use rustix::process::{Signal, set_parent_process_death_signal};
 use user_ringbuf_kit::bpffs::Bpffs;
-use user_ringbuf_kit::fork::{Ended, Forked, Line, ask, forever, fork, holding};
+use user_ringbuf_kit::fork::{Ended, Forked, Line, ask, forever, fork, fork_with_a_lower_pid, holding};
 use user_ringbuf_kit::objects;
 use user_ringbuf_kit::seccomp::without_calls;
 use user_ringbuf_kit::{needs_admin, needs_bpf};
-use user_ringbuf_linux::{Claimant, Map, Mapping, MappingError, Producer};
+use user_ringbuf_linux::{Claimant, Map, Mapping, MappingError, OpenMaps, Producer};
 use user_ringbuf_tests::ring::Ring;
 
 fn ring() -> Map {
@@ -71,6 +72,32 @@ fn a_claim_in_this_process_is_told_apart_from_one_in_another() {
     assert!(matches!(ours.claimant(), Ok(Claimant::Process(holder)) if holder.pid() == std::process::id()));
     drop(mapping);
     assert_eq!(ours.claimant(), Ok(Claimant::Nobody));
+}
+
+#[test]
+fn a_forked_child_that_shares_a_claim_is_not_taken_for_the_process_that_took_it() {
+    needs_admin!();
+    let map = ring();
+    let _mapping = Mapping::new(&map).unwrap();
+    let line = Line::new();
+    // A walk by ascending pid finds the child's child first, then the child.
+    let _child = fork_with_a_lower_pid(|| {
+        let _grandchild = fork_with_a_lower_pid(|| {
+            set_parent_process_death_signal(Some(Signal::KILL)).unwrap();
+            line.say(0);
+            forever();
+        });
+        forever();
+    });
+    line.hear();
+    let open = OpenMaps::scan().unwrap();
+    for claimant in [map.claimant(), open.claimant(&map)] {
+        assert!(
+            matches!(claimant, Ok(Claimant::Process(holder)) if holder.pid() == std::process::id()),
+            "{claimant:?} and not {}",
+            std::process::id()
+        );
+    }
 }
 
 #[test]

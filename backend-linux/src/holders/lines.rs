@@ -11,6 +11,11 @@ pub(super) fn any_line(file: BorrowedFd<'_>, is: impl FnMut(&[u8]) -> bool) -> R
     any_line_of(|buffer| retry_on_intr(|| read(file, &mut *buffer)), is)
 }
 
+/// The number in a line that begins with `name`: `map_id:<tab>7`.
+pub(super) fn number(line: &[u8], name: &[u8]) -> Option<u32> {
+    core::str::from_utf8(line.strip_prefix(name)?).ok()?.trim().parse().ok()
+}
+
 fn any_line_of(
     mut read: impl FnMut(&mut [u8]) -> Result<usize, Errno>,
     mut is: impl FnMut(&[u8]) -> bool,

@@ -10,6 +10,7 @@ mod lines;
 mod open_maps;
 mod proc;
 
+use core::iter::successors;
 use core::ops::RangeInclusive;
 
 use crate::claim::byte;
@@ -49,8 +50,8 @@ impl Map {
     ///
     /// Whether it is claimed, the kernel says reliably, with one `fcntl`. If so, the process is looked for in
     /// `/proc/PID/fdinfo`: that takes some system calls per open file on the machine, and CAP_SYS_PTRACE for processes
-    /// of other users. A forked child that has neither executed a program nor mapped a ring shares the claim of its
-    /// parent, and may be found in its place.
+    /// of other users. Forked children that have neither executed a program nor mapped a ring share the claim; the
+    /// process named is their parent that took it, as long as it lives.
     ///
     /// # Errors
     /// [`MapError::System`] if the kernel can't be asked: a seccomp filter forbids `fcntl`, say.
@@ -96,14 +97,17 @@ impl Map {
 
 /// The process that claims the map with this id, if `/proc` shows it.
 pub(crate) fn claimant_of(id: u32) -> Option<Holder> {
+    let claims = |process: &proc::Process<'_>| process.any_descriptor(|line| is_claim(line, id)) == Ok(true);
     let mut found = None;
     // What can't be read can't be shown: the caller knows that somebody has the claim.
     let _ = proc::for_each_process(|process| {
-        if process.any_descriptor(|line| is_claim(line, id)) == Ok(true) {
-            found = Some(process.holder());
-            return proc::Next::Stop;
+        if !claims(&process) {
+            return proc::Next::Go;
         }
-        proc::Next::Go
+        // It may be a forked child, which shares its parent's claim.
+        let eldest = successors(Some(process), |process| process.parent().filter(claims)).last();
+        found = eldest.map(|process| process.holder());
+        proc::Next::Stop
     });
     found
 }
@@ -131,7 +135,7 @@ fn claimed_bytes(line: &[u8]) -> Option<RangeInclusive<i64>> {
 /// The id of the map that a line of fdinfo names: `map_id:<tab>7`.
 #[cfg(feature = "alloc")]
 fn map_id(line: &[u8]) -> Option<u32> {
-    core::str::from_utf8(line.strip_prefix(b"map_id:")?).ok()?.trim().parse().ok()
+    lines::number(line, b"map_id:")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Invariant: the walk supplies names only. Whether a ring is claimed is asked of the kernel each time.
 
 use alloc::vec::Vec;
+use core::iter::successors;
 use core::ops::RangeInclusive;
 
 use super::{Claimant, Holder, claimed_bytes, map_id, proc};
@@ -28,9 +29,16 @@ use crate::map::{Map, MapError};
 pub struct OpenMaps {
     /// Map ids and who holds them, sorted, each pair once.
     maps: Vec<(u32, Holder)>,
-    /// Claimed bytes and whose they are.
-    claims: Vec<(RangeInclusive<i64>, Holder)>,
+    claims: Vec<Locked>,
     unreadable: usize,
+}
+
+/// Claimed bytes, and a process that has the lock: the one that took it, or a forked child.
+#[derive(Clone, Debug)]
+struct Locked {
+    bytes: RangeInclusive<i64>,
+    by: Holder,
+    parent: Option<u32>,
 }
 
 impl OpenMaps {
@@ -55,7 +63,8 @@ impl OpenMaps {
             if !ids.is_empty() || !claims.is_empty() {
                 let holder = process.holder();
                 open.maps.extend(ids.iter().map(|id| (*id, holder)));
-                open.claims.extend(claims.iter().map(|bytes| (bytes.clone(), holder)));
+                let parent = if claims.is_empty() { None } else { process.parent().map(|parent| parent.pid) };
+                open.claims.extend(claims.drain(..).map(|bytes| Locked { bytes, by: holder, parent }));
             }
             proc::Next::Go
         })
@@ -79,7 +88,10 @@ impl OpenMaps {
     /// As [`Map::claimant`].
     pub fn claimant(&self, map: &Map) -> Result<Claimant, MapError> {
         let place = byte::offset(map.id());
-        map.claimant_by(|| self.claims.iter().find(|(bytes, _)| bytes.contains(&place)).map(|(_, holder)| *holder))
+        let locked = || self.claims.iter().filter(|locked| locked.bytes.contains(&place));
+        let parent = |child: &&Locked| locked().find(|locked| Some(locked.by.pid()) == child.parent);
+        // Bounded, since a pid that was given out again during the walk might close a circle.
+        map.claimant_by(|| successors(locked().next(), parent).take(self.claims.len()).last().map(|locked| locked.by))
     }
 
     /// How many processes could not be looked at, for want of rights.

@@ -7,7 +7,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, read, retry_on_intr};
 
 use super::holder::Holder;
-use super::lines::any_line;
+use super::lines::{any_line, number};
 use crate::fd::borrow;
 use crate::map::info::write_decimal;
 
@@ -20,7 +20,7 @@ pub(super) enum Next {
 
 /// A process's directory.
 pub(super) struct Process<'p> {
-    pid: u32,
+    pub(super) pid: u32,
     proc: BorrowedFd<'p>,
 }
 
@@ -33,7 +33,7 @@ pub(super) fn for_each_process(mut see: impl FnMut(Process<'_>) -> Next) -> Resu
 const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC);
 const DIRECTORY: OFlags = READ.union(OFlags::DIRECTORY);
 
-impl Process<'_> {
+impl<'p> Process<'p> {
     /// Whether `is` holds of any line that `/proc/PID/fdinfo` has about any of its descriptors. A process that has
     /// ended has none.
     pub(super) fn any_descriptor(&self, mut is: impl FnMut(&[u8]) -> bool) -> Result<bool, Errno> {
@@ -57,6 +57,19 @@ impl Process<'_> {
             Err(errno) if !is_gone(errno) => Err(errno),
             _ => Ok(found),
         }
+    }
+
+    /// Its parent, if `/proc` shows it.
+    pub(super) fn parent(&self) -> Option<Process<'p>> {
+        let mut parent = None;
+        let file = self.open(b"/status", READ).ok()?;
+        any_line(borrow(&file), |line| {
+            parent = number(line, b"PPid:");
+            parent.is_some()
+        })
+        .ok()?;
+        // 0 stands for a parent in another pid namespace, and for that of the first process.
+        parent.filter(|pid| *pid != 0).map(|pid| Process { pid, proc: self.proc })
     }
 
     /// The process with its name.

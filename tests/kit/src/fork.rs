@@ -34,11 +34,48 @@ pub struct Forked {
 /// # Panics
 /// If the kernel refuses.
 pub fn fork(work: impl FnOnce()) -> Forked {
-    let seconds = u32::try_from(patience().as_secs()).expect("less than a century");
     // SAFETY: the child has this thread only. It runs `work`, for which the C library's allocator is in order after a
     // fork, and leaves by `_exit`.
-    let pid = unsafe { libc::fork() };
+    parted(unsafe { libc::fork() }, work)
+}
+
+/// Forks a child with a lower pid than this process's, as one gets once the machine has given out the highest. Here
+/// `work` must not allocate: the C library does not hear of this fork.
+///
+/// # Panics
+/// If no lower pid is free, or the kernel refuses: it asks for `CAP_CHECKPOINT_RESTORE` or `CAP_SYS_ADMIN`.
+pub fn fork_with_a_lower_pid(work: impl FnOnce()) -> Forked {
+    /// Of `struct clone_args`, what Linux 5.5 knows.
+    #[repr(C)]
+    #[derive(Default)]
+    struct CloneArgs {
+        unused: [u64; 4],
+        exit_signal: u64,
+        none: [u64; 3],
+        set_tid: u64,
+        set_tid_size: u64,
+    }
+    for wanted in (2..std::process::id()).rev() {
+        let args = CloneArgs {
+            exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
+            set_tid: (&raw const wanted).addr().try_into().expect("an address has 64 bits at most"),
+            set_tid_size: 1,
+            ..CloneArgs::default()
+        };
+        // SAFETY: as `fork`; what the structure points to outlives the call, and the child does not allocate.
+        let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of_val(&args)) };
+        if pid < 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::EEXIST) {
+            continue;
+        }
+        return parted(pid.try_into().expect("a pid"), work);
+    }
+    panic!("no pid below {} is free", std::process::id());
+}
+
+/// What parent and child do once there are two.
+fn parted(pid: libc::pid_t, work: impl FnOnce()) -> Forked {
     if pid == 0 {
+        let seconds = u32::try_from(patience().as_secs()).expect("less than a century");
         // SAFETY: ends the process by SIGALRM if it takes too long.
         unsafe { libc::alarm(seconds) };
         let status = match catch_unwind(AssertUnwindSafe(work)) {
