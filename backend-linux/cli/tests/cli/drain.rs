@@ -1,10 +1,8 @@
 //! `drain`: what was sent comes out, all of it, and a ring that can't be drained says why.
 
-use std::time::Duration;
-
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use user_ringbuf_kit::needs_admin;
+use user_ringbuf_kit::{needs_admin, soon};
 use user_ringbuf_linux::{DrainOptions, DrainProgram, Map, Mapping, MappingView, Producer, Survey, Verdict};
 
 use crate::support::{Bpffs, Run, Running, command, drain, producer, run, run_with, run_without_rights};
@@ -167,24 +165,26 @@ fn another_drain_of_the_same_ring_is_noticed_and_waited_for() {
     needs_admin!();
     let map = Map::create("drain_twice", 4096).unwrap();
     let samples: Vec<Vec<u8>> = (0..100).map(|number: u32| number.to_string().into_bytes()).collect();
-    push(&map, &samples.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let fill = || push(&map, &samples.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let consumer = || Survey::of(&MappingView::new(&map).unwrap()).consumer;
     let mut slow = DrainProgram::load_troublesome(&map, 1 << 20).unwrap();
     let options = DrainOptions::new().delay(DrainOptions::MAX_DELAY);
-    std::thread::scope(|scope| {
-        let draining = scope.spawn(move || {
-            let drained = slow.run(&options).unwrap();
-            assert_eq!(drained.returned(), Ok(100));
-        });
-        // Some time before the slow one has taken them all.
-        std::thread::sleep(Duration::from_millis(100));
-        let run = run(&["drain", "--id", &id(&map)]);
-        assert_eq!((run.status, run.stdout.as_str()), (0, ""));
-        assert!(run.stderr.contains("another drain of this ring is running (-EBUSY)"), "{run:?}");
-        draining.join().unwrap();
+    // A slow drain takes two seconds. On a busy machine the command may need longer to begin: then once more.
+    soon("a drain beside another", || {
+        fill();
+        let before = consumer();
+        std::thread::scope(|scope| {
+            let draining = scope.spawn(|| slow.run(&options).unwrap().returned());
+            soon("begun", || consumer() != before);
+            let run = run(&["drain", "--id", &id(&map)]);
+            assert_eq!(draining.join().unwrap(), Ok(100));
+            assert_eq!((run.status, run.stdout.as_str()), (0, ""));
+            run.stderr.contains("another drain of this ring is running (-EBUSY)")
+        })
     });
     // Two of the command, one after the other or at once: each sample comes out of one of them.
     for _ in 0..20 {
-        push(&map, &samples.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        fill();
         let both = [(); 2].map(|()| Running::start(&["drain", "--id", &id(&map)])).map(Running::end);
         let mut lines: Vec<&str> = both.iter().flat_map(|one| one.stdout.lines()).collect();
         lines.sort_unstable_by_key(|line| line.parse::<u32>().unwrap());
