@@ -4,9 +4,6 @@ use user_ringbuf_linux::Position;
 
 use super::*;
 
-/// Far longer than it takes to look, far shorter than forever.
-const SOON: Duration = Duration::from_secs(2);
-
 /// A ring that is full of samples of 56 bytes, and where the first of them ends.
 fn full() -> (Map, Shared<Mapping>, DrainProgram, Position) {
     let map = Map::create("refilled", RING).unwrap();
@@ -29,7 +26,7 @@ fn what_was_consumed_is_noticed_although_the_ring_is_full_again() {
                 let mut waiter = EpollWaiter::with_recheck(&map, recheck).unwrap();
                 let thread = scope.spawn(move || {
                     let began = Instant::now();
-                    (shared.wait_consumed(first, &mut waiter, Some(2 * SOON)), began.elapsed())
+                    (shared.wait_consumed(first, &mut waiter, Some(patience())), began.elapsed())
                 });
                 sleep(5 * MS);
                 assert!(!thread.is_finished(), "nothing was drained");
@@ -37,7 +34,7 @@ fn what_was_consumed_is_noticed_although_the_ring_is_full_again() {
                 shared.push(&[0; 56]).unwrap();
                 let (consumed, took) = joined_scoped(thread);
                 assert_eq!(consumed, Ok(()));
-                assert!(took < SOON, "the one wake was lost: found after {took:?}, with {recheck:?}");
+                assert!(took < patience() / 2, "the one wake was lost: found after {took:?}, with {recheck:?}");
             });
         }
     }
