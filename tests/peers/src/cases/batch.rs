@@ -19,7 +19,7 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
     beside_libbpf(options, table, "batch/40", u32::try_from(LEN)?, EXCLUSIVE, &check, |map, memory| {
         let samples = Sources::fixed::<LEN>();
         Ok(vec![
-            ours("ours", memory, Producer::attach, move |producer, mut numbers| {
+            ours("ours", memory.by_value(), Producer::attach, move |producer, mut numbers| {
                 while !numbers.is_empty() {
                     let mut batch = producer.batch();
                     for number in numbers.by_ref().take(BATCH) {
