@@ -324,7 +324,9 @@ impl<M: RingMemory> Shared<M> {
             let mut room = found.room(limit);
             // A stale position costs only a slow path that finds nothing wrong.
             let moved = found.is_quiet() && !found.ends_at(self.memory.load_producer(Role::LoadOwnProducer));
-            if moved || room > self.memory.size().bytes_u64() || u64::from(len.extent()) > room {
+            // One comparison: more than any ring has is no room, and too little wraps around.
+            let extent = u64::from(len.extent());
+            if moved || room.wrapping_sub(extent) > self.memory.size().bytes_u64() - extent {
                 match self.look_for_room(found, len)? {
                     Some(newer) => limit = newer,
                     None => {
@@ -359,18 +361,18 @@ impl<M: RingMemory> Shared<M> {
     fn finish(&self, end: Position, taken: Reservations) {
         // Threads that joined since publish nothing while this one is in flight. If any joined or left, the exchange fails
         // and says so.
-        let mut found = taken;
+        let (mut found, mut reserved) = (taken, end);
         loop {
             if found.in_flight() == 1 {
                 // Pairs with the acquire load of producer_pos in the kernel's peek: all headers up to there are
                 // written, ours here, the others' before they left (observe-in-flight). If another thread joins before
                 // the exchange below, that fails, and the next round publishes its record too. SAFETY: `self.memory`
                 // has the claim.
-                unsafe { self.memory.publish_producer(found.end_near(end)) };
+                unsafe { self.memory.publish_producer(reserved) };
             }
             match self.exchange(found, found.with_one_less(), Role::FinishReservation, Role::ObserveInFlight) {
                 Ok(()) => return,
-                Err(now) => found = now,
+                Err(now) => (found, reserved) = (now, now.end_near(end)),
             }
         }
     }

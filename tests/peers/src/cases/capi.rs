@@ -8,7 +8,8 @@ use user_ringbuf_linux::Map;
 use super::rows::{OTHERWISE, beside_libbpf, check_number};
 use crate::options::Options;
 use crate::peers::capi::{self, Functions};
-use crate::peers::{floor, floor_of_calls, libbpf};
+use crate::peers::floor::{self, FloorPages};
+use crate::peers::{floor_of_calls, libbpf};
 use crate::report::Table;
 use crate::rounds::Contender;
 use crate::sources::{NO_VECTOR, Sources, gather, pick};
@@ -82,7 +83,7 @@ fn push(functions: Functions, map: &Map) -> Result<Vec<Contender<'static>>> {
             }
             Ok(())
         })?,
-        floor::called::<LEN, false>(map)?,
+        floor::called::<FloorPages, LEN, false>(map)?,
         floor_of_calls::pushed::<LEN>(map, 1)?,
         libbpf::whole::<LEN>(map)?,
     ])

@@ -57,9 +57,9 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
 }
 
 fn reversed<const CHECKED: bool>(map: &Map) -> Result<Contender<'static>> {
-    floor::contender::<CHECKED>(map, |pages, numbers| {
+    floor::contender::<CHECKED>(map, |producer, numbers| {
         // SAFETY: a burst is what the ring holds; contenders take turns; samples have `SIZE` bytes.
-        unsafe { pages.publish_in_reverse::<OUTSTANDING, CHECKED>(black_box(SIZE), numbers) }
+        unsafe { producer.publish_in_reverse::<OUTSTANDING, CHECKED>(black_box(SIZE), numbers) }
     })
 }
 

@@ -13,7 +13,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::rows::EXCLUSIVE;
 use crate::options::Options;
-use crate::peers::{floor, libbpf, ours::ours};
+use crate::peers::floor::{self, FloorPages};
+use crate::peers::{libbpf, ours::ours};
 use crate::report::{Floors, Row, Table};
 use crate::ring::TestRing;
 use crate::rounds::{Contender, compare};
@@ -74,7 +75,7 @@ fn measure(options: &Options, table: &mut Table, case: &str, bytes: u64) -> Resu
     let check = |sample: &[u8], number| sources.check(sample, number);
     let times = compare(&mut ring, options.rounds(), u32::try_from(LEN)?, &mut contenders, &check)?;
     let floors = |stores: usize, checked: usize| Floors { stores: Some(times[stores]), checked: Some(times[checked]) };
-    let (libbpf, libbpf_rs) = (times[5], times[6]);
+    let (libbpf, libbpf_rs) = (times[7], times[8]);
     let mut add = |row: Row| {
         if options.wants(&row.case) {
             table.add(row);
@@ -82,10 +83,13 @@ fn measure(options: &Options, table: &mut Table, case: &str, bytes: u64) -> Resu
     };
     for (way, ours) in contenders.iter().map(|contender| contender.name).zip(&times).skip(theirs) {
         let floors = match way {
-            _ if way.ends_with("/call") => floors(2, 3),
-            _ if way.contains("/by_value/") => floors(0, 1),
-            // What lies behind a reference may have to be loaded again after a store to the ring.
-            _ => floors(0, 4),
+            _ if way.ends_with("/by_value/call") => floors(2, 3),
+            // The producer has a pointer to the mapping, which has the addresses.
+            _ if way.ends_with("/call") => floors(2, 4),
+            _ if way.ends_with("/by_value/loop") => floors(0, 1),
+            // The compiler may keep the pointer in a register, but load the addresses again after a store to the ring.
+            _ if way.ends_with("/ref/loop") => floors(0, 5),
+            _ => floors(0, 6),
         };
         add(Row { goal: Some(EXCLUSIVE), floors, ..Row::new(format!("{case}/{way}"), "libbpf", *ours, libbpf) });
     }
@@ -100,9 +104,11 @@ fn peers(map: &Map) -> Result<Vec<Contender<'static>>> {
     Ok(vec![
         floor::whole::<LEN, 1, false>(map)?,
         floor::whole::<LEN, 1, true>(map)?,
-        floor::called::<LEN, false>(map)?,
-        floor::called::<LEN, true>(map)?,
-        floor::loaded::<LEN>(map)?,
+        floor::called::<FloorPages, LEN, false>(map)?,
+        floor::called::<FloorPages, LEN, true>(map)?,
+        floor::called::<Box<FloorPages>, LEN, true>(map)?,
+        floor::loaded::<FloorPages, LEN>(map)?,
+        floor::loaded::<Box<FloorPages>, LEN>(map)?,
         libbpf::whole::<LEN>(map)?,
         Contender::new("libbpf-rs", libbpf_rs, move |ring, numbers| {
             for number in numbers {

@@ -51,14 +51,14 @@ pub(crate) fn run(options: &Options, table: &mut Table) -> Result<()> {
 
 fn copied<const CHECKED: bool>(map: &Map, sources: &Sources) -> Result<Contender<'static>> {
     let sources = sources.clone();
-    floor::contender::<CHECKED>(map, move |pages, numbers| {
+    floor::contender::<CHECKED>(map, move |producer, numbers| {
         for number in numbers {
             let source = black_box(sources.of(number));
             // SAFETY: a burst is what the ring holds; contenders take turns; the sample is as long as its source, whose
             // length is a `u32`'s.
             unsafe {
                 let len = u32::try_from(source.len()).unwrap_unchecked();
-                pages.publish::<1, CHECKED>(len, 1, |sample| copy_to(source, sample))?;
+                producer.publish::<1, CHECKED>(len, 1, |sample| copy_to(source, sample))?;
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, anyhow, ensure};
-use user_ringbuf_linux::{AutoLane, Map, Mapping, Producer, Shared};
+use user_ringbuf_linux::{AutoLane, ContiguousMemory, Map, Mapping, Producer, Shared};
 
 use super::rows::{OTHERWISE, beside_libbpf, check_number};
 use crate::options::Options;
@@ -32,7 +32,7 @@ type Work<'a> = Box<dyn Fn(Range<u64>) -> Result<()> + Sync + 'a>;
 pub(crate) fn alone(options: &Options, table: &mut Table) -> Result<()> {
     beside_libbpf(options, table, "one_thread/shared", SIZE, OTHERWISE, &check_number, |map, memory| {
         Ok(vec![
-            ours("ours", memory, Shared::attach, |shared, numbers| send_shared(shared, numbers)),
+            ours("ours", memory.by_value(), Shared::attach, |shared, numbers| send_shared(shared, numbers)),
             exchanging::<false>(map)?,
             exchanging::<true>(map)?,
             libbpf::contender(map, |ring, numbers| {
@@ -55,13 +55,13 @@ pub(crate) fn alone(options: &Options, table: &mut Table) -> Result<()> {
 static EXCHANGED: AtomicU64 = AtomicU64::new(0);
 
 fn exchanging<const CHECKED: bool>(map: &Map) -> Result<Contender<'static>> {
-    floor::contender::<CHECKED>(map, |pages, numbers| {
+    floor::contender::<CHECKED>(map, |producer, numbers| {
         let (mut number, count) = (numbers.start, numbers.end - numbers.start);
         let exchange = |current, new| EXCHANGED.compare_exchange(current, new, Ordering::AcqRel, Ordering::Relaxed);
         EXCHANGED.store(0, Ordering::Relaxed);
         // SAFETY: a burst is what the ring holds; contenders take turns; samples have `SIZE` bytes.
         unsafe {
-            pages.publish::<1, CHECKED>(SIZE, count, |sample| {
+            producer.publish::<1, CHECKED>(SIZE, count, |sample| {
                 let _ = exchange(0, 1);
                 sample.cast::<u64>().write(number);
                 let _ = exchange(1, 0);
@@ -171,7 +171,7 @@ fn auto_lanes(memory: &Mapping) -> Result<Work<'_>> {
     }))
 }
 
-fn send_shared(shared: &Shared<&Mapping>, numbers: Range<u64>) -> Result<()> {
+fn send_shared<M: ContiguousMemory>(shared: &Shared<M>, numbers: Range<u64>) -> Result<()> {
     for number in numbers {
         let mut sample = shared.reserve(SIZE as usize)?;
         sample[..8].copy_from_slice(&number.to_ne_bytes());

@@ -30,12 +30,18 @@ fn one_sample(table: &Table) -> Result<String> {
             writeln!(text, " {} |", ns(row(&ways[0][0])?.theirs))?;
         }
         let floors = |way| anyhow::Ok(row(way)?.floors);
-        let (in_loop, called, by_ref) =
-            (floors("push/by_value/loop")?, floors("push/by_value/call")?, floors("push/ref/loop")?);
+        let [in_loop, called, loaded, behind_arc, called_behind] = [
+            floors("push/by_value/loop")?,
+            floors("push/by_value/call")?,
+            floors("push/ref/loop")?,
+            floors("push/arc/loop")?,
+            floors("push/arc/call")?,
+        ];
         for (name, in_loop, called) in [
             ("the floor", in_loop.stores, called.stores),
             ("with the checks", in_loop.checked, called.checked),
-            ("all of it loaded", by_ref.checked, called.checked),
+            ("all of it loaded", loaded.checked, called.checked),
+            ("behind a pointer", behind_arc.checked, called_behind.checked),
         ] {
             let [in_loop, called] = [in_loop, called].map(|floor| ns(floor.unwrap_or(f64::NAN)));
             writeln!(text, "| {} | {name} | {in_loop} | {called} | {in_loop} | {called} | |", size(bytes))?;

@@ -94,15 +94,15 @@ unsafe fn push(pages: &FloorPages, samples: &[libc::iovec]) -> bool {
 
 /// Reserve, write 8 bytes, submit.
 pub(crate) fn two_calls<const CHECKED: bool>(map: &Map, len: u32) -> Result<Contender<'static>> {
-    contender::<CHECKED>(map, move |pages, numbers| {
+    contender::<CHECKED>(map, move |producer, numbers| {
         let len = black_box(len);
         for number in numbers {
             // SAFETY: a burst is what the ring holds; the sample has 8 bytes or more, is ours, and is submitted once.
             unsafe {
-                let sample = reserve::<CHECKED>(pages, len);
+                let sample = reserve::<CHECKED>(&producer.pages, len);
                 ensure!(!sample.is_null(), "there is no room");
                 sample.cast::<u64>().write(number);
-                ensure!(submit::<CHECKED>(pages, sample), "not a busy record");
+                ensure!(submit::<CHECKED>(&producer.pages, sample), "not a busy record");
             }
         }
         Ok(())
@@ -113,11 +113,11 @@ pub(crate) fn two_calls<const CHECKED: bool>(map: &Map, len: u32) -> Result<Cont
 pub(crate) fn pushed<const LEN: usize>(map: &Map, batch: usize) -> Result<Contender<'static>> {
     let samples = Sources::fixed::<LEN>();
     let mut vectors = vec![NO_VECTOR; batch];
-    contender::<true>(map, move |pages, mut numbers| {
+    contender::<true>(map, move |producer, mut numbers| {
         while !numbers.is_empty() {
             let shown = gather(&mut vectors, &samples, &mut numbers);
             // SAFETY: a burst is what the ring holds; the vectors are those of the sources.
-            ensure!(unsafe { push(pages, shown) }, "there is no room");
+            ensure!(unsafe { push(&producer.pages, shown) }, "there is no room");
         }
         Ok(())
     })
