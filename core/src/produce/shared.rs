@@ -324,7 +324,7 @@ impl<M: RingMemory> Shared<M> {
             let mut room = found.room(limit);
             // A stale position costs only a slow path that finds nothing wrong.
             let moved = found.is_quiet() && !found.ends_at(self.memory.load_producer(Role::LoadOwnProducer));
-            // One comparison: more than any ring has is no room, and too little wraps around.
+            // One comparison for both: more room than a ring has, where the limit lies behind, and too little, which wraps around.
             let extent = u64::from(len.extent());
             if moved || room.wrapping_sub(extent) > self.memory.size().bytes_u64() - extent {
                 match self.look_for_room(found, len)? {
@@ -361,6 +361,7 @@ impl<M: RingMemory> Shared<M> {
     fn finish(&self, end: Position, taken: Reservations) {
         // Threads that joined since publish nothing while this one is in flight. If any joined or left, the exchange fails
         // and says so.
+        // The word, and where the last of what it counts as reserved ends.
         let (mut found, mut reserved) = (taken, end);
         loop {
             if found.in_flight() == 1 {
