@@ -301,7 +301,7 @@ fn a_repair_beside_a_draining_kernel_loses_and_repeats_nothing() {
         let mut ring = Ring::new(64 * 1024);
         let mapping = ring.mapping();
         let expected = litter(&ring, &mapping);
-        let repaired = AtomicBool::new(false);
+        let [begun, repaired] = [(); 2].map(|()| AtomicBool::new(false));
         let drained = std::thread::scope(|scope| {
             let draining = scope.spawn(|| {
                 let mut drained = Vec::new();
@@ -309,6 +309,7 @@ fn a_repair_beside_a_draining_kernel_loses_and_repeats_nothing() {
                     // Acquire: pairs with the release store below, so that the drain after it sees the whole repair.
                     let last = repaired.load(Ordering::Acquire);
                     let (samples, answer) = ring.try_drain(0);
+                    begun.store(true, Ordering::Relaxed);
                     drained.extend(samples);
                     match answer {
                         Ok(_) if last => return drained,
@@ -320,7 +321,10 @@ fn a_repair_beside_a_draining_kernel_loses_and_repeats_nothing() {
                     }
                 }
             });
-            // At another moment of the drains each time.
+            // At another moment of the drains each time, and in every second round not before the first of them.
+            while round % 2 == 1 && !begun.load(Ordering::Relaxed) && !draining.is_finished() {
+                std::thread::yield_now();
+            }
             for _ in 0..round {
                 std::thread::yield_now();
             }
