@@ -35,8 +35,14 @@ fn a_set_names_the_rings_that_were_drained_and_no_others() {
     for key in [3, 1] {
         assert_eq!(drain(&mut rings[key].2, WAKING), 1);
     }
-    soon("both named", || set.wait(&mut [0], 0, NOW).unwrap().rings.len() == 1);
-    assert_eq!(named(&mut set).len(), 1, "one was named, where there was a place for one");
+    // The kernel wakes a moment after the drain has returned.
+    let mut seen = Vec::new();
+    soon("both named, where there is a place for one", || {
+        seen.extend_from_slice(set.wait(&mut [0], 0, NOW).unwrap().rings);
+        seen.len() >= 2
+    });
+    seen.sort_unstable();
+    assert_eq!(seen, [1, 3]);
     assert_eq!(named(&mut set), [0; 0], "each once");
     assert_eq!(drain(&mut rings[4].2, SILENT), 1);
     sleep(20 * MS);
