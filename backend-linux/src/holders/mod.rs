@@ -50,8 +50,8 @@ impl Map {
     ///
     /// Whether it is claimed, the kernel says reliably, with one `fcntl`. If so, the process is looked for in
     /// `/proc/PID/fdinfo`: that takes some system calls per open file on the machine, and CAP_SYS_PTRACE for processes
-    /// of other users. Forked children that have neither executed a program nor mapped a ring share the claim; the
-    /// process named is their parent that took it, as long as it lives.
+    /// of other users. Forked children that have neither executed a program nor mapped a ring share the claim. The
+    /// process named is the one that took it, unless it has ended, or one between it and such a child has.
     ///
     /// # Errors
     /// [`MapError::System`] if the kernel can't be asked: a seccomp filter forbids `fcntl`, say.
