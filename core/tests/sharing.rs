@@ -5,7 +5,9 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 
-use user_ringbuf_core::{AttachError, Corruption, Header, Position, Producer, ReserveError, RingMemory, Role, Shared};
+use user_ringbuf_core::{
+    AttachError, Corruption, Header, Position, Producer, ReserveError, RingMemory, RingPositions, Role, Shared,
+};
 use user_ringbuf_sim::{FakeKernel, Fate, HeapMemory, Hook, Hooked, RawAccess, Step};
 
 const SIZE: u64 = 64;
@@ -131,6 +133,15 @@ fn what_another_thread_publishes_while_a_push_looks_for_room_is_not_taken_for_an
         });
         assert_eq!(pushed, Ok(Position::new(88)), "{at:?}");
     }
+}
+
+#[test]
+fn who_leaves_last_shows_what_another_thread_reserved_since_its_own_record_was_shown() {
+    let shown = with_another_before(Step::Word(Role::FinishReservation), push_nothing, |shared| {
+        shared.push(&[0; 24]).unwrap();
+        shared.memory().inner().load_producer(Role::ObserveProducer)
+    });
+    assert_eq!(shown, Position::new(40));
 }
 
 #[test]

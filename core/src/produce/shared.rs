@@ -324,7 +324,8 @@ impl<M: RingMemory> Shared<M> {
             let mut room = found.room(limit);
             // A stale position costs only a slow path that finds nothing wrong.
             let moved = found.is_quiet() && !found.ends_at(self.memory.load_producer(Role::LoadOwnProducer));
-            // One comparison for both: more room than a ring has, where the limit lies behind, and too little, which wraps around.
+            // One comparison for both: more room than a ring has, where the limit lies behind, and too little, which wraps
+            // around.
             let extent = u64::from(len.extent());
             if moved || room.wrapping_sub(extent) > self.memory.size().bytes_u64() - extent {
                 match self.look_for_room(found, len)? {

@@ -74,6 +74,8 @@ pub fn fork_with_a_lower_pid(work: impl FnOnce()) -> Forked {
 
 /// What parent and child do once there are two.
 fn parted(pid: libc::pid_t, work: impl FnOnce()) -> Forked {
+    // -1 must not become a pid: to kill it is to kill every process.
+    assert!(pid >= 0, "no fork: {}", std::io::Error::last_os_error());
     if pid == 0 {
         let seconds = u32::try_from(patience().as_secs()).expect("less than a century");
         // SAFETY: ends the process by SIGALRM if it takes too long.
